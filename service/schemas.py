@@ -1,0 +1,99 @@
+"""The run's body: one frozen schema, read by the API, the pipeline and the CLI. Each field has one reader."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Stage = Literal["sample", "revise", "judge", "mix", "train", "evaluate", "bundle"]
+STAGES: tuple[Stage, ...] = ("sample", "revise", "judge", "mix", "train", "evaluate", "bundle")
+RunStatus = Literal["queued", "running", "cancelling", "cancelled", "failed", "succeeded"]
+
+
+class Settings(BaseModel):
+    """A group of settings: frozen, and it rejects keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SampleSettings(Settings):
+    """How the policy answers the training prompts."""
+
+    replies_per_prompt: Annotated[int, Field(ge=2, le=64)] = 4
+    max_tokens: Annotated[int, Field(ge=1, le=32768)] = 512
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class ReviseSettings(Settings):
+    """Critique and revision, as in Constitutional AI (arXiv:2212.08073, section 3). `replies_per_prompt: null` revises all."""
+
+    replies_per_prompt: Annotated[int, Field(ge=0, le=64)] | None = None
+    steps: Annotated[int, Field(ge=1, le=8)] = 1
+    max_tokens: Annotated[int, Field(ge=1, le=32768)] = 512
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+
+
+class CompareSettings(Settings):
+    """Which replies are compared. `pairs_per_prompt: null` compares all; a cut keeps first what the checks decide."""
+
+    pairs_per_prompt: Annotated[int, Field(ge=1, le=2016)] | None = None
+
+
+class JudgeSettings(Settings):
+    """Which judge, and how far it is trusted."""
+
+    model: str
+    allow_unqualified: tuple[str, ...] = ()
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    max_tokens_total: Annotated[int, Field(ge=1)] | None = None
+
+
+class MixSettings(Settings):
+    """How people's pairs join the machine's. `ratio` is the largest share of human rows in the mixed set."""
+
+    human: str | None = None
+    ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
+    human_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
+    machine_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
+    conflict: Literal["human_wins", "average", "drop", "review"] = "human_wins"
+
+
+class TrainingSettings(Settings):
+    """The trainer and its knobs; `training/configs.py` explains each."""
+
+    method: Literal["sft", "dpo"] = "dpo"
+    beta: Annotated[float, Field(gt=0, le=100)] = 0.1
+    sft_weight: Annotated[float, Field(ge=0, le=100)] = 0.0
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-5
+    epochs: Annotated[int, Field(ge=1, le=100)] = 1
+    pairs_per_step: Annotated[int, Field(ge=1, le=4096)] = 16
+    lora_rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    max_tokens: Annotated[int, Field(ge=8, le=131072)] = 2048
+
+
+class EvaluateSettings(Settings):
+    """The proof: base against adapter on the held-out prompts. `pairs_per_prompt` replies of each meet before the judge."""
+
+    replies_per_prompt: Annotated[int, Field(ge=1, le=64)] = 4
+    pairs_per_prompt: Annotated[int, Field(ge=0, le=64)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=32768)] = 512
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+
+
+class RunRequest(Settings):
+    """What POST /v1/runs takes. Every id or name must exist already; `?dry_run=true` only says what it would cost."""
+
+    constitution: str
+    prompts: str
+    held_out: str | None = None
+    model: str
+    judge: JudgeSettings
+    sample: SampleSettings = SampleSettings()
+    revise: ReviseSettings = ReviseSettings()
+    compare: CompareSettings = CompareSettings()
+    mix: MixSettings = MixSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    stages: tuple[Stage, ...] = STAGES
