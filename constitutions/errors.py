@@ -1,4 +1,7 @@
-"""The root of every error that Charter raises on purpose. Errors here know no HTTP: `service/api/problems.py` maps them."""
+"""The root of every error that Charter raises on purpose.
+
+Errors here know no HTTP: `service/api/problems.py` maps them.
+"""
 
 
 class CharterError(Exception):

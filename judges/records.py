@@ -77,9 +77,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """The judge answered. `p_a` is the probability that reply A is better, 0 to 1, the two orders averaged in logit space.
+    """The judge answered. `p_a` is the probability that reply A is better, 0 to 1, both orders averaged in logit space.
 
-    `p_a_ab` and `p_a_ba` are the two readings (A shown first, B shown first), both as the probability that A is better.
+    `p_a_ab` and `p_a_ba` are the two readings (A shown first, B shown first), each as the probability that A wins.
     `label_mass` is the smaller of the two orders' probability on any choice token, 1.0 for a check.
     """
 

@@ -25,7 +25,7 @@ class SampleSettings(Settings):
 
 
 class ReviseSettings(Settings):
-    """Critique and revision, as in Constitutional AI (arXiv:2212.08073, section 3). `replies_per_prompt: null` revises all."""
+    """Critique and revision, as in Constitutional AI (arXiv:2212.08073, section 3). Null revises every reply."""
 
     replies_per_prompt: Annotated[int, Field(ge=0, le=64)] | None = None
     steps: Annotated[int, Field(ge=1, le=8)] = 1
@@ -73,7 +73,7 @@ class TrainingSettings(Settings):
 
 
 class EvaluateSettings(Settings):
-    """The proof: base against adapter on the held-out prompts. `pairs_per_prompt` replies of each meet before the judge."""
+    """The proof: base against adapter on the held-out prompts. `pairs_per_prompt` of their replies meet before the judge."""
 
     replies_per_prompt: Annotated[int, Field(ge=1, le=64)] = 4
     pairs_per_prompt: Annotated[int, Field(ge=0, le=64)] | None = None

@@ -1,4 +1,4 @@
-"""A preference row and its JSONL form: a superset of TRL's conversational preference format, so other trainers read it as is.
+"""A preference row and its JSONL form: a superset of TRL's conversational format, so other trainers read it as is.
 
 Plain standard library: `service` imports this without torch.
 """
@@ -15,8 +15,8 @@ Source = Literal["human", "ai", "check"]
 class PreferenceRow:
     """One pair. `p_chosen` is the belief that `chosen` is better, 0.5 to 1 (0.5 is a tie); `weight` scales its loss.
 
-    `per_principle` holds (principle id, p_chosen under it) of every principle that answered; `origin` says where the row
-    came from (a run, an upload, a labeller) in free text that a person can follow.
+    `per_principle` holds (principle id, p_chosen under it) of every principle that answered; `origin` says where
+    the row came from (a run, an upload, a labeller) in free text that a person can follow.
     """
 
     id: str
