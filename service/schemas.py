@@ -73,7 +73,7 @@ class TrainingSettings(Settings):
 
 
 class EvaluateSettings(Settings):
-    """The proof: base against adapter on the held-out prompts. `pairs_per_prompt` of their replies meet before the judge."""
+    """The proof: base against adapter on the held-out prompts. `pairs_per_prompt` of them meet before the judge."""
 
     replies_per_prompt: Annotated[int, Field(ge=1, le=64)] = 4
     pairs_per_prompt: Annotated[int, Field(ge=0, le=64)] | None = None
