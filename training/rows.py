@@ -1,14 +1,21 @@
 """A preference row and its JSONL form: a superset of TRL's conversational format, so other trainers read it as is.
 
-Plain standard library: `service` imports this without torch.
+Plain standard library: `service` imports this without torch. `prompt` is a list of messages; `chosen` and `rejected`
+are lists of one assistant message, and a plain string is read too. Errors name the file and the line.
 """
 
+import json
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
 
-from judges.records import Conversation
+from judges.records import Conversation, Message, Role
+from training.errors import RowError
 
 Source = Literal["human", "ai", "check"]
+_REQUIRED = ("id", "prompt_id", "prompt", "chosen", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +23,7 @@ class PreferenceRow:
     """One pair. `p_chosen` is the belief that `chosen` is better, 0.5 to 1 (0.5 is a tie); `weight` scales its loss.
 
     `per_principle` holds (principle id, p_chosen under it) of every principle that answered; `origin` says where
-    the row came from (a run, an upload, a labeller) in free text that a person can follow.
+    the row came from (a run, an upload, a labeller) in free text that a person can follow. Keys of `tags` differ.
     """
 
     id: str
@@ -33,3 +40,178 @@ class PreferenceRow:
     per_principle: tuple[tuple[str, float], ...] = ()
     origin: str = ""
     tags: tuple[tuple[str, str], ...] = field(default=())
+
+
+def row_to_json(row: PreferenceRow) -> str:
+    """One line of JSON, without a line break."""
+    fields = {
+        "id": row.id,
+        "prompt_id": row.prompt_id,
+        "prompt": [{"role": message.role, "content": message.content} for message in row.prompt],
+        "chosen": [{"role": "assistant", "content": row.chosen}],
+        "rejected": [{"role": "assistant", "content": row.rejected}],
+        "p_chosen": row.p_chosen,
+        "weight": row.weight,
+        "source": row.source,
+        "judge": row.judge,
+        "annotators": list(row.annotators),
+        "constitution_sha256": row.constitution_sha256,
+        "per_principle": [{"id": id, "p_chosen": p_chosen} for id, p_chosen in row.per_principle],
+        "origin": row.origin,
+        "tags": dict(row.tags),
+    }
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False)
+
+
+def row_from_json(line: str, where: str) -> PreferenceRow:
+    """Read one line. `where` (for example `rows.jsonl, line 7`) begins every error's message."""
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise RowError(f"{where}, column {error.colno}: not JSON ({error.msg}); write one object a line") from error
+    if not isinstance(value, dict):
+        raise RowError(f"{where}: a {type(value).__name__} instead of an object; write one object a line")
+    return _row(_Fields(value, where))
+
+
+def read_rows(path: Path) -> tuple[PreferenceRow, ...]:
+    """All rows of a JSONL file; blank lines are skipped. Two rows with one id are an error."""
+    rows: list[PreferenceRow] = []
+    line_by_id: dict[str, int] = {}
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RowError(f"{path}: cannot be read ({error.strerror}); name a JSONL file of preference rows") from error
+    for number, raw in enumerate(lines, start=1):
+        where = f"{path.name}, line {number}"
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise RowError(f"{where}, byte {error.start}: not UTF-8; save the file as UTF-8") from error
+        if not line.strip():
+            continue
+        row = row_from_json(line, where)
+        if row.id in line_by_id:
+            raise RowError(f"{where}: id {row.id!r} is on line {line_by_id[row.id]} too; give each row its own id")
+        line_by_id[row.id] = number
+        rows.append(row)
+    return tuple(rows)
+
+
+def write_rows(path: Path, rows: Iterable[PreferenceRow]) -> int:
+    """Write JSONL under a temporary name, then rename: the file is complete or absent. Returns the rows' number."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    count = 0
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            file.write(row_to_json(row) + "\n")
+            count += 1
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return count
+
+
+class _Fields:
+    """Typed reading of one JSON object; every refusal names the place and the key."""
+
+    def __init__(self, value: Mapping[str, object], where: str) -> None:
+        self._value = value
+        self._where = where
+        missing = [name for name in _REQUIRED if name not in value]
+        if missing:
+            raise RowError(f"{where}: no {missing[0]!r}; a row needs {', '.join(_REQUIRED)}")
+
+    def refuse(self, name: str, wanted: str) -> RowError:
+        return RowError(f"{self._where}: {name!r} must be {wanted}")
+
+    def text(self, name: str, default: str = "") -> str:
+        value = self._value.get(name, default)
+        if not isinstance(value, str):
+            raise self.refuse(name, "a string")
+        return value
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        value = self._value.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.refuse(name, f"a number from {low} to {high}")
+        return float(value)
+
+    def items(self, name: str) -> list[object]:
+        value = self._value.get(name, [])
+        if not isinstance(value, list):
+            raise self.refuse(name, "a list")
+        return value
+
+    def messages(self, name: str) -> Conversation:
+        value = self._value[name]
+        if isinstance(value, str):
+            return (Message("user", value),)
+        messages = tuple(self._message(name, item) for item in self.items(name))
+        if not messages:
+            raise self.refuse(name, "a string or a list of at least one message")
+        return messages
+
+    def _message(self, name: str, item: object) -> Message:
+        if isinstance(item, dict):
+            role, content = item.get("role"), item.get("content")
+            for known in get_args(Role):
+                if role == known and isinstance(content, str):
+                    return Message(known, content)
+        raise self.refuse(name, 'a list of {"role": "system" | "user" | "assistant", "content": "..."}')
+
+    def reply(self, name: str) -> str:
+        if isinstance(self._value[name], str):
+            return self.text(name)
+        messages = self.messages(name)
+        if len(messages) != 1 or messages[0].role != "assistant":
+            raise self.refuse(name, "a string or a list of one assistant message")
+        return messages[0].content
+
+    def source(self) -> Source:
+        value = self._value.get("source", "human")
+        for known in get_args(Source):
+            if value == known:
+                source: Source = known
+                return source
+        raise self.refuse("source", f"one of {', '.join(get_args(Source))}")
+
+    def annotators(self) -> tuple[str, ...]:
+        names = [item for item in self.items("annotators") if isinstance(item, str)]
+        if len(names) != len(self.items("annotators")):
+            raise self.refuse("annotators", "a list of strings")
+        return tuple(names)
+
+    def per_principle(self) -> tuple[tuple[str, float], ...]:
+        pairs: list[tuple[str, float]] = []
+        for item in self.items("per_principle"):
+            id, p_chosen = (item.get("id"), item.get("p_chosen")) if isinstance(item, dict) else (None, None)
+            if not isinstance(id, str) or isinstance(p_chosen, bool) or not isinstance(p_chosen, int | float):
+                raise self.refuse("per_principle", 'a list of {"id": "...", "p_chosen": 0.9}')
+            pairs.append((id, float(p_chosen)))
+        return tuple(pairs)
+
+    def tags(self) -> tuple[tuple[str, str], ...]:
+        value = self._value.get("tags", {})
+        if not isinstance(value, dict) or not all(isinstance(tag, str) for tag in value.values()):
+            raise self.refuse("tags", "an object of strings")
+        return tuple((str(key), str(tag)) for key, tag in value.items())
+
+
+def _row(fields: _Fields) -> PreferenceRow:
+    return PreferenceRow(
+        id=fields.text("id"),
+        prompt_id=fields.text("prompt_id"),
+        prompt=fields.messages("prompt"),
+        chosen=fields.reply("chosen"),
+        rejected=fields.reply("rejected"),
+        p_chosen=fields.number("p_chosen", 1.0, 0.5, 1.0),
+        weight=fields.number("weight", 1.0, 0.0, 1e6),
+        source=fields.source(),
+        judge=fields.text("judge"),
+        annotators=fields.annotators(),
+        constitution_sha256=fields.text("constitution_sha256"),
+        per_principle=fields.per_principle(),
+        origin=fields.text("origin"),
+        tags=fields.tags(),
+    )

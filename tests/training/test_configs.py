@@ -1,0 +1,49 @@
+"""Configs: unknown keys, wrong types and numbers out of bounds are refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from training.configs import DpoConfig, SftConfig, config_from, config_to_json, load_config
+from training.errors import ConfigError
+
+NEEDED = {"model": "m", "rows": "r", "output": "o"}
+
+
+def test_yaml_scientific_numbers_are_numbers(tmp_path: Path):
+    (tmp_path / "run.yaml").write_text("model: m\nrows: r\noutput: o\nlearning_rate: 8e-4\n")
+    config = load_config(tmp_path / "run.yaml", DpoConfig, ("beta=0.3", "lora_targets=[q_proj]"))
+    assert (config.learning_rate, config.beta, config.lora_targets) == (0.0008, 0.3, ("q_proj",))
+    assert config.model == Path("m")
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"learning_rat": 1}, "unknown key 'learning_rat'; did you mean 'learning_rate'?"),
+        ({"beta": 0}, "'beta' is 0.0; take a number from 0.0001 to 100.0"),
+        ({"beta": "much"}, "'beta' is 'much'; it must be a number"),
+        ({"beta": True}, "'beta' is True; it must be a number"),
+        ({"epochs": 1.5}, "'epochs' is 1.5; it must be a whole number"),
+        ({"precision": "fp16"}, "'precision' is 'fp16'; it must be 'auto' or 'bf16' or 'fp32'"),
+        ({"lora_targets": "q_proj"}, "it must be a list of strings"),
+        ({"gradient_checkpointing": 1}, "it must be true or false"),
+        ({"model": ""}, "it must be a path"),
+        ({"beta": float("nan")}, "'beta' is nan"),
+    ],
+)
+def test_a_wrong_key_is_named(keys: dict[str, object], says: str):
+    with pytest.raises(ConfigError) as caught:
+        config_from(NEEDED | keys, DpoConfig, "run.yaml")
+    assert says in str(caught.value)
+    assert str(caught.value).startswith("run.yaml: ")
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(ConfigError, match="no 'rows'; add it"):
+        config_from({"model": "m", "output": "o"}, SftConfig, "run.yaml")
+
+
+def test_a_config_is_read_back_from_its_own_json():
+    config = config_from(NEEDED | {"beta": 0.25, "lora_targets": ["q_proj"]}, DpoConfig, "here")
+    assert config_from(config_to_json(config), DpoConfig, "here") == config

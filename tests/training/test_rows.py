@@ -1,0 +1,92 @@
+"""Preference rows: what is written is read, and every refusal names the line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from judges.records import Message
+from training.errors import RowError
+from training.rows import PreferenceRow, read_rows, row_from_json, row_to_json, write_rows
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+UNIT = st.floats(0.5, 1.0)
+
+
+def make_row(id: str = "r1", **changes: object) -> PreferenceRow:
+    values = {
+        "prompt_id": "p1",
+        "prompt": (Message("user", "Why is the sky blue?"),),
+        "chosen": "Air scatters blue light most.",
+        "rejected": "Great question!",
+        "p_chosen": 0.9,
+        "weight": 1.0,
+        "source": "human",
+    }
+    return PreferenceRow(id=id, **(values | changes))  # type: ignore[arg-type]
+
+
+@given(
+    TEXT, TEXT, TEXT, UNIT, st.floats(0, 100), st.sampled_from(["human", "ai", "check"]),
+    st.lists(st.tuples(TEXT, UNIT), max_size=3), st.dictionaries(TEXT, TEXT, max_size=3), st.lists(TEXT, max_size=2),
+)  # fmt: skip
+def test_a_row_survives_its_json(prompt, chosen, rejected, p_chosen, weight, source, principles, tags, people):
+    row = make_row(
+        prompt=(Message("system", "Be brief."), Message("user", prompt)), chosen=chosen, rejected=rejected,
+        p_chosen=p_chosen, weight=weight, source=source, per_principle=tuple(principles),
+        tags=tuple(tags.items()), annotators=tuple(people),
+    )  # fmt: skip
+    line = row_to_json(row)
+    assert "\n" not in line
+    assert row_from_json(line, "here") == row
+
+
+def test_the_file_form_is_trls_conversational_format(tmp_path: Path):
+    write_rows(tmp_path / "rows.jsonl", [make_row()])
+    value = json.loads((tmp_path / "rows.jsonl").read_text())
+    assert value["prompt"] == [{"role": "user", "content": "Why is the sky blue?"}]
+    assert value["chosen"] == [{"role": "assistant", "content": "Air scatters blue light most."}]
+    assert value["rejected"] == [{"role": "assistant", "content": "Great question!"}]
+
+
+def test_plain_strings_are_read_too():
+    row = row_from_json('{"id":"1","prompt_id":"p","prompt":"Hi","chosen":"Yes","rejected":"No"}', "x")
+    assert row.prompt == (Message("user", "Hi"),)
+    assert (row.chosen, row.rejected, row.p_chosen, row.weight) == ("Yes", "No", 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{oops", "line 2, column 2: not JSON"),
+        ("[1]", "line 2: a list instead of an object"),
+        ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y"}', "line 2: no 'rejected'"),
+        ('{"id":"1","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z"}', "id '1' is on line 1 too"),
+        ('{"id":"2","prompt_id":"p","prompt":"x","chosen":3,"rejected":"z"}', "'chosen' must be"),
+        ('{"id":"2","prompt_id":"p","prompt":[],"chosen":"y","rejected":"z"}', "'prompt' must be"),
+        ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","p_chosen":0.2}', "from 0.5 to 1.0"),
+        ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","p_chosen":NaN}', "from 0.5 to 1.0"),
+        ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","source":"cat"}', "one of human, ai"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, says: str):
+    good = '{"id":"1","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z"}'
+    (tmp_path / "rows.jsonl").write_text(good + "\n" + line + "\n")
+    with pytest.raises(RowError) as caught:
+        read_rows(tmp_path / "rows.jsonl")
+    assert says in str(caught.value)
+    assert "rows.jsonl, line 2" in str(caught.value)
+
+
+def test_bytes_that_are_no_utf8_are_named(tmp_path: Path):
+    (tmp_path / "rows.jsonl").write_bytes(b"\n\xff\n")
+    with pytest.raises(RowError, match=r"line 2, byte 0: not UTF-8"):
+        read_rows(tmp_path / "rows.jsonl")
+
+
+def test_a_line_separator_inside_a_text_does_not_break_the_line(tmp_path: Path):
+    row = make_row(chosen="one\u2028two\x85three")
+    write_rows(tmp_path / "rows.jsonl", [row])
+    assert read_rows(tmp_path / "rows.jsonl") == (row,)

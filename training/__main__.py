@@ -1,0 +1,77 @@
+"""`python -m training dpo|sft|merge|convert`: the trainers without the service.
+
+The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
+stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the next start.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from constitutions.errors import CharterError
+from training.configs import DpoConfig, SftConfig, load_config
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one sub-command a job."""
+    root = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True)
+    for name, text in (("dpo", "train on preference pairs"), ("sft", "train on the chosen replies")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("config", type=Path, help="YAML file; its keys are the fields of training/configs.py")
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key over the file's")
+    merge = commands.add_parser("merge", help="write base and adapter as one full model")
+    merge.add_argument("--model", type=Path, required=True)
+    merge.add_argument("--adapter", type=Path, required=True)
+    merge.add_argument("--output", type=Path, required=True)
+    convert = commands.add_parser("convert", help="turn the bundled GGUF model into a safetensors folder")
+    convert.add_argument("--output", type=Path, required=True, help="the model's folder; kept if it exists")
+    return root
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; heavy imports happen here, once it is known which."""
+    options = parser().parse_args(arguments)
+    try:
+        result = run(options)
+    except CharterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        print(
+            f"error: {error.strerror or error}{place}; check the path, the rights and the free space", file=sys.stderr
+        )
+        return 2
+    print(json.dumps({"type": "result", **result}), flush=True)
+    return 0
+
+
+def run(options: argparse.Namespace) -> dict[str, object]:
+    """Dispatch; returns what goes into the result line."""
+    # Progress bars of the libraries would mix with the lines that the service reads.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    match options.command:
+        case "convert":
+            from training.convert import bundled_gguf, convert_gguf
+
+            return {"model": str(convert_gguf(bundled_gguf(), options.output))}
+        case "merge":
+            from training.merge import merge_adapter
+
+            return {"model": str(merge_adapter(options.model, options.adapter, options.output))}
+        case "sft":
+            from training.sft import train_sft
+
+            return train_sft(load_config(options.config, SftConfig, tuple(options.set)))
+        case _:
+            from training.dpo import train_dpo
+
+            return train_dpo(load_config(options.config, DpoConfig, tuple(options.set)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

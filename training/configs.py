@@ -1,0 +1,181 @@
+"""Every knob of the trainers: frozen dataclasses without torch, loaded from YAML. A YAML key is a field's name.
+
+Left out on purpose: the device (CUDA where there is a GPU, else the CPU; CUDA_VISIBLE_DEVICES decides) and dropout
+(off: policy and reference must see one network).
+"""
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from training.errors import ConfigError
+
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+def knob(default: float | int, low: float, high: float) -> float:
+    """A number with its bounds, both allowed."""
+    value: float = field(default=default, metadata={"low": low, "high": high})
+    return value
+
+
+def count(default: int, low: int, high: int) -> int:
+    """A whole number with its bounds, both allowed."""
+    value: int = field(default=default, metadata={"low": low, "high": high})
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What every trainer needs.
+
+    - `model`: folder of the base model, as transformers saves it.
+    - `rows`: JSONL file of preference rows.
+    - `output`: the run's folder. Started again with the same config, the run goes on from its last checkpoint.
+    - `learning_rate`: peak of AdamW's rate. Small adapters on small models take 1e-4 to 1e-3, large models 1e-5.
+    - `warmup_share`: share of the steps in which the rate rises from 0, before it falls linearly to 0.
+    - `epochs`: passes over the rows. Raise it for small sets; watch the held-out lift.
+    - `lora_rank`, `lora_alpha`: size and scale (alpha / rank) of the update. Alpha is twice the rank as a rule.
+    - `lora_targets`: names of linear layers, such as q_proj; empty means all of them but the head.
+    - `max_tokens`: rows with a longer prompt plus reply are dropped and counted.
+    - `tokens_per_batch`: how many tokens go through the model at once. Lower it when memory runs out.
+    - `precision`: auto takes bf16 where the machine multiplies bf16 faster than fp32, else fp32.
+    - `gradient_checkpointing`: recompute layers backwards: a third slower, much less memory.
+    - `checkpoint_every_steps`: how much work a kill may cost.
+    - `seed`: decides the adapter's start and the rows' order.
+    """
+
+    model: Path
+    rows: Path
+    output: Path
+    learning_rate: float = knob(1e-5, 0.0, 1.0)
+    warmup_share: float = knob(0.1, 0.0, 1.0)
+    epochs: int = count(1, 1, 1000)
+    lora_rank: int = count(16, 1, 1024)
+    lora_alpha: int = count(32, 1, 4096)
+    lora_targets: tuple[str, ...] = ()
+    max_tokens: int = count(2048, 8, 131072)
+    tokens_per_batch: int = count(2048, 8, 1048576)
+    precision: Precision = "auto"
+    gradient_checkpointing: bool = False
+    checkpoint_every_steps: int = count(10, 1, 1000000)
+    seed: int = count(0, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DpoConfig(TrainConfig):
+    """Direct preference optimisation with soft labels and weights.
+
+    - `beta`: strength of the pull to the base model. Lower it to move further from it.
+    - `sft_weight`: weight of the chosen replies' mean negative log-likelihood beside the DPO loss. Raise it when
+      chosen replies lose probability; 0.2 makes small models learn formats much faster.
+    - `pairs_per_step`: pairs in one optimiser step.
+    """
+
+    beta: float = knob(0.1, 1e-4, 100.0)
+    sft_weight: float = knob(0.0, 0.0, 100.0)
+    pairs_per_step: int = count(16, 1, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SftConfig(TrainConfig):
+    """Supervised fine-tuning on the chosen replies of the rows (`rejected` is not looked at).
+
+    - `replies_per_step`: replies in one optimiser step.
+    """
+
+    replies_per_step: int = count(16, 1, 4096)
+
+
+Config = TypeVar("Config", bound=TrainConfig)
+
+
+def load_config(path: Path, schema: type[Config], changes: tuple[str, ...] = ()) -> Config:
+    """Read a YAML file of knobs; `changes` are `key=value` texts that go over it. Paths are relative to the caller."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a YAML file of knobs") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({error}); write one `key: value` a line") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: holds no keys; write one `key: value` a line")
+    keys: dict[str, object] = {str(key): item for key, item in value.items()}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {change!r}: write key=value")
+        keys[key] = yaml.safe_load(text)
+    return config_from(keys, schema, str(path))
+
+
+def config_from(keys: Mapping[str, object], schema: type[Config], where: str) -> Config:
+    """Check names, types and bounds; every complaint names the key."""
+    known = {declared.name: declared for declared in fields(schema)}
+    for key in keys:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            meant = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown key {key!r}{meant}")
+    for name, declared in known.items():
+        if declared.default is dataclasses.MISSING and name not in keys:
+            raise ConfigError(f"{where}: no {name!r}; add it")
+    hints = get_type_hints(schema)
+    values = {key: _typed(f"{where}: {key!r}", hints[key], value) for key, value in keys.items()}
+    for key, value in values.items():
+        low, high = known[key].metadata.get("low"), known[key].metadata.get("high")
+        if isinstance(value, int | float) and low is not None and high is not None and not low <= value <= high:
+            raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
+    return schema(**values)  # type: ignore[arg-type]
+
+
+def config_to_json(config: TrainConfig) -> dict[str, object]:
+    """The resolved config as JSON values, for `config.json` and the manifest."""
+    return {
+        name: str(value) if isinstance(value := getattr(config, name), Path) else value
+        for name in (declared.name for declared in fields(config))
+    }
+
+
+def _typed(where: str, hint: object, value: object) -> object:
+    """`value` as the field's type, or a ConfigError. YAML reads 1e-4 as a string: numbers in strings are accepted."""
+    if hint is Path and isinstance(value, str) and value:
+        return Path(value)
+    if hint is float:
+        return _number(where, value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is bool and isinstance(value, bool):
+        return value
+    if get_origin(hint) is Literal and value in get_args(hint):
+        return value
+    if get_origin(hint) is tuple and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    wanted = " or ".join(map(repr, get_args(hint))) if get_origin(hint) is Literal else _name(hint)
+    raise ConfigError(f"{where} is {value!r}; it must be {wanted}")
+
+
+def _number(where: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ConfigError(f"{where} is {value!r}; it must be a number")
+    try:
+        return float(value)
+    except ValueError as error:
+        raise ConfigError(f"{where} is {value!r}; it must be a number") from error
+
+
+def _name(hint: object) -> str:
+    names = {Path: "a path", int: "a whole number", bool: "true or false"}
+    if isinstance(hint, type) and hint in names:
+        return names[hint]
+    if isinstance(hint, types.UnionType) or get_origin(hint) is Union:
+        return str(hint)
+    return "a list of strings"

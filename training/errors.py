@@ -1,0 +1,23 @@
+"""What can go wrong in training and be mended by the caller. The exit code of all of these is 2."""
+
+from constitutions.errors import CharterError
+
+
+class TrainingError(CharterError):
+    """A training command cannot go on. The message names the knob, the row or the file."""
+
+
+class ConfigError(TrainingError):
+    """A config that cannot be read: names the key and, where one is near, the key that was meant."""
+
+
+class RowError(TrainingError):
+    """A preference row that cannot be used: names the file and the line, or the row's id."""
+
+
+class RunFolderBusy(TrainingError):
+    """Another process is training in this folder."""
+
+
+class BundleError(TrainingError):
+    """A bundle that does not hold what its manifest says."""
