@@ -1,0 +1,111 @@
+"""The servers behind one judge: which replica takes the next request, and a circuit breaker for each.
+
+Left out: the HTTP (client.py). Time comes from an injected clock, so that a test need not wait.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from judges.errors import JudgeUnavailable
+
+_OPENS_AFTER = 5  # failures in a row
+_FIRST_REST_S = 1.0
+_LONGEST_REST_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is served: OpenAI-compatible, by URL or by Unix socket (the URL's host is unused then)."""
+
+    model: str
+    base_url: str = "http://localhost"
+    uds: str | None = None
+    api_key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How errors call it; never the key."""
+        return f"model {self.model!r} at {self.uds or self.base_url}"
+
+
+class Breaker:
+    """Rests a failing server: open after 5 failures in a row, then one probe after 1 s, 2 s, 4 s ... up to 30 s."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._rest_s = _FIRST_REST_S
+        self._open_until = 0.0
+        self._probing = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._failures >= _OPENS_AFTER
+
+    def rest_left_s(self) -> float:
+        """Seconds until a request may be tried; 0 where it may be now."""
+        if not self.is_open:
+            return 0.0
+        if self._probing:
+            return self._rest_s
+        return max(0.0, self._open_until - self._clock())
+
+    def admit(self) -> None:
+        """A request is going out. While half-open, it is the only one."""
+        self._probing = self.is_open
+
+    def record_success(self) -> None:
+        self._failures, self._rest_s, self._probing = 0, _FIRST_REST_S, False
+
+    def record_failure(self) -> None:
+        self._failures += 1
+        if self._probing:
+            self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
+        self._probing = False
+        self._open_until = self._clock() + self._rest_s
+
+    def abandon(self) -> None:
+        """The request was cancelled: it proved nothing, but another may probe."""
+        self._probing = False
+
+
+class Replica:
+    """One endpoint, its connections, its bound on requests in flight, and its breaker."""
+
+    def __init__(self, endpoint: Endpoint, concurrency: int, clock: Callable[[], float]) -> None:
+        self.endpoint = endpoint
+        self.breaker = Breaker(clock)
+        self.slots = asyncio.Semaphore(concurrency)
+        self.in_flight = 0
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if endpoint.api_key:
+            headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=concurrency)
+        self.http = httpx.AsyncClient(
+            base_url=endpoint.base_url,
+            headers=headers,
+            timeout=None,  # noqa: S113 - the client bounds a whole request with asyncio.timeout
+            trust_env=False,
+            transport=httpx.AsyncHTTPTransport(uds=endpoint.uds, limits=limits),
+        )
+
+
+def choose_replica(replicas: Sequence[Replica], affinity: str, avoid: Replica | None) -> Replica:
+    """The replica for the next attempt; raises JudgeUnavailable where all are resting.
+
+    One that just failed is avoided where there is another. With an affinity, rendezvous hashing picks, so that the
+    other replicas' shares stay where they are when one is lost; without one, the least busy.
+    """
+    ready = [r for r in replicas if r.breaker.rest_left_s() == 0]
+    if not ready:
+        rest_s = min(r.breaker.rest_left_s() for r in replicas)
+        names = ", ".join(r.endpoint.name for r in replicas)
+        raise JudgeUnavailable(f"{names}: failed {_OPENS_AFTER} times in a row; check that it runs", rest_s)
+    others = [r for r in ready if r is not avoid] or ready
+    if affinity:
+        return max(others, key=lambda r: hashlib.sha256(f"{affinity}\0{r.endpoint.name}".encode()).digest())
+    return min(others, key=lambda r: r.in_flight)
