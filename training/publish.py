@@ -50,3 +50,12 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a kill left half-written. Only the holder of the folder's lock may call this."""
+    for path in folder.glob(".*.tmp"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

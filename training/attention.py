@@ -1,0 +1,49 @@
+"""Attention over packed groups, registered with transformers under the name `charter_groups`.
+
+One call a group with its own small mask: the cost grows with the sum of squares of the groups, not with the square of
+the batch. Without a packed batch it is plain causal attention. Left out: sliding windows, soft caps and sinks, which
+are refused by name.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+
+from training.errors import TrainingError
+from training.packing import PackedGroups
+
+NAME = "charter_groups"
+
+
+def grouped_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packed: PackedGroups | None = None,
+    scaling: float | None = None,
+    **options: object,
+) -> tuple[Tensor, None]:
+    """transformers' attention signature: (1, heads, T, d) in, (1, T, heads, d) out."""
+    if packed is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling)
+    for name in ("sliding_window", "softcap", "s_aux"):
+        window = options.get(name)
+        if window is not None and not (name == "sliding_window" and max(packed.group_lengths) <= int(str(window))):
+            raise TrainingError(
+                f"{type(module).__name__} needs {name}, which the packed layout lacks; take another model"
+            )
+    heads_per_key = query.shape[1] // key.shape[1]
+    key, value = repeat_kv(key, heads_per_key), repeat_kv(value, heads_per_key)
+    # split, not slices: the gradient of a split is one concatenation, that of a slice a full tensor of zeros.
+    lengths = list(packed.group_lengths)
+    parts = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), packed.masks, strict=True)
+    out = [F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling) for q, k, v, mask in parts]
+    return torch.cat([part.transpose(1, 2) for part in out], dim=1), None
+
+
+AttentionInterface.register(NAME, grouped_attention)

@@ -1,0 +1,109 @@
+"""Direct preference optimisation (arXiv:2305.18290) of a LoRA adapter, with a soft label and a weight for each pair.
+
+load -> batch -> reference and policy in one layout -> loss -> step -> save. Left out: online rounds, other DPO forms.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from training.configs import DpoConfig
+from training.errors import TrainingError
+from training.finishing import finish_run
+from training.loop import StepReport, refuse_broken_loss, run_steps
+from training.losses import dpo_loss, implicit_margin, regularised_dpo_loss, sft_loss
+from training.model import Policy, check_layout, load_policy, reply_logps
+from training.packing import PackedGroups, pack_groups, split_by_tokens
+from training.precision import resolve_numbers
+from training.run_folder import open_run_folder
+from training.schedule import Plan
+from training.tokenising import TokenizedRow, TokenizedRows, load_tokenized_rows
+
+
+def train_dpo(config: DpoConfig) -> dict[str, object]:
+    """Train, or go on training, in `config.output`; returns what stands in its result.json."""
+    numbers = resolve_numbers(config.precision)
+    with open_run_folder(config, "dpo", numbers.precision) as folder:
+        finished = folder.read_result()
+        if finished is not None:
+            return finished
+        rows = load_tokenized_rows(config, with_rejected=True)
+        refuse_nothing_to_learn(rows, config)
+        policy = load_policy(config, numbers)
+        check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
+        # The reference's log-probabilities (chosen, rejected): computed when a row is first met, kept for later epochs.
+        reference_N2 = torch.full((len(rows.kept), 2), float("nan"))
+
+        def add_gradients(numbers_of_rows: tuple[int, ...]) -> StepReport:
+            return add_pair_gradients(policy, config, rows.kept, reference_N2, numbers_of_rows)
+
+        plan = Plan(len(rows.kept), config.pairs_per_step, config.epochs, config.seed)
+        outcome = run_steps(config, policy, folder, plan, kept={"reference": reference_N2}, add_gradients=add_gradients)
+        return finish_run(folder, policy, rows, outcome, config.model.resolve().name)
+
+
+def refuse_nothing_to_learn(rows: TokenizedRows, config: DpoConfig) -> None:
+    """An empty set, or one of ties only, has no gradient at the start: say so before an hour is spent."""
+    if not rows.kept:
+        raise TrainingError(f"{config.rows}: no row to train on (dropped: {rows.drop_counts() or 'none'}); add rows")
+    if all(row.row.p_chosen == 0.5 for row in rows.kept):
+        raise TrainingError(f"{config.rows}: every row is a tie (p_chosen 0.5), nothing is to be learnt; add verdicts")
+
+
+def add_pair_gradients(
+    policy: Policy, config: DpoConfig, rows: Sequence[TokenizedRow], reference_N2: Tensor, picked: tuple[int, ...]
+) -> StepReport:
+    """Add the gradient of the mean over the picked pairs, batch by batch; fill `reference_N2` where it is empty."""
+    by_id = {rows[number].row.id: number for number in picked}
+    sums: dict[str, float] = {}
+    tokens = 0
+    for groups in split_by_tokens([rows[number].group for number in picked], config.tokens_per_batch):
+        packed = pack_groups(groups, policy.numbers.dtype, policy.numbers.device)
+        numbers = [by_id[group.row_id] for group in groups]
+        if reference_N2[numbers].isnan().any():
+            with policy.as_reference():
+                reference_N2[numbers] = reply_logps(policy, packed).view(-1, 2).to("cpu", torch.float32)
+        logps_B2 = reply_logps(policy, packed).view(-1, 2)
+        batch = [rows[number] for number in numbers]
+        loss_B, metrics = pair_losses(config, packed, logps_B2, reference_N2[numbers].to(logps_B2), batch)
+        refuse_broken_loss(loss_B, tuple(group.row_id for group in groups))
+        (loss_B.sum() / len(picked)).backward()
+        tokens += len(packed.tokens_T)
+        for name, value in metrics.items():
+            sums[name] = sums.get(name, 0.0) + value
+    decided = sums.pop("decided")
+    correct = sums.pop("correct")
+    means = {name: value / len(picked) for name, value in sums.items()}
+    accuracy = {"accuracy": correct / decided} if decided else {}
+    return StepReport({**means, **accuracy}, tokens)
+
+
+def pair_losses(
+    config: DpoConfig, packed: PackedGroups, logps_B2: Tensor, reference_B2: Tensor, batch: Sequence[TokenizedRow]
+) -> tuple[Tensor, Mapping[str, float]]:
+    """The weighted loss of each pair, and sums over the batch for the metrics."""
+    p_chosen_B = logps_B2.new_tensor([row.row.p_chosen for row in batch])
+    weight_B = logps_B2.new_tensor([row.row.weight for row in batch])
+    lengths_B2 = packed.lengths_R.view(-1, 2)
+    chosen_B, rejected_B = logps_B2.unbind(1)
+    ref_chosen_B, ref_rejected_B = reference_B2.unbind(1)
+    dpo_B = dpo_loss(chosen_B, rejected_B, ref_chosen_B, ref_rejected_B, p_chosen_B=p_chosen_B, beta=config.beta)
+    sft_B = sft_loss(chosen_B, lengths_B2[:, 0])
+    loss_B = weight_B * regularised_dpo_loss(dpo_B, sft_B, p_chosen_B=p_chosen_B, sft_weight=config.sft_weight)
+    with torch.no_grad():
+        margin_B = config.beta * implicit_margin(chosen_B, rejected_B, ref_chosen_B, ref_rejected_B)
+        decided_B = p_chosen_B > 0.5
+        sums = {
+            "loss": loss_B,
+            "dpo_loss": dpo_B,
+            "sft_loss": sft_B,
+            "margin": margin_B,
+            # What the policy moved on these texts, in nats a token: KL(reference || policy) where the base wrote them.
+            "kl": ((reference_B2 - logps_B2) / lengths_B2).mean(1),
+            "chosen_logp": chosen_B,
+            "rejected_logp": rejected_B,
+            "decided": decided_B,
+            "correct": (margin_B > 0) & decided_B,
+        }
+        return loss_B, {name: value.sum().item() for name, value in sums.items()}

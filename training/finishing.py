@@ -1,0 +1,54 @@
+"""The end of a run: the adapter in peft's format, without anything of this machine in it, and the result."""
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from training.loop import Outcome
+from training.model import Policy
+from training.publish import published_folder
+from training.run_folder import RunFolder
+from training.tokenising import TokenizedRows
+from training.weights import file_sha256
+
+
+def save_adapter(policy: Policy, folder: Path, model_name: str) -> str:
+    """Write `folder` for plain peft; returns the SHA-256 of its weights. `model_name` goes in instead of a path."""
+    with published_folder(folder) as temporary:
+        policy.model.save_pretrained(temporary)
+        (temporary / "README.md").unlink(missing_ok=True)  # peft's empty card; the bundle has its own
+        path = temporary / "adapter_config.json"
+        config = json.loads(path.read_text())
+        config["base_model_name_or_path"] = model_name
+        config["target_modules"] = sorted(config["target_modules"])  # a set: its order changes from run to run
+        config["inference_mode"] = True
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    return file_sha256(folder / "adapter_model.safetensors")
+
+
+def finish_run(
+    folder: RunFolder, policy: Policy, rows: TokenizedRows, outcome: Outcome, model_name: str
+) -> dict[str, object]:
+    """Save the adapter, then the result: its presence says that the run is over."""
+    result: dict[str, object] = {
+        "steps": outcome.steps,
+        "seconds": outcome.seconds,
+        "rows": len(rows.kept),
+        "dropped": rows.drop_counts(),
+        "dropped_rows": [{"id": row.row_id, "reason": row.reason, "tokens": row.tokens} for row in rows.dropped],
+        "last_step": dict(outcome.metrics),
+        "precision": policy.numbers.precision,
+        "device": policy.numbers.device.type,
+        "adapter": str(folder.adapter),
+        "adapter_sha256": save_adapter(policy, folder.adapter, model_name),
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    folder.write_result(result)
+    return result
+
+
+def peak_memory_bytes() -> int:
+    """The process's largest resident set so far. Linux counts in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,45 @@
+"""The losses as pure functions over tensors, one value a pair or a reply; each names its paper.
+
+B = pairs in the batch, R = replies. Left out: reductions, which belong to the trainers.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def dpo_loss(
+    chosen_logp_B: Tensor,
+    rejected_logp_B: Tensor,
+    ref_chosen_logp_B: Tensor,
+    ref_rejected_logp_B: Tensor,
+    *,
+    p_chosen_B: Tensor,
+    beta: float,
+) -> Tensor:
+    """Cross-entropy between the judge's belief and the policy's, one value per pair.
+
+    With p_chosen = 1 this is Eq. 7 of arXiv:2305.18290; lower values are soft labels.
+    """
+    logit_B = beta * implicit_margin(chosen_logp_B, rejected_logp_B, ref_chosen_logp_B, ref_rejected_logp_B)
+    return -p_chosen_B * F.logsigmoid(logit_B) - (1 - p_chosen_B) * F.logsigmoid(-logit_B)
+
+
+def implicit_margin(
+    chosen_logp_B: Tensor, rejected_logp_B: Tensor, ref_chosen_logp_B: Tensor, ref_rejected_logp_B: Tensor
+) -> Tensor:
+    """How much further than the reference the policy prefers `chosen`, in nats (the reward margin over beta)."""
+    return (chosen_logp_B - ref_chosen_logp_B) - (rejected_logp_B - ref_rejected_logp_B)
+
+
+def sft_loss(logp_R: Tensor, lengths_R: Tensor) -> Tensor:
+    """Negative log-likelihood a token, one value per reply: short and long replies count the same."""
+    return -logp_R / lengths_R
+
+
+def regularised_dpo_loss(dpo_B: Tensor, sft_B: Tensor, *, p_chosen_B: Tensor, sft_weight: float) -> Tensor:
+    """DPO plus the likelihood of the chosen reply, as in arXiv:2404.19733 (Eq. 3).
+
+    The likelihood counts by how far the belief is from a tie, 2 p - 1: of two replies that are equally good or
+    equally bad, neither is to be imitated.
+    """
+    return dpo_B + sft_weight * (2 * p_chosen_B - 1) * sft_B

@@ -1,0 +1,28 @@
+"""Base and adapter as one full model with its tokenizer: what vLLM and plain transformers serve."""
+
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from training.errors import TrainingError
+from training.publish import published_folder
+from training.tokenising import load_tokenizer
+
+
+def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
+    """Write `output` (kept if it exists). The sum is made in fp32 and saved in the base's own format."""
+    if output.exists():
+        return output
+    if not (adapter / "adapter_config.json").exists():
+        raise TrainingError(f"{adapter}: no adapter_config.json; name a folder as peft saves it")
+    tokenizer = load_tokenizer(model)
+    base = AutoModelForCausalLM.from_pretrained(model, dtype="auto", local_files_only=True)
+    dtype = base.dtype
+    # W + scale * B A is rounded once, at the end: in bf16 a small update would vanish in the sum.
+    merged = PeftModel.from_pretrained(base.to(torch.float32), adapter).merge_and_unload().to(dtype)
+    with published_folder(output) as temporary:
+        merged.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+    return output

@@ -1,0 +1,34 @@
+"""`metrics.jsonl`, one line a step, and progress lines on stdout for whoever started the trainer. Standard library."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def append_metrics(path: Path, values: Mapping[str, float]) -> None:
+    """Add one line and hand it to the system at once."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(values) + "\n")
+
+
+def keep_metrics_until(path: Path, step: int) -> None:
+    """Drop the lines of steps that will be done again: a resumed run's file has every step exactly once."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError:
+            break  # a kill left half a line, and it is the last one
+        if value["step"] <= step:
+            kept.append(line)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    temporary.replace(path)
+
+
+def print_progress(done: int, total: int, values: Mapping[str, float]) -> None:
+    """One JSON line: {"type": "progress", "done": steps done, "total": steps in all, ...the step's metrics}."""
+    print(json.dumps({"type": "progress", "done": done, "total": total, **values}), flush=True)

@@ -1,0 +1,126 @@
+"""One frozen base with a LoRA adapter: the policy is the adapter switched on, the reference the adapter switched off.
+
+Left out: models whose logits are scaled or capped after the head, mixtures with several heads, and quantised bases.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from training import attention
+from training.configs import TrainConfig
+from training.errors import TrainingError
+from training.logps import sum_by_reply, token_logps
+from training.lora import LoraLinear
+from training.packing import PackedGroups, TokenGroup, pack_groups
+from training.precision import Numbers
+from training.tokenising import first_line
+
+# Knobs of model configs that change the logits after the head: the chunked path would be wrong.
+_AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+# How far packed and plain log-probabilities may lie apart, in nats a token.
+_LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.25}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A base model with one trainable adapter. `numbers` says where and in which format it computes."""
+
+    model: PeftModel
+    numbers: Numbers
+
+    @property
+    def causal(self) -> PreTrainedModel:
+        """The transformers model inside peft's wrapper."""
+        return self.model.get_base_model()
+
+    def adapter_weights(self) -> dict[str, nn.Parameter]:
+        """The trainable tensors by name, in a fixed order."""
+        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+
+    @contextlib.contextmanager
+    def as_reference(self) -> Iterator[None]:
+        """The adapter switched off *is* the reference: no second copy of the base is loaded. No gradients."""
+        with torch.no_grad(), self.model.disable_adapter():
+            yield
+
+
+def load_policy(config: TrainConfig, numbers: Numbers) -> Policy:
+    """Load the frozen base and put a fresh adapter on it; `config.seed` decides the adapter's start."""
+    try:
+        base = AutoModelForCausalLM.from_pretrained(
+            config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{config.model}: no model can be loaded ({first_line(error)}); name a folder") from error
+    for name in _AFTER_HEAD:
+        if getattr(base.config, name, None) not in (None, 1.0):
+            raise TrainingError(f"{config.model}: {name} is not supported by the chunked head; take another model")
+    if config.gradient_checkpointing:
+        base.gradient_checkpointing_enable({"use_reentrant": False})
+    # eval: no dropout anywhere, so that policy and reference are one network. Checkpointing works in train mode only.
+    model = add_adapter(base.to(numbers.device), config).train(config.gradient_checkpointing)
+    return Policy(model, numbers)
+
+
+def add_adapter(base: PreTrainedModel, config: TrainConfig) -> PeftModel:
+    """LoRA on the linear layers that `lora_targets` names (all but the head when it is empty), in fp32."""
+    head = base.get_output_embeddings()
+    names = {name for name, layer in base.named_modules() if isinstance(layer, nn.Linear) and layer is not head}
+    known = {name.rsplit(".", 1)[-1] for name in names}
+    for target in config.lora_targets:
+        if target not in known:
+            raise TrainingError(
+                f"lora_targets: no linear layer is called {target!r}; take of {', '.join(sorted(known))}"
+            )
+    lora = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        target_modules=sorted(config.lora_targets or known),
+        task_type="CAUSAL_LM",
+    )
+    lora._register_custom_module({nn.Linear: LoraLinear})
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return get_peft_model(base, lora)
+
+
+def reply_logps(policy: Policy, packed: PackedGroups) -> Tensor:
+    """log p(reply | prompt) of every reply, summed over its tokens; the adapter is on or off as it stands."""
+    causal = policy.causal
+    hidden_TH = causal.base_model(
+        input_ids=packed.tokens_T[None], position_ids=packed.positions_T[None], use_cache=False, packed=packed
+    ).last_hidden_state[0]
+    head_VH = causal.get_output_embeddings().weight
+    logps_N = token_logps(hidden_TH.index_select(0, packed.source_N), head_VH, packed.targets_N)
+    return sum_by_reply(logps_N, packed.reply_N, len(packed.lengths_R))
+
+
+def plain_reply_logps(policy: Policy, groups: Sequence[TokenGroup]) -> Tensor:
+    """The same without layout tricks: one forward a reply, full logits. For the check below and for tests."""
+    sums: list[Tensor] = []
+    for group in groups:
+        for reply in group.replies:
+            ids_T = torch.tensor(group.prompt + reply, device=policy.numbers.device)
+            logits_TV = policy.causal(input_ids=ids_T[None], use_cache=False).logits[0, len(group.prompt) - 1 : -1]
+            logps_TV = logits_TV.log_softmax(-1, dtype=torch.promote_types(logits_TV.dtype, torch.float32))
+            sums.append(logps_TV.gather(1, ids_T[len(group.prompt) :, None]).sum())
+    return torch.stack(sums)
+
+
+def check_layout(policy: Policy, group: TokenGroup) -> None:
+    """Refuse a model that the packed layout does not fit, by computing one group both ways."""
+    dtype = policy.numbers.dtype
+    with policy.as_reference():
+        packed = pack_groups([group], dtype, policy.numbers.device)
+        apart_R = (reply_logps(policy, packed) - plain_reply_logps(policy, [group])).abs() / packed.lengths_R
+    if not bool((apart_R <= _LAYOUT_TOLERANCE[dtype]).all()):
+        raise TrainingError(
+            f"row {group.row_id!r}: packed and plain log-probabilities differ by {apart_R.max().item():.3g} nats a "
+            "token; this model's attention or head is not supported, or its weights are broken: take another model"
+        )

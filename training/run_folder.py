@@ -1,0 +1,99 @@
+"""A run's folder: one process at a time, one config, and a result that means the run is over. No torch.
+
+Holds `config.json` (resolved, with the hashes of model and rows), `metrics.jsonl`, `checkpoints/`, `adapter/` and at
+the end `result.json`.
+"""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.configs import TrainConfig, config_to_json
+from training.errors import ConfigError, RunFolderBusy
+from training.publish import clear_unfinished, published_file
+from training.weights import file_sha256, model_sha256
+
+# These say where and how fast, not what comes out: a run may be moved, and go on with another batch size.
+_MAY_CHANGE = ("model", "rows", "output", "checkpoint_every_steps")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths inside a run's folder."""
+
+    path: Path
+
+    @property
+    def adapter(self) -> Path:
+        """The finished adapter, in peft's format."""
+        return self.path / "adapter"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Complete checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line a step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def result(self) -> Path:
+        """Present when the run is over."""
+        return self.path / "result.json"
+
+    def read_result(self) -> dict[str, object] | None:
+        """The finished run's result, None while there is none."""
+        if not self.result.exists():
+            return None
+        value: dict[str, object] = json.loads(self.result.read_text())
+        return value
+
+    def write_result(self, result: Mapping[str, object]) -> None:
+        """The last act of a run."""
+        with published_file(self.result) as temporary:
+            temporary.write_text(json.dumps(result, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def open_run_folder(config: TrainConfig, method: str, precision: str) -> Iterator[RunFolder]:
+    """Lock the folder for this process (the lock dies with it) and hold the config to the one that began the run."""
+    folder = RunFolder(config.output)
+    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    with (folder.path / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunFolderBusy(
+                f"{folder.path}: another process trains here; wait for it or name another output"
+            ) from error
+        clear_unfinished(folder.checkpoints)
+        clear_unfinished(folder.path)
+        _hold_config(folder.path / "config.json", _identity(config, method, precision))
+        yield folder
+
+
+def _identity(config: TrainConfig, method: str, precision: str) -> dict[str, object]:
+    if not config.rows.is_file():
+        raise ConfigError(f"rows: {config.rows} is no file; name a JSONL file of preference rows")
+    values = json.loads(json.dumps(config_to_json(config)))
+    hashes = {"rows_sha256": file_sha256(config.rows), "model_sha256": model_sha256(config.model)}
+    return {"method": method, **values, "precision": precision, **hashes}
+
+
+def _hold_config(path: Path, identity: dict[str, object]) -> None:
+    if path.exists():
+        before = json.loads(path.read_text())
+        differing = [key for key in identity if key not in _MAY_CHANGE and before.get(key) != identity[key]]
+        if differing:
+            key = differing[0]
+            raise ConfigError(
+                f"{path}: this run began with {key} = {before.get(key)!r}, now it is {identity[key]!r}; "
+                "name another output, or take the old value"
+            )
+    with published_file(path) as temporary:
+        temporary.write_text(json.dumps(identity, indent=2) + "\n")

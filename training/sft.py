@@ -1,0 +1,60 @@
+"""Supervised fine-tuning of a LoRA adapter on the chosen replies: revisions, people's replies, demonstrations.
+
+The loss is the mean negative log-likelihood a token, weighted by the row's weight. Left out: packing across turns
+(only the last reply is learnt).
+"""
+
+from collections.abc import Sequence
+
+from training.configs import SftConfig
+from training.errors import TrainingError
+from training.finishing import finish_run
+from training.loop import StepReport, refuse_broken_loss, run_steps
+from training.losses import sft_loss
+from training.model import Policy, check_layout, load_policy, reply_logps
+from training.packing import pack_groups, split_by_tokens
+from training.precision import resolve_numbers
+from training.run_folder import open_run_folder
+from training.schedule import Plan
+from training.tokenising import TokenizedRow, load_tokenized_rows
+
+
+def train_sft(config: SftConfig) -> dict[str, object]:
+    """Train, or go on training, in `config.output`; returns what stands in its result.json."""
+    numbers = resolve_numbers(config.precision)
+    with open_run_folder(config, "sft", numbers.precision) as folder:
+        finished = folder.read_result()
+        if finished is not None:
+            return finished
+        rows = load_tokenized_rows(config, with_rejected=False)
+        if not rows.kept:
+            raise TrainingError(
+                f"{config.rows}: no row to train on (dropped: {rows.drop_counts() or 'none'}); add rows"
+            )
+        policy = load_policy(config, numbers)
+        check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
+
+        def add_gradients(numbers_of_rows: tuple[int, ...]) -> StepReport:
+            return add_reply_gradients(policy, config, [rows.kept[number] for number in numbers_of_rows])
+
+        plan = Plan(len(rows.kept), config.replies_per_step, config.epochs, config.seed)
+        outcome = run_steps(config, policy, folder, plan, kept={}, add_gradients=add_gradients)
+        return finish_run(folder, policy, rows, outcome, config.model.resolve().name)
+
+
+def add_reply_gradients(policy: Policy, config: SftConfig, rows: Sequence[TokenizedRow]) -> StepReport:
+    """Add the gradient of the mean over the rows, batch by batch."""
+    weight_by_id = {row.row.id: row.row.weight for row in rows}
+    total = 0.0
+    chosen = 0.0
+    tokens = 0
+    for groups in split_by_tokens([row.group for row in rows], config.tokens_per_batch):
+        packed = pack_groups(groups, policy.numbers.dtype, policy.numbers.device)
+        logps_R = reply_logps(policy, packed)
+        loss_R = sft_loss(logps_R, packed.lengths_R) * logps_R.new_tensor([weight_by_id[g.row_id] for g in groups])
+        refuse_broken_loss(loss_R, tuple(group.row_id for group in groups))
+        (loss_R.sum() / len(rows)).backward()
+        total += loss_R.sum().item()
+        chosen += logps_R.sum().item()
+        tokens += len(packed.tokens_T)
+    return StepReport({"loss": total / len(rows), "chosen_logp": chosen / len(rows)}, tokens)

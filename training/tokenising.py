@@ -1,0 +1,99 @@
+"""Preference rows to token groups. What cannot be trained on is dropped with a reason and counted, never cut short."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from training.configs import TrainConfig
+from training.errors import TrainingError
+from training.packing import TokenGroup
+from training.rows import PreferenceRow, read_rows
+
+Reason = Literal["too_long", "zero_weight"]
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRow:
+    """A row left out of training, and why. `tokens` is the length of the longest prompt plus reply."""
+
+    row_id: str
+    reason: Reason
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedRow:
+    """A row and its tokens, chosen first."""
+
+    row: PreferenceRow
+    group: TokenGroup
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedRows:
+    """What is trained on, in the file's order, and what is not."""
+
+    kept: tuple[TokenizedRow, ...]
+    dropped: tuple[DroppedRow, ...]
+
+    def drop_counts(self) -> dict[str, int]:
+        """How many rows were dropped for which reason."""
+        return dict(Counter(row.reason for row in self.dropped))
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The model's tokenizer; it must have a chat template and an end-of-turn token."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{folder}: no tokenizer can be loaded ({first_line(error)}); name a model folder"
+        ) from error
+    if not tokenizer.chat_template or tokenizer.eos_token_id is None:
+        raise TrainingError(f"{folder}: the tokenizer has no chat template or no eos token; take an instruct model")
+    return tokenizer
+
+
+def first_line(error: Exception) -> str:
+    """What a library's error says, without its paragraphs of advice."""
+    return (str(error).splitlines() or ["no reason given"])[0]
+
+
+def load_tokenized_rows(config: TrainConfig, *, with_rejected: bool) -> TokenizedRows:
+    """Read and tokenize the config's rows; the model's own context bounds `max_tokens`."""
+    shape = json.loads((config.model / "config.json").read_text())
+    max_tokens = min(config.max_tokens, shape.get("max_position_embeddings", config.max_tokens))
+    tokenizer = load_tokenizer(config.model)
+    return tokenize_rows(read_rows(config.rows), tokenizer, max_tokens=max_tokens, with_rejected=with_rejected)
+
+
+def tokenize_rows(
+    rows: Sequence[PreferenceRow], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int, with_rejected: bool
+) -> TokenizedRows:
+    """Render the prompt with the chat template, end each reply with the end-of-turn token."""
+    kept: list[TokenizedRow] = []
+    dropped: list[DroppedRow] = []
+    for row in rows:
+        messages = [{"role": message.role, "content": message.content} for message in row.prompt]
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        texts = (row.chosen, row.rejected) if with_rejected else (row.chosen,)
+        group = TokenGroup(row.id, tuple(prompt), tuple(reply_tokens(text, tokenizer) for text in texts))
+        longest = len(group.prompt) + max(len(reply) for reply in group.replies)
+        if longest > max_tokens:
+            dropped.append(DroppedRow(row.id, "too_long", longest))
+        elif row.weight == 0:
+            dropped.append(DroppedRow(row.id, "zero_weight", longest))
+        else:
+            kept.append(TokenizedRow(row, group))
+    return TokenizedRows(tuple(kept), tuple(dropped))
+
+
+def reply_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """A reply's own text never becomes a control token: `<|im_end|>` written by a person stays letters."""
+    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return (*ids, tokenizer.eos_token_id)
