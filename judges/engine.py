@@ -25,6 +25,8 @@ from judges.replicas import Endpoint
 _LONGEST_SOCKET_PATH = 107  # bytes, sun_path of unix(7)
 _TAIL_LINES, _TAIL_BYTES = 40, 8000
 _STOP_S = 10.0
+_DYING_S = 2.0
+_FEW_CORES = 2
 _GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -84,7 +86,7 @@ class Engine:
 
 async def start_engine(settings: EngineSettings) -> Engine:
     """Start a server and wait until it is healthy; raises EngineFailed with the tail of its log."""
-    _prepare_socket(settings)
+    await _prepare_socket(settings)
     settings.log_path.parent.mkdir(parents=True, exist_ok=True)
     with settings.log_path.open("wb") as log:
         guard = await asyncio.create_subprocess_exec(
@@ -141,7 +143,7 @@ def server_command(settings: EngineSettings) -> list[str]:
         *("--disable-uvicorn-access-log", "--disable-fastapi-docs"),
     ]
     if on_cpu(settings):
-        command += ["--dtype", "bfloat16"]
+        command += ["--dtype", cpu_dtype(Path("/proc/cpuinfo")), "--enforce-eager"]
     else:
         command += ["--gpu-memory-utilization", str(settings.gpu_memory_share)]
     return [*command, *settings.extra_args]
@@ -162,6 +164,9 @@ def server_environment(settings: EngineSettings) -> dict[str, str]:
     }
     if settings.program == "vllm" and on_cpu(settings):
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(settings.kv_cache_gib)
+        if (os.cpu_count() or 1) <= _FEW_CORES:
+            # vLLM keeps a core for its scheduler: half of a machine with two.
+            environment.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
     return environment
 
 
@@ -170,20 +175,33 @@ def on_cpu(settings: EngineSettings) -> bool:
     return settings.device == "cpu" or (settings.device == "auto" and not Path("/dev/nvidiactl").exists())
 
 
-def _prepare_socket(settings: EngineSettings) -> None:
+def cpu_dtype(cpuinfo: Path) -> Literal["bfloat16", "float32"]:
+    """bfloat16 where the CPU multiplies it in hardware; elsewhere it is emulated, 4 times slower than float32."""
+    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
+
+
+async def _prepare_socket(settings: EngineSettings) -> None:
+    """Make the folder and clear what a killed server left; one that was just killed gets a moment to go."""
     path = settings.socket_path
     if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
         raise EngineFailed(f"the socket path {str(path)!r} is longer than 107 bytes; choose a shorter home folder")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    deadline = time.monotonic() + _DYING_S
+    while _listens(path):
+        if time.monotonic() > deadline:
+            raise EngineFailed(f"another server listens on {str(path)!r}; stop it or choose another socket path")
+        await asyncio.sleep(0.1)
+    path.unlink(missing_ok=True)
+
+
+def _listens(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
-        except FileNotFoundError:
-            return
         except OSError:
-            path.unlink()  # left by a server that was killed
-            return
-    raise EngineFailed(f"another server listens on {str(path)!r}; stop it or choose another socket path")
+            return False
+    return True
 
 
 async def _wait_until_healthy(engine: Engine, settings: EngineSettings) -> None:

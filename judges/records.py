@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
-Cause = Literal["unreadable", "refused", "timed_out", "truncated", "empty", "no_label_mass", "server_error"]
+Cause = Literal[
+    "unreadable", "refused", "timed_out", "truncated", "empty", "no_label_mass", "server_error", "too_long", "unchanged"
+]
 
 
 @dataclass(frozen=True, slots=True)
