@@ -1,0 +1,134 @@
+"""The form of a reply: whole, plain, not looping, in the right language or format."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, ClassVar
+
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from pydantic import Field, StringConstraints
+
+from constitutions.checks.check import Check, Turn
+from constitutions.checks.words import words
+
+_ENDING = re.compile(r"[.!?…。！？][\"'”’)\]]*$")
+_MARKDOWN = (
+    ("a heading", re.compile(r"^\s{0,3}#{1,6}\s", re.MULTILINE)),
+    ("a bulleted list", re.compile(r"^\s*[-*+•]\s+\S", re.MULTILINE)),
+    ("a numbered list", re.compile(r"^\s*\(?\d{1,3}[.)]\s+\S", re.MULTILINE)),
+    ("bold or italic marks", re.compile(r"\*\*\S|(?<!\w)__\S|(?<![\w*])\*[^\s*][^*\n]*\*(?![\w*])")),
+    ("a code fence", re.compile(r"```")),
+    ("inline code", re.compile(r"`[^`\n]+`")),
+    ("a table", re.compile(r"^\s*\|.*\|\s*$", re.MULTILINE)),
+    ("a link", re.compile(r"\[[^\]\n]+\]\([^)\s]+\)")),
+)
+_CHARACTER_RUN = re.compile(r"(\S)\1{9,}")
+_SHORTEST_FOR_LANGUAGE = 4
+
+
+class Complete(Check):
+    """Is not empty and ends where a sentence ends, so it was not cut off."""
+
+    name: ClassVar[str] = "complete"
+
+    def fault(self, messages: Sequence[Turn], reply: str) -> str:
+        if not words(reply):
+            return "it is empty"
+        tail = reply.rstrip()
+        return "" if _ENDING.search(tail) else f"stops in the middle of a sentence: ...{tail[-30:]!r}"
+
+
+class NoRepetition(Check):
+    """Does not loop: no run of `words` words stands more than `times` times, and some words are there at all."""
+
+    name: ClassVar[str] = "no_repetition"
+    words: Annotated[int, Field(ge=1, le=20)] = 4
+    times: Annotated[int, Field(ge=1, le=100)] = 2
+
+    def fault(self, messages: Sequence[Turn], reply: str) -> str:
+        said = [word.casefold() for word in words(reply)]
+        if not said:
+            return "it is empty"
+        if run := _CHARACTER_RUN.search(reply):
+            return f"repeats the character {run[1]!r}"
+        if len(said) > 2 and any(a == b == c for a, b, c in zip(said, said[1:], said[2:], strict=False)):
+            return "says one word three times in a row"
+        runs = Counter(tuple(said[i : i + self.words]) for i in range(len(said) - self.words + 1))
+        worst = max(runs.items(), key=lambda item: item[1], default=((), 0))
+        return f"says {' '.join(worst[0])!r} {worst[1]} times" if worst[1] > self.times else ""
+
+
+class PlainText(Check):
+    """Plain prose: no heading, list, bold mark, code, table or link of Markdown."""
+
+    name: ClassVar[str] = "plain_text"
+
+    def fault(self, messages: Sequence[Turn], reply: str) -> str:
+        return next((f"contains {what}" for what, pattern in _MARKDOWN if pattern.search(reply)), "")
+
+
+class Json(Check):
+    """The whole reply is one JSON value; with `keys`, an object that has them."""
+
+    name: ClassVar[str] = "json"
+    shorthand: ClassVar[str] = "keys"
+    keys: tuple[str, ...] = ()
+
+    def fault(self, messages: Sequence[Turn], reply: str) -> str:
+        try:
+            value = json.loads(reply, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            return f"is not JSON: {error}"
+        if not self.keys:
+            return ""
+        if not isinstance(value, dict):
+            return "is JSON, but not an object"
+        missing = [key for key in self.keys if key not in value]
+        return f"lacks the key {missing[0]!r}" if missing else ""
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> LanguageIdentifier:
+    return LanguageIdentifier.from_pickled_model(MODEL_FILE, norm_probs=True)
+
+
+class Language(Check):
+    """Is written in the language `code` (ISO 639-1). Replies of fewer than four words pass: too short to tell."""
+
+    name: ClassVar[str] = "language"
+    shorthand: ClassVar[str] = "code"
+    code: Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
+
+    def fault(self, messages: Sequence[Turn], reply: str) -> str:
+        if len(words(reply)) < _SHORTEST_FOR_LANGUAGE:
+            return ""
+        found = str(_identifier().classify(reply)[0])
+        return f"is written in {found!r}, not in {self.code!r}" if found != self.code else ""
+
+
+class NoClosingQuestion(Check):
+    """Does not end by asking a question back."""
+
+    name: ClassVar[str] = "no_closing_question"
+
+    def fault(self, messages: Sequence[Turn], reply: str) -> str:
+        return "ends with a question" if reply.rstrip().rstrip("\"'”’)").endswith(("?", "？")) else ""
+
+
+class NoEcho(Check):
+    """Does not begin by repeating the user's message, `words` words or more."""
+
+    name: ClassVar[str] = "no_echo"
+    shorthand: ClassVar[str] = "words"
+    words: Annotated[int, Field(ge=3, le=100)] = 8
+
+    def fault(self, messages: Sequence[Turn], reply: str) -> str:
+        asked = [w.casefold() for w in words(messages[-1].content)][: self.words] if messages else []
+        said = [w.casefold() for w in words(reply)][: self.words]
+        return "repeats the user's message" if len(said) == self.words and said == asked else ""
