@@ -1,0 +1,112 @@
+"""The real service as a child of the demo: started, waited for, and ended by its process id.
+
+Left out: everything it does. The demo talks to it as any client would.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from service.demo.errors import DemoError
+
+READY_WITHIN_S = 90.0
+STOP_GRACE_S = 15.0
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """Where the child keeps its data and which loopback port it takes; port 0 means any free one."""
+
+    home: Path
+    port: int
+    environment: Mapping[str, str]
+
+
+class ServiceProcess:
+    """A running service. `url` is where it listens, `log` what it wrote."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+        self._process = process
+        self.url = url
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which leads a session of its own."""
+        return self._process.pid
+
+    def wait_until_ready(self, within_s: float = READY_WITHIN_S) -> None:
+        """Return once /readyz answers 200; raises DemoError with the log's tail when it ends or takes too long."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise DemoError(f"the service ended with status {self._process.returncode}:\n{self.log_tail()}")
+            if _answers(f"{self.url}/readyz"):
+                return
+            time.sleep(_POLL_S)
+        raise DemoError(f"the service was not ready after {within_s:.0f} s:\n{self.log_tail()}")
+
+    def log_tail(self, lines: int = 30) -> str:
+        """The last lines of the service's log, then those of the newest engine or trainer log beside it."""
+        newest = sorted(self.log.parent.rglob("*.log"), key=lambda path: path.stat().st_mtime)[-2:]
+        return "\n".join(f"--- {path}\n{_tail(path, lines)}" for path in newest)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL to its session when it has not ended after the grace. Safe to call twice."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_GRACE_S)
+        # What the service started sits in its session or dies with it; nothing of it may outlive the demo.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def start_service(settings: ServiceSettings) -> ServiceProcess:
+    """Start `python -m service.serve` on loopback with a data folder of its own."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    port = settings.port or free_port()
+    log = settings.home / "service.log"
+    environment = dict(os.environ) | dict(settings.environment)
+    environment |= {"CHARTER_HOME": str(settings.home), "CHARTER_HOST": "127.0.0.1", "CHARTER_PORT": str(port)}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # the terminal's Ctrl-C reaches the demo alone, which then stops the service
+        )
+    return ServiceProcess(process, f"http://127.0.0.1:{port}", log)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _tail(path: Path, lines: int) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 64_000))
+        return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
