@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -25,11 +25,15 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """Where the child keeps its data and which loopback port it takes; port 0 means any free one."""
+    """Where the child keeps its data and which loopback port it takes; port 0 means any free one.
+
+    `command` starts it; it reads CHARTER_HOME, CHARTER_HOST and CHARTER_PORT, and what `environment` adds.
+    """
 
     home: Path
-    port: int
-    environment: Mapping[str, str]
+    port: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = (sys.executable, "-m", "service.serve")
 
 
 class ServiceProcess:
@@ -61,12 +65,12 @@ class ServiceProcess:
         newest = sorted(self.log.parent.rglob("*.log"), key=lambda path: path.stat().st_mtime)[-2:]
         return "\n".join(f"--- {path}\n{_tail(path, lines)}" for path in newest)
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """SIGTERM, and SIGKILL to its session when it has not ended after the grace. Safe to call twice."""
         if self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_GRACE_S)
+                self._process.wait(grace_s)
         # What the service started sits in its session or dies with it; nothing of it may outlive the demo.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -74,7 +78,7 @@ class ServiceProcess:
 
 
 def start_service(settings: ServiceSettings) -> ServiceProcess:
-    """Start `python -m service.serve` on loopback with a data folder of its own."""
+    """Start the service on loopback with a data folder of its own."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     port = settings.port or free_port()
     log = settings.home / "service.log"
@@ -82,7 +86,7 @@ def start_service(settings: ServiceSettings) -> ServiceProcess:
     environment |= {"CHARTER_HOME": str(settings.home), "CHARTER_HOST": "127.0.0.1", "CHARTER_PORT": str(port)}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service.serve"],
+            list(settings.command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
