@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from hypothesis import settings
 from starlette.types import ASGIApp
 
 from judges.behaviour import Behaviour
 from judges.replicas import Endpoint
 from judges.scripted import ScriptedServer
+
+# How long an example takes says nothing on a machine that is shared.
+settings.register_profile("charter", deadline=None)
+settings.load_profile("charter")
 
 
 @pytest.fixture
