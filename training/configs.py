@@ -41,7 +41,7 @@ class TrainConfig:
     - `learning_rate`: peak of AdamW's rate. Small adapters on small models take 1e-4 to 1e-3, large models 1e-5.
     - `warmup_share`: share of the steps in which the rate rises from 0, before it falls linearly to 0.
     - `epochs`: passes over the rows. Raise it for small sets; watch the held-out lift.
-    - `lora_rank`, `lora_alpha`: size and scale (alpha / rank) of the update. Alpha is twice the rank as a rule.
+    - `lora_rank`: size of the update: 8 to 64. Raise it for large sets.
     - `lora_targets`: names of linear layers, such as q_proj; empty means all of them but the head.
     - `max_tokens`: rows with a longer prompt plus reply are dropped and counted.
     - `tokens_per_batch`: how many tokens go through the model at once. Lower it when memory runs out.
@@ -58,7 +58,6 @@ class TrainConfig:
     warmup_share: float = knob(0.1, 0.0, 1.0)
     epochs: int = count(1, 1, 1000)
     lora_rank: int = count(16, 1, 1024)
-    lora_alpha: int = count(32, 1, 4096)
     lora_targets: tuple[str, ...] = ()
     max_tokens: int = count(2048, 8, 131072)
     tokens_per_batch: int = count(2048, 8, 1048576)
@@ -66,6 +65,11 @@ class TrainConfig:
     gradient_checkpointing: bool = False
     checkpoint_every_steps: int = count(10, 1, 1000000)
     seed: int = count(0, 0, 2**31 - 1)
+
+    @property
+    def lora_alpha(self) -> int:
+        """Twice the rank: the update's scale, alpha / rank, is then 2 at every rank, and the rate need not change."""
+        return 2 * self.lora_rank
 
 
 @dataclass(frozen=True, kw_only=True)

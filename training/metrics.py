@@ -1,9 +1,10 @@
 """`metrics.jsonl`, one line a step, and progress lines on stdout for whoever started the trainer. Standard library."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from training.publish import published_file
 
 
 def append_metrics(path: Path, values: Mapping[str, float]) -> None:
@@ -24,9 +25,8 @@ def keep_metrics_until(path: Path, step: int) -> None:
             break  # a kill left half a line, and it is the last one
         if value["step"] <= step:
             kept.append(line)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    temporary.replace(path)
+    with published_file(path) as temporary:
+        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
 def print_progress(done: int, total: int, values: Mapping[str, float]) -> None:

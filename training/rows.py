@@ -5,7 +5,6 @@ are lists of one assistant message, and a plain string is read too. Errors name 
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Literal, get_args
 
 from judges.records import Conversation, Message, Role
 from training.errors import RowError
+from training.publish import published_file
 
 Source = Literal["human", "ai", "check"]
 _REQUIRED = ("id", "prompt_id", "prompt", "chosen", "rejected")
@@ -100,15 +100,11 @@ def read_rows(path: Path) -> tuple[PreferenceRow, ...]:
 
 def write_rows(path: Path, rows: Iterable[PreferenceRow]) -> int:
     """Write JSONL under a temporary name, then rename: the file is complete or absent. Returns the rows' number."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     count = 0
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with published_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             file.write(row_to_json(row) + "\n")
             count += 1
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
     return count
 
 

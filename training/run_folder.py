@@ -17,7 +17,14 @@ from training.publish import clear_unfinished, published_file
 from training.weights import file_sha256, model_sha256
 
 # These say where and how fast, not what comes out: a run may be moved, and go on with another batch size.
-_MAY_CHANGE = ("model", "rows", "output", "checkpoint_every_steps")
+_MAY_CHANGE = (
+    "model",
+    "rows",
+    "output",
+    "checkpoint_every_steps",
+    "tokens_per_batch",
+    "gradient_checkpointing",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def group(replies: int = 2) -> st.SearchStrategy[TokenGroup]:
 
 
 def config_for(model: Path, **changes: object) -> DpoConfig:
-    config = DpoConfig(model=model, rows=Path("rows"), output=Path("out"), lora_rank=4, lora_alpha=8)
+    config = DpoConfig(model=model, rows=Path("rows"), output=Path("out"), lora_rank=4)
     return replace(config, **changes)  # type: ignore[arg-type]
 
 

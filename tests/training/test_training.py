@@ -147,6 +147,12 @@ def test_a_run_goes_on_only_with_the_config_and_rows_that_began_it(tmp_path: Pat
         train_dpo(dpo_config(tmp_path, tiny, rows=pairs(9), epochs=1))
 
 
+def test_a_run_may_go_on_with_smaller_batches(tmp_path: Path, tiny: Path):
+    with open_run_folder(dpo_config(tmp_path, tiny, epochs=1), "dpo", "fp32"):
+        pass
+    assert train_dpo(dpo_config(tmp_path, tiny, epochs=1, tokens_per_batch=60))["steps"] == 3
+
+
 def test_what_cannot_be_trained_on_is_dropped_and_told(tmp_path: Path, tiny: Path):
     rows = [*pairs(4), make_row("long", rejected="x" * 400), make_row("nothing", weight=0.0)]
     result = train_dpo(dpo_config(tmp_path, tiny, rows=rows, epochs=1, max_tokens=300))
