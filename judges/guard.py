@@ -25,6 +25,7 @@ STOP_GRACE_S = 2.5
 _POLL_S = 0.25
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_LIBC = ctypes.CDLL(None)  # opened here: after a fork only simple calls are safe
 
 
 def main() -> int:
@@ -35,7 +36,7 @@ def main() -> int:
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent)
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent)
     witness, watched = _fork_witness(server.pid)
     code = None
     while code is None and not stopping and not _parent_is_gone(parent) and not _has_ended(witness):
@@ -119,12 +120,13 @@ def _reap() -> None:
             pass
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: SIGKILL this child when the *thread* that started it ends, so start it from a lasting one."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _prctl(option: int, value: int) -> None:
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    _LIBC.prctl(option, value, 0, 0, 0)
 
 
 if __name__ == "__main__":
