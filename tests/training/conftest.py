@@ -1,8 +1,10 @@
-"""The tiny model, built once for all tests of this folder."""
+"""The tiny model, built once for all tests of this folder, and one thread: it is too small to share out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from training.tiny import build_tiny_model
 
@@ -10,3 +12,11 @@ from training.tiny import build_tiny_model
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

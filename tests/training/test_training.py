@@ -55,7 +55,7 @@ def command(folder: Path, values: dict[str, object], method: str = "dpo") -> sub
     (folder / "run.yaml").write_text(yaml.safe_dump(values))
     return subprocess.Popen(
         [sys.executable, "-m", "training", method, str(folder / "run.yaml")],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 
