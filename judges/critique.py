@@ -2,7 +2,9 @@
 
 At each step one principle is drawn by a recorded seed, the judge says how the reply breaks it, and rewrites the reply.
 A check that the reply already passes is not drawn; one that it fails is its own critic, so only the rewriting costs a
-request. Every step is kept; a step that fails ends its chain with an abstention. Left out: which replies are revised.
+request. Every step is kept; a step that fails ends its chain with an abstention.
+The reply stands as the assistant's own turn and we ask in the user's next one, as in that paper: the bundled 135M model
+follows this form, and loses itself in fenced material. Control tokens are escaped. Left out: which replies are revised.
 """
 
 import hashlib
@@ -13,22 +15,16 @@ from dataclasses import dataclass
 from constitutions.checks.registry import run_check
 from constitutions.schema import CheckedPrinciple, JudgedPrinciple
 from judges.client import ChatClient
-from judges.compare import abstention_for, fenced_conversation
+from judges.compare import abstention_for
 from judges.errors import JudgeServerError, JudgeTimedOut, JudgeUnreadable, PromptTooLong
-from judges.fence import escape, fence_mark, fenced
+from judges.fence import escape
 from judges.records import Abstention, Message, Prompt, Revision, Sample
 from judges.revisions import fault_of, strip_preamble
 from judges.templates import load_template
 from judges.wire import ChatReply, ChatRequest
 
-DEFAULT_CRITIQUE = (
-    "In one or two short sentences, say how the reply breaks this principle, or what would make it follow it better. "
-    "Do not rewrite the reply."
-)
-DEFAULT_REVISE = (
-    "Rewrite the reply so that it obeys the principle. Keep what is right in it and speak to the user. "
-    "Write only the new reply."
-)
+DEFAULT_CRITIQUE = "In one or two short sentences, say how your last reply breaks this principle, or what would make it follow it better."
+DEFAULT_REVISE = "Rewrite your last reply so that it obeys the principle."
 _CRITIQUE_TOKENS = 128
 
 
@@ -105,12 +101,10 @@ async def _step(
         return Abstention("empty", "the critique was empty")
     request = principle.revise if isinstance(principle, JudgedPrinciple) and principle.revise else DEFAULT_REVISE
     text = load_template("revise").render(
-        **_material(prompt, reply, principle),
-        critique=fenced("critique", critique, fence_mark(critique, reply)),
-        request=escape(request),
+        principle=escape(principle.text), critique=escape(critique), request=escape(request)
     )
     revised = await client.chat(
-        [Message("user", text)],
+        [*_conversation(prompt, reply), Message("user", text)],
         request=ChatRequest(settings.max_tokens, settings.temperature, affinity=prompt.id),
     )
     after = strip_preamble(revised.text)
@@ -133,22 +127,17 @@ async def _criticise(
     if isinstance(principle, CheckedPrinciple):
         return ChatReply(run_check(principle, prompt.messages, reply).reason, "stop", 0, 0)
     text = load_template("critique").render(
-        **_material(prompt, reply, principle), request=escape(principle.critique or DEFAULT_CRITIQUE)
+        principle=escape(principle.text), request=escape(principle.critique or DEFAULT_CRITIQUE)
     )
     return await client.chat(
-        [Message("user", text)],
+        [*_conversation(prompt, reply), Message("user", text)],
         request=ChatRequest(min(_CRITIQUE_TOKENS, settings.max_tokens), settings.temperature, affinity=prompt.id),
     )
 
 
-def _material(prompt: Prompt, reply: str, principle: JudgedPrinciple | CheckedPrinciple) -> dict[str, str]:
-    conversation = fenced_conversation(prompt.messages)
-    mark = fence_mark(conversation, reply)
-    return {
-        "conversation": conversation,
-        "reply": fenced("reply", reply, mark),
-        "principle": escape(principle.text),
-    }
+def _conversation(prompt: Prompt, reply: str) -> list[Message]:
+    turns = (*prompt.messages, Message("assistant", reply))
+    return [Message(turn.role, escape(turn.content)) for turn in turns]
 
 
 def _record(step: _Step, judge: str, sample: Sample, number: int, principle_id: str) -> Revision:

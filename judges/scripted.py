@@ -24,9 +24,11 @@ from starlette.routing import Route
 
 from judges.behaviour import Behaviour, Fault, RequestKind, load_behaviour, sampled_text
 from judges.fence import read_fences
+from judges.templates import load_template
 
 _KEPT_BODIES = 500
 _MAX_MODEL_LEN = 4096
+_LAST_LINES = {name: load_template(name).text.strip().splitlines()[-1] for name in ("critique", "revise")}
 
 
 class ScriptedServer:
@@ -76,6 +78,7 @@ class ScriptedServer:
         number, self.number = self.number, self.number + 1
         prompt = str(body["messages"][-1]["content"])
         kind = request_kind(prompt)
+        before = str(body["messages"][-2]["content"]) if kind == "revise" else ""
         self.kinds[kind] += 1
         self.fields |= set(body)
         self.bodies.append(body)
@@ -89,11 +92,11 @@ class ScriptedServer:
                 return await _faulty(fault)
             if fault:
                 await asyncio.sleep(fault.seconds)
-            return self._answer(body, prompt, kind)
+            return self._answer(body, prompt, kind, before)
         finally:
             self.in_flight -= 1
 
-    def _answer(self, body: dict[str, object], prompt: str, kind: RequestKind) -> Response:
+    def _answer(self, body: dict[str, object], prompt: str, kind: RequestKind, before: str) -> Response:
         words = sum(len(str(m).split()) for m in _list(body["messages"]))
         max_tokens = int(str(body["max_tokens"]))
         if body.get("model") != self.model:
@@ -103,7 +106,7 @@ class ScriptedServer:
             return _error(400, said, "input_tokens")
         index = self.prompts[prompt]
         self.prompts[prompt] += 1
-        text, logprobs = self._text(kind, prompt, index)
+        text, logprobs = self._text(kind, prompt, index, before)
         told = text.split(" ")
         cut = len(told) > max_tokens
         choice: dict[str, object] = {
@@ -118,27 +121,28 @@ class ScriptedServer:
         usage = {"prompt_tokens": words, "completion_tokens": used, "total_tokens": words + used}
         return JSONResponse({"object": "chat.completion", "model": self.model, "choices": [choice], "usage": usage})
 
-    def _text(self, kind: RequestKind, prompt: str, index: int) -> tuple[str, tuple[tuple[str, float], ...]]:
-        fences = dict(read_fences(prompt))
+    def _text(
+        self, kind: RequestKind, prompt: str, index: int, before: str
+    ) -> tuple[str, tuple[tuple[str, float], ...]]:
         if kind == "compare":
+            fences = dict(read_fences(prompt))
             top = choice_logprobs(fences["reply A"], fences["reply B"], self.behaviour)
             return max(top, key=lambda entry: entry[1])[0], top
         if kind == "critique":
             return "The reply is longer than it needs to be and opens with a stock phrase.", ()
         if kind == "revise":
-            kept = fences["reply"].removeprefix("Certainly! ").split(", and ")[0].split(".")[0]
+            kept = before.removeprefix("Certainly! ").split(", and ")[0].split(".")[0]
             return f"Sure, here is the revised reply:\n\n{kept.strip()}.", ()
         return sampled_text(prompt, index, self.behaviour), ()
 
 
 def request_kind(prompt: str) -> RequestKind:
-    """Which of our prompts this is, told by its fences."""
-    labels = {label for label, _ in read_fences(prompt)}
-    if {"reply A", "reply B"} <= labels:
+    """Which of our prompts this is, told by its fences or by its template's last line."""
+    if {"reply A", "reply B"} <= {label for label, _ in read_fences(prompt)}:
         return "compare"
-    if {"reply", "critique"} <= labels:
+    if prompt.endswith(_LAST_LINES["revise"]):
         return "revise"
-    return "critique" if "reply" in labels else "sample"
+    return "critique" if prompt.endswith(_LAST_LINES["critique"]) else "sample"
 
 
 def choice_logprobs(first: str, second: str, behaviour: Behaviour) -> tuple[tuple[str, float], ...]:
