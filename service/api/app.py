@@ -1,0 +1,52 @@
+"""The application: its parts, its guard, its routes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from service.api.guard import BodyLimit, Guard
+from service.api.problems import Problem, install_problems
+from service.api.routes import adapters, constitutions, events, health, keys, labels, models, preferences, prompts, runs
+from service.api.state import Backend
+from service.artifacts import Artifacts
+from service.durable import JobQueue, migrate_jobs
+from service.settings import Settings
+from service.store.store import Store
+
+_ERRORS = {
+    status: {"model": Problem, "content": {"application/problem+json": {}}}
+    for status in (400, 401, 403, 404, 409, 413, 422, 429, 500, 503)
+}
+_ABOUT = """Turns a written constitution into an aligned LoRA adapter.
+
+Post a constitution, prompts and (if you have them) people's preferences; start a run; follow its events; download the
+adapter with the evidence. Every request but the health checks needs `Authorization: Bearer ck_...`.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API over the store and artifacts that the settings name; it starts no worker."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = Store(settings.database)
+        await store.migrate()
+        await asyncio.to_thread(migrate_jobs, store.database.url)
+        queue = await asyncio.to_thread(JobQueue, store.database.url)
+        app.state.backend = Backend(store, Artifacts(settings.artifacts), settings, queue.enqueue)
+        await store.repeats.release_all_in_progress()
+        yield
+        await asyncio.to_thread(queue.close)
+        await store.close()
+
+    app = FastAPI(title="Charter", version="1", description=_ABOUT, lifespan=lifespan, responses=_ERRORS)  # type: ignore[arg-type]
+    install_problems(app)
+    app.middleware("http")(Guard(settings))
+    app.add_middleware(BodyLimit, settings=settings)
+    # Events before runs: /{id}/{kind} of the latter would otherwise be asked first.
+    for part in (health, keys, models, constitutions, prompts, preferences, labels, events, runs, adapters):
+        app.include_router(part.router)
+    return app

@@ -1,0 +1,87 @@
+"""Errors on the wire: one map from our errors to statuses, one shape, RFC 9457 problem+json."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from constitutions.errors import CharterError, ConstitutionError
+from judges.errors import JudgeUnavailable
+from service.errors import Conflict, InvalidInput, NotAllowed, NotFound, StorageFull
+
+PROBLEM_TYPE = "application/problem+json"
+STATUSES: tuple[tuple[type[CharterError], HTTPStatus], ...] = (
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (NotAllowed, HTTPStatus.UNAUTHORIZED),
+    (StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
+    (JudgeUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (CharterError, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+
+
+class Problem(BaseModel):
+    """What every error answers. `errors` lists each place that needs mending."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    errors: list[str] = []
+
+
+def problem(request: Request, status: int, detail: str, code: str = "", errors: tuple[str, ...] = ()) -> JSONResponse:
+    """The answer to a request that went wrong."""
+    title = HTTPStatus(status).phrase
+    body = Problem(
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        code=code or title.lower().replace(" ", "_"),
+        errors=list(errors),
+    )
+    return JSONResponse(body.model_dump(), status_code=status, media_type=PROBLEM_TYPE)
+
+
+def install_problems(app: FastAPI) -> None:
+    """Every error of every route leaves in this shape."""
+    app.add_exception_handler(CharterError, _ours)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    problems = error.problems if isinstance(error, (InvalidInput, ConstitutionError)) else ()
+    code = "".join("_" + c.lower() if c.isupper() else c for c in type(error).__name__).lstrip("_")
+    return problem(request, status, str(error), code, problems)
+
+
+async def _malformed(request: Request, error: Exception) -> JSONResponse:
+    details = error.errors() if isinstance(error, RequestValidationError) else ()
+    errors = tuple(f"{'.'.join(map(str, d['loc'][1:])) or d['loc'][0]}: {d['msg']}" for d in details)
+    return problem(request, 422, "; ".join(errors[:3]) or "the request is malformed", "malformed", errors)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = {
+        404: f"there is no {request.url.path}; see /docs",
+        405: f"{request.method} is not allowed here; see /docs",
+    }
+    said = detail.get(status, str(error.detail) if isinstance(error, HTTPException) else "")
+    answer = problem(request, status, said)
+    if isinstance(error, HTTPException) and error.headers:
+        answer.headers.update(error.headers)
+    return answer
+
+
+async def _unexpected(request: Request, _error: Exception) -> JSONResponse:
+    return problem(request, 500, "a fault of the service; its log has the details. Nothing was stored.", "internal")

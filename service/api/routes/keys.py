@@ -1,0 +1,44 @@
+"""API keys. Needs the scope admin."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.guard import RepeatableRoute
+from service.api.state import BackendHere, KeyHere
+from service.api.wire import After, Deleted, KeyBody, Limit, Page, page_of
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=RepeatableRoute)
+
+
+class NewKeyRequest(BaseModel):
+    """A key of this project."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "ci", "scopes": ["read"]}]})
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")]
+    scopes: Annotated[list[Literal["read", "write", "admin"]], Field(min_length=1, max_length=3)]
+
+
+@router.post("", status_code=201, operation_id="create_key")
+async def create(new: NewKeyRequest, backend: BackendHere, key: KeyHere) -> KeyBody:
+    """The secret is in this answer and nowhere else."""
+    made = await backend.store.access.create_key(key.project_id, new.name, tuple(new.scopes))
+    record = made.record
+    return KeyBody(
+        id=record.id, name=record.name, scopes=list(record.scopes), created_at=record.created_at, secret=made.secret
+    )
+
+
+@router.get("", operation_id="list_keys")
+async def list_(backend: BackendHere, key: KeyHere, after: After = None, limit: Limit = 20) -> Page[KeyBody]:
+    """Oldest first, without secrets."""
+    records = await backend.store.access.list_keys(key.project_id, after, limit)
+    return page_of([KeyBody.model_validate(record) for record in records], limit)
+
+
+@router.delete("/{id}", operation_id="revoke_key")
+async def delete(id: str, backend: BackendHere, key: KeyHere) -> Deleted:
+    """Revoked at once, for good."""
+    await backend.store.access.revoke_key(key.project_id, id)
+    return Deleted(id=id)

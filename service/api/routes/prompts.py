@@ -1,0 +1,74 @@
+"""Prompt sets: upload JSONL, CSV or Parquet; read; delete."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from service.api.guard import RepeatableRoute
+from service.api.state import BackendHere, KeyHere
+from service.api.uploads import read_upload, resource_name
+from service.api.wire import After, Deleted, Limit, Page, PromptSetBody, page_of
+from service.exchange.prompts import read_prompts
+from service.shards import to_parquet
+from service.store.records import PromptSetRecord
+
+router = APIRouter(prefix="/v1/prompt-sets", tags=["prompt sets"], route_class=RepeatableRoute)
+_EXAMPLE = (
+    '{"prompt": "How do I boil an egg?", "split": "train"}\n{"prompt": "Why is the sky blue?", "split": "held_out"}\n'
+)
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/jsonl": {"schema": {"type": "string"}, "example": _EXAMPLE},
+            "text/csv": {"schema": {"type": "string"}, "example": "prompt,split\nWhy is the sky blue?,train\n"},
+            "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.post("", status_code=201, openapi_extra=_BODY, operation_id="create_prompt_set")
+async def create(
+    request: Request, backend: BackendHere, key: KeyHere, name: Annotated[str | None, Query(max_length=128)] = None
+) -> PromptSetBody:
+    """One prompt a line: `{"prompt": str or messages, "id"?, "split"?: train or held_out, "tags"?}`."""
+    upload = await read_upload(request, backend.settings.max_upload_mb * 1_000_000)
+    prompts = read_prompts(upload.data, upload.filename, upload.content_type)
+    data = to_parquet(prompts)
+    digest = hashlib.sha256(data).hexdigest()
+    artifact = f"prompts/{digest}.parquet"
+    await backend.artifacts.put_new(artifact, data)
+    train = sum(prompt.split == "train" for prompt in prompts)
+    record = PromptSetRecord(
+        id="",
+        project_id=key.project_id,
+        name=resource_name(name, upload.filename, "prompts"),
+        sha256=digest,
+        artifact=artifact,
+        train=train,
+        held_out=len(prompts) - train,
+        created_at="",
+    )
+    return PromptSetBody.model_validate(await backend.store.prompt_sets.add(record))
+
+
+@router.get("", operation_id="list_prompt_sets")
+async def list_(backend: BackendHere, key: KeyHere, after: After = None, limit: Limit = 20) -> Page[PromptSetBody]:
+    """Oldest first."""
+    records = await backend.store.prompt_sets.list(key.project_id, after, limit)
+    return page_of([PromptSetBody.model_validate(record) for record in records], limit)
+
+
+@router.get("/{id}", operation_id="get_prompt_set")
+async def get(id: str, backend: BackendHere, key: KeyHere) -> PromptSetBody:
+    """By id, or the newest of a name."""
+    return PromptSetBody.model_validate(await backend.store.prompt_sets.get(key.project_id, id))
+
+
+@router.delete("/{id}", operation_id="delete_prompt_set")
+async def delete(id: str, backend: BackendHere, key: KeyHere) -> Deleted:
+    """Refused while a run uses it."""
+    await backend.store.prompt_sets.delete(key.project_id, id)
+    return Deleted(id=id)

@@ -1,0 +1,139 @@
+"""Runs: start one (or ask what it would cost), follow, cancel, resume, and read what its stages made."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from pydantic import JsonValue
+
+from judges.records import PrincipleVerdict, Revision, Sample
+from service.api.guard import RepeatableRoute
+from service.api.state import Backend, BackendHere, KeyHere
+from service.api.wire import After, Deleted, Limit, Page, RunBody, page_of
+from service.errors import InvalidInput, NotFound
+from service.exchange.run_rows import run_rows
+from service.pipeline.plan import Plan, plan_run
+from service.pipeline.report import run_report
+from service.schemas import RunRequest
+from service.store.records import RunReferences
+from service.store.resources import Constitutions, Models, PreferenceSets, PromptSets
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=RepeatableRoute)
+DryRun = Annotated[bool, Query(description="Only say what the run would cost: calls, tokens, seconds.")]
+_KINDS = {"samples": Sample, "revisions": Revision, "verdicts": PrincipleVerdict}
+
+
+@router.post("", status_code=201, operation_id="create_run", response_model=RunBody | Plan)
+async def create(request: RunRequest, backend: BackendHere, key: KeyHere, dry_run: DryRun = False) -> RunBody | Plan:
+    """Start the pipeline, or the stages of it that are named. It survives a restart of everything."""
+    references = await _resolve(request, backend, key.project_id)
+    if dry_run:
+        return await plan_run(request, references, key.project_id, backend.store)
+    run = await backend.store.runs.create(key.project_id, request, references, backend.enqueue)
+    return RunBody.model_validate(run)
+
+
+@router.get("", operation_id="list_runs")
+async def list_(backend: BackendHere, key: KeyHere, after: After = None, limit: Limit = 20) -> Page[RunBody]:
+    """Oldest first."""
+    records = await backend.store.runs.list(key.project_id, after, limit)
+    return page_of([RunBody.model_validate(record) for record in records], limit)
+
+
+@router.get("/{id}", operation_id="get_run")
+async def get(id: str, backend: BackendHere, key: KeyHere) -> RunBody:
+    """Its status, its request, and its error where it failed."""
+    return RunBody.model_validate(await backend.store.runs.get(key.project_id, id))
+
+
+@router.post("/{id}/cancel", operation_id="cancel_run")
+async def cancel(id: str, backend: BackendHere, key: KeyHere) -> RunBody:
+    """Its processes get SIGTERM, and SIGKILL after 3 s. What it finished stays, and it can be resumed."""
+    return RunBody.model_validate(await backend.store.runs.cancel(key.project_id, id))
+
+
+@router.post("/{id}/resume", operation_id="resume_run")
+async def resume(id: str, backend: BackendHere, key: KeyHere) -> RunBody:
+    """Queue a failed or cancelled run again; nothing that it finished is done twice."""
+    return RunBody.model_validate(await backend.store.runs.resume(key.project_id, id, backend.enqueue))
+
+
+@router.get("/{id}/report", operation_id="report_run")
+async def report(id: str, backend: BackendHere, key: KeyHere) -> dict[str, JsonValue]:
+    """Counts, times, mix, qualification, and each principle before and after; as far as the run has come."""
+    await backend.store.runs.get(key.project_id, id)
+    return await run_report(id, backend.store)
+
+
+@router.get("/{id}/{kind}", operation_id="list_run_rows")
+async def rows(
+    id: str,
+    kind: Literal["samples", "revisions", "verdicts"],
+    backend: BackendHere,
+    key: KeyHere,
+    after: Annotated[int, Query(ge=0, description="How many rows to pass over.")] = 0,
+    limit: Limit = 20,
+) -> JSONResponse:
+    """The rows that a stage made, in their order."""
+    await backend.store.runs.get(key.project_id, id)
+    page, total = await run_rows(backend.store, backend.artifacts, id, _KINDS[kind], after, limit)
+    return JSONResponse({"object": "list", "data": page, "has_more": after + limit < total})
+
+
+@router.delete("/{id}", operation_id="delete_run")
+async def delete(id: str, backend: BackendHere, key: KeyHere) -> Deleted:
+    """With its events. Refused while it runs, or while its adapter is there."""
+    await backend.store.runs.delete(key.project_id, id)
+    return Deleted(id=id)
+
+
+async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> RunReferences:
+    """Every name in the request must exist; every fault is named at once. Raises InvalidInput."""
+    store = backend.store
+    lookups: dict[str, tuple[Constitutions | PromptSets | PreferenceSets | Models, str | None]] = {
+        "constitution": (store.constitutions, request.constitution),
+        "prompts": (store.prompt_sets, request.prompts),
+        "held_out": (store.prompt_sets, request.held_out),
+        "mix.human": (store.preference_sets, request.mix.human),
+        "model": (store.models, request.model),
+        "judge.model": (store.models, request.judge.model),
+    }
+    ids: dict[str, str | None] = {}
+    problems: list[str] = []
+    for field, (resources, name) in lookups.items():
+        ids[field] = None
+        if name is None:
+            continue
+        try:
+            ids[field] = (await resources.get(project_id, name)).id
+        except NotFound:
+            known = [record.name for record in await resources.list(project_id, None, 10)]
+            there = f"there are {', '.join(sorted(set(known)))}" if known else "there are none yet: post one"
+            problems.append(f"{field}: {name!r} does not exist; {there}")
+    if problems:
+        raise InvalidInput("; ".join(problems), tuple(problems))
+    await _refuse_impossible(request, backend, project_id)
+    return RunReferences(
+        constitution_id=ids["constitution"] or "",
+        prompts_id=ids["prompts"] or "",
+        held_out_id=ids["held_out"],
+        human_id=ids["mix.human"],
+        model_id=ids["model"] or "",
+        judge_id=ids["judge.model"] or "",
+    )
+
+
+async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: str) -> None:
+    """What can be known before anything is computed."""
+    model = await backend.store.models.get(project_id, request.model)
+    if model.path is None:
+        raise InvalidInput(f"model: {model.name!r} is an endpoint; training needs a folder with weights")
+    prompts = await backend.store.prompt_sets.get(project_id, request.prompts)
+    if not prompts.train:
+        raise InvalidInput(f"prompts: {prompts.name!r} has no prompt of the split train")
+    if "evaluate" in request.stages:
+        held = await backend.store.prompt_sets.get(project_id, request.held_out or request.prompts)
+        if not (held.train + held.held_out if request.held_out else held.held_out):
+            raise InvalidInput(
+                "evaluate: there is no held-out prompt; add some with split held_out, or name a held_out set"
+            )

@@ -1,0 +1,109 @@
+"""The artifact store: a folder or a bucket of files that are written once. The service makes the keys, never a user.
+
+A file is published complete or not at all, and never changed: a second `put_new` of a key is told that it exists.
+"""
+
+import asyncio
+import errno
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import LocalStore, ObjectStore, S3Store
+
+from service.errors import NotFound, ServiceError, StorageFull
+
+_KEY = re.compile(r"^[a-z0-9][a-zA-Z0-9_.-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)*$")
+_CHUNK_BYTES = 8 * 1024 * 1024
+
+
+class Artifacts:
+    """Open with a folder or s3://BUCKET/PREFIX (credentials from the environment, as for any S3 client)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._store: ObjectStore
+        if url.startswith("s3://"):
+            self._store = S3Store.from_url(url)
+        elif "://" in url:
+            raise ServiceError(f"artifact store {url.split(':', 1)[0]}://...: use a folder or s3://BUCKET/PREFIX")
+        else:
+            Path(url).mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._store = LocalStore(url)
+
+    async def put_new(self, key: str, data: bytes) -> bool:
+        """Publish; False where the key exists already. Raises StorageFull."""
+        try:
+            await self._store.put_async(_checked(key), data, mode="create")
+        except AlreadyExistsError:
+            return False
+        except (BaseError, OSError) as error:
+            raise _storage_error(error, key) from error
+        return True
+
+    async def put_file(self, key: str, path: Path) -> bool:
+        """Publish a file's bytes."""
+        try:
+            await self._store.put_async(_checked(key), path, mode="create")
+        except AlreadyExistsError:
+            return False
+        except (BaseError, OSError) as error:
+            raise _storage_error(error, key) from error
+        return True
+
+    async def get(self, key: str) -> bytes:
+        """All bytes. Raises NotFound."""
+        try:
+            result = await self._store.get_async(_checked(key))
+            return bytes(await result.bytes_async())
+        except (NotFoundError, FileNotFoundError) as error:
+            raise NotFound(f"the artifact {key!r} is not in the store; was it deleted?") from error
+
+    async def get_file(self, key: str, path: Path) -> None:
+        """Copy into a file, in chunks."""
+        stream = await self.stream(key)
+        with path.open("wb") as file:
+            for chunk in await asyncio.to_thread(lambda: stream):
+                await asyncio.to_thread(file.write, chunk)
+
+    async def stream(self, key: str) -> Iterator[bytes]:
+        """The bytes in chunks of 8 MB. Raises NotFound before the first."""
+        try:
+            result = await asyncio.to_thread(self._store.get, _checked(key))
+        except (NotFoundError, FileNotFoundError) as error:
+            raise NotFound(f"the artifact {key!r} is not in the store; was it deleted?") from error
+        return (bytes(chunk) for chunk in result.stream(min_chunk_size=_CHUNK_BYTES))
+
+    async def exists(self, key: str) -> bool:
+        try:
+            await self._store.head_async(_checked(key))
+        except (NotFoundError, FileNotFoundError):
+            return False
+        return True
+
+    async def keys(self, prefix: str = "") -> list[str]:
+        """All keys below a prefix (a whole folder name), sorted."""
+        pages = await asyncio.to_thread(lambda: list(self._store.list(prefix or None)))
+        return sorted(str(entry["path"]) for page in pages for entry in page)
+
+    async def delete(self, key: str) -> None:
+        """Gone, whether it was there or not."""
+        try:
+            await self._store.delete_async(_checked(key))
+        except (NotFoundError, FileNotFoundError):
+            return
+
+
+def _checked(key: str) -> str:
+    if not _KEY.match(key) or ".." in key:
+        raise ServiceError(f"{key!r} is not a key of the artifact store; keys are made by the service")
+    return key
+
+
+def _storage_error(error: BaseError | OSError, key: str) -> ServiceError:
+    text = str(error)
+    full = (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left" in text
+    if full:
+        return StorageFull(f"no space left to write {key!r}; free some, then resume the run")
+    return ServiceError(f"the artifact store did not take {key!r}: {text.splitlines()[0]}")

@@ -1,0 +1,35 @@
+"""What can go wrong in the service, without HTTP: `api/problems.py` maps each to a status."""
+
+from constitutions.errors import CharterError
+
+
+class ServiceError(CharterError):
+    """The root of the service's own errors."""
+
+
+class NotFound(ServiceError):
+    """No such resource in this project."""
+
+
+class Conflict(ServiceError):
+    """It exists with other content, something depends on it, or its state does not allow this."""
+
+
+class InvalidInput(ServiceError):
+    """The body cannot be accepted. `problems` names each place."""
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems or (message,)
+
+
+class NotAllowed(ServiceError):
+    """The key is missing, unknown or lacks the scope."""
+
+
+class RunFailed(ServiceError):
+    """A stage cannot go on; the message is what the run's owner reads."""
+
+
+class StorageFull(ServiceError):
+    """The disk or bucket took no more. Free space, then resume the run."""

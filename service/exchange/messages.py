@@ -1,0 +1,70 @@
+"""Conversations as the formats write them, and as ours."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from judges.records import Conversation, Message
+
+_ROLES = {"system": "system", "user": "user", "assistant": "assistant", "human": "user", "gpt": "assistant"}
+
+
+def conversation(value: JsonValue, what: str) -> Conversation:
+    """A text (one turn of the user's) or a list of {role, content}. Raises ValueError that names `what`."""
+    if isinstance(value, str):
+        return (Message("user", _text(value, what)),)
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{what} is neither a text nor a list of messages")
+    return tuple(_message(item, f"{what}[{index}]") for index, item in enumerate(value))
+
+
+def reply(value: JsonValue, what: str) -> str:
+    """A text, or a list with the assistant's message (the last one counts). Raises ValueError."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        value = [value]
+    turns = conversation(value, what)
+    if turns[-1].role != "assistant":
+        raise ValueError(f"{what} does not end with a message of the assistant")
+    return turns[-1].content
+
+
+def ends_with_user(turns: Conversation, what: str) -> Conversation:
+    """The same, if it is the assistant's turn now. Raises ValueError."""
+    if turns[-1].role != "user":
+        raise ValueError(f"{what} ends with a message of the {turns[-1].role}; it must end with the user's")
+    return turns
+
+
+def as_json(turns: Sequence[Message]) -> list[JsonValue]:
+    """[{role, content}, ...]"""
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
+
+
+def conversation_id(turns: Sequence[Message]) -> str:
+    """The same conversation has the same id wherever it comes from: splits are made by it."""
+    return "p" + hashlib.sha256(json.dumps(as_json(turns), ensure_ascii=False).encode()).hexdigest()[:24]
+
+
+def _message(item: JsonValue, what: str) -> Message:
+    if not isinstance(item, dict):
+        raise ValueError(f"{what} is no message; write {{role, content}}")
+    role, content = item.get("role", item.get("from")), item.get("content", item.get("value"))
+    if not isinstance(role, str) or role not in _ROLES:
+        raise ValueError(f"{what}.role is {role!r}; take system, user or assistant")
+    if not isinstance(content, str):
+        raise ValueError(f"{what}.content is not a text")
+    return Message(_ROLES[role], _text(content, what))  # type: ignore[arg-type]
+
+
+def _text(value: str, what: str) -> str:
+    if not value.strip():
+        raise ValueError(f"{what} is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} holds half of a surrogate pair at character {error.start}") from error
+    return value

@@ -1,0 +1,106 @@
+"""One service on one machine: the API in this process, and a worker beside it that is started again when it dies."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import uvicorn
+
+from judges.guard import die_with_parent
+from service.api.app import create_app
+from service.errors import ServiceError
+from service.settings import Settings
+from service.store.store import Store
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_STOP_S = 10.0
+_LONGEST_PAUSE_S = 30.0
+_log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ServiceError rather than listen beyond loopback without a key."""
+    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = Store(settings.database)
+    await store.migrate()
+    await first_key(store, settings)
+    if settings.host not in LOOPBACK and not await store.access.has_keys():
+        raise ServiceError(f"no API key exists, so {settings.host} is not opened; make one with `charter key create`")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            timeout_graceful_shutdown=3,
+            server_header=False,
+        )
+    )
+    async with _worker(settings):
+        await server.serve()
+    await store.close()
+
+
+async def first_key(store: Store, settings: Settings) -> None:
+    """At the first start: a key for everything, printed once, and written to `first_key_file` where that is set."""
+    if await store.access.has_keys():
+        return
+    project = await store.access.ensure_project("default")
+    secret = (await store.access.create_key(project.id, "first", ("read", "write", "admin"))).secret
+    if settings.first_key_file is not None:
+        descriptor = os.open(settings.first_key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secret + "\n")
+    print(f"Your first API key, shown this once: {secret}", flush=True)
+
+
+@contextlib.asynccontextmanager
+async def _worker(settings: Settings) -> AsyncIterator[None]:
+    keeper = asyncio.create_task(_keep_worker(settings)) if settings.worker else None
+    try:
+        yield
+    finally:
+        if keeper is not None:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+
+
+async def _keep_worker(settings: Settings) -> None:
+    """Start a worker, and another whenever it ends; wait longer each time that it ends soon. It dies with us."""
+    pause_s = 0.5
+    while True:
+        started = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "service.worker"),
+            preexec_fn=die_with_parent,
+            start_new_session=True,
+            env=dict(os.environ) | settings.environment(),
+        )
+        try:
+            status = await process.wait()
+        except asyncio.CancelledError:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+            raise
+        pause_s = 0.5 if time.monotonic() - started > _LONGEST_PAUSE_S else min(pause_s * 2, _LONGEST_PAUSE_S)
+        _log.warning("the worker ended with status %s; starting another in %.1f s", status, pause_s)
+        await asyncio.sleep(pause_s)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(serve(Settings()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Which artifacts the rows refer to: what the garbage collector must keep."""
+
+import json
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+from sqlalchemy import select
+
+from service.store.database import Database
+from service.store.tables import Adapter, PreferenceSet, PromptSet, StageResult
+
+
+class References:
+    """Read-only, over all projects: artifacts named by content are shared between them."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def texts(self) -> frozenset[str]:
+        """Every artifact column, and every text in a stage's result: keys stand there beside other texts."""
+        async with self._db.read() as session:
+            columns = (PromptSet.artifact, PreferenceSet.artifact, Adapter.artifact)
+            found = {text for column in columns for text in await session.scalars(select(column))}
+            for result in await session.scalars(select(StageResult.result)):
+                found.update(_texts(json.loads(result)))
+        return frozenset(found)
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)

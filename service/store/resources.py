@@ -1,0 +1,350 @@
+"""Constitutions, prompt sets, preference sets, models, adapters and labels: add, get, list, delete."""
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.errors import Conflict
+from service.store.database import Database, new_id
+from service.store.lookup import find, json_object, page, to_json
+from service.store.records import (
+    AdapterRecord,
+    ConstitutionRecord,
+    JsonObject,
+    LabelRecord,
+    ModelRecord,
+    PreferenceSetRecord,
+    PromptSetRecord,
+)
+from service.store.tables import Adapter, Constitution, Label, Model, PreferenceSet, PromptSet, Run
+
+
+class Constitutions:
+    """Immutable versions."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def add(self, new: ConstitutionRecord) -> ConstitutionRecord:
+        """The same content gives the record that is there; another content under the same version is a Conflict."""
+        async with self._db.write() as session:
+            same = select(Constitution).where(
+                Constitution.project_id == new.project_id,
+                or_(
+                    Constitution.sha256 == new.sha256,
+                    (Constitution.name == new.name) & (Constitution.version == new.version),
+                ),
+            )
+            for row in await session.scalars(same.order_by(Constitution.id)):
+                if row.sha256 == new.sha256:
+                    return constitution_record(row)
+                raise Conflict(
+                    f"constitution {new.name!r} has a version {new.version!r} with other content ({row.id}); "
+                    "versions are immutable: raise `version`"
+                )
+            row = Constitution(
+                id=new_id("con"),
+                project_id=new.project_id,
+                name=new.name,
+                version=new.version,
+                sha256=new.sha256,
+                canonical=new.canonical,
+                source=new.source,
+            )
+            session.add(row)
+            await session.flush()
+            return constitution_record(row)
+
+    async def get(self, project_id: str, id_or_name: str) -> ConstitutionRecord:
+        async with self._db.read() as session:
+            return constitution_record(await find(session, Constitution, project_id, id_or_name))
+
+    async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[ConstitutionRecord]:
+        async with self._db.read() as session:
+            return [constitution_record(row) for row in await page(session, Constitution, project_id, after, limit)]
+
+    async def delete(self, project_id: str, id: str) -> None:
+        async with self._db.write() as session:
+            row = await find(session, Constitution, project_id, id)
+            await _refuse_if_used(
+                session, f"constitution {row.id}", select(Run.id).where(Run.constitution_id == row.id)
+            )
+            await session.delete(row)
+
+
+class PromptSets:
+    """Metadata of prompts."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def add(self, new: PromptSetRecord) -> PromptSetRecord:
+        """Every upload is a set of its own, even of the same content."""
+        async with self._db.write() as session:
+            row = PromptSet(
+                id=new_id("prm"),
+                project_id=new.project_id,
+                name=new.name,
+                sha256=new.sha256,
+                artifact=new.artifact,
+                train=new.train,
+                held_out=new.held_out,
+            )
+            session.add(row)
+            await session.flush()
+            return prompt_set_record(row)
+
+    async def get(self, project_id: str, id_or_name: str) -> PromptSetRecord:
+        async with self._db.read() as session:
+            return prompt_set_record(await find(session, PromptSet, project_id, id_or_name))
+
+    async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[PromptSetRecord]:
+        async with self._db.read() as session:
+            return [prompt_set_record(row) for row in await page(session, PromptSet, project_id, after, limit)]
+
+    async def delete(self, project_id: str, id: str) -> None:
+        async with self._db.write() as session:
+            row = await find(session, PromptSet, project_id, id)
+            used = select(Run.id).where(or_(Run.prompts_id == row.id, Run.held_out_id == row.id))
+            await _refuse_if_used(session, f"prompt set {row.id}", used)
+            await session.delete(row)
+
+
+class PreferenceSets:
+    """Metadata of preference rows, people's and mixed."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def add(self, new: PreferenceSetRecord) -> PreferenceSetRecord:
+        """A run has one mixed set: adding it a second time gives the first."""
+        async with self._db.write() as session:
+            if new.run_id:
+                there = await session.scalar(select(PreferenceSet).where(PreferenceSet.run_id == new.run_id))
+                if there is not None:
+                    return preference_set_record(there)
+            row = PreferenceSet(
+                id=new_id("prf"),
+                project_id=new.project_id,
+                name=new.name,
+                kind=new.kind,
+                sha256=new.sha256,
+                artifact=new.artifact,
+                rows=new.rows,
+                report=to_json(new.report),
+                run_id=new.run_id,
+            )
+            session.add(row)
+            await session.flush()
+            return preference_set_record(row)
+
+    async def get(self, project_id: str, id_or_name: str) -> PreferenceSetRecord:
+        async with self._db.read() as session:
+            return preference_set_record(await find(session, PreferenceSet, project_id, id_or_name))
+
+    async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[PreferenceSetRecord]:
+        async with self._db.read() as session:
+            return [preference_set_record(row) for row in await page(session, PreferenceSet, project_id, after, limit)]
+
+    async def delete(self, project_id: str, id: str) -> None:
+        async with self._db.write() as session:
+            row = await find(session, PreferenceSet, project_id, id)
+            used = select(Run.id).where(or_(Run.human_id == row.id, Run.id == row.run_id))
+            await _refuse_if_used(session, f"preference set {row.id}", used)
+            await session.delete(row)
+
+
+class Models:
+    """Base models and judges."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def add(self, new: ModelRecord) -> ModelRecord:
+        """The same registration twice gives the first record; a name with another path or URL is a Conflict."""
+        async with self._db.write() as session:
+            there = await session.scalar(
+                select(Model).where(Model.project_id == new.project_id, Model.name == new.name)
+            )
+            if there is not None:
+                if (there.path, there.url, there.sha256) == (new.path, new.url, new.sha256):
+                    return model_record(there)
+                raise Conflict(f"model {new.name!r} is registered with another path, URL or hash; choose another name")
+            row = Model(
+                id=new_id("mdl"),
+                project_id=new.project_id,
+                name=new.name,
+                path=new.path,
+                url=new.url,
+                served_name=new.served_name,
+                api_key_env=new.api_key_env,
+                sha256=new.sha256,
+                context_tokens=new.context_tokens,
+                licence=new.licence,
+            )
+            session.add(row)
+            await session.flush()
+            return model_record(row)
+
+    async def get(self, project_id: str, id_or_name: str) -> ModelRecord:
+        async with self._db.read() as session:
+            return model_record(await find(session, Model, project_id, id_or_name))
+
+    async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[ModelRecord]:
+        async with self._db.read() as session:
+            return [model_record(row) for row in await page(session, Model, project_id, after, limit)]
+
+    async def delete(self, project_id: str, id: str) -> None:
+        async with self._db.write() as session:
+            row = await find(session, Model, project_id, id)
+            used = select(Run.id).where(or_(Run.model_id == row.id, Run.judge_id == row.id))
+            await _refuse_if_used(session, f"model {row.id}", used)
+            await session.delete(row)
+
+
+class Adapters:
+    """Finished bundles."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def add(self, new: AdapterRecord) -> AdapterRecord:
+        """A run has one adapter: adding it a second time gives the first."""
+        async with self._db.write() as session:
+            there = await session.scalar(select(Adapter).where(Adapter.run_id == new.run_id))
+            if there is not None:
+                return adapter_record(there)
+            row = Adapter(
+                id=new_id("adp"),
+                project_id=new.project_id,
+                run_id=new.run_id,
+                name=new.name,
+                artifact=new.artifact,
+                sha256=new.sha256,
+                bytes=new.bytes,
+                manifest=to_json(new.manifest),
+            )
+            session.add(row)
+            await session.flush()
+            return adapter_record(row)
+
+    async def get(self, project_id: str, id_or_name: str) -> AdapterRecord:
+        async with self._db.read() as session:
+            return adapter_record(await find(session, Adapter, project_id, id_or_name))
+
+    async def of_run(self, project_id: str, run_id: str) -> AdapterRecord | None:
+        async with self._db.read() as session:
+            row = await session.scalar(
+                select(Adapter).where(Adapter.project_id == project_id, Adapter.run_id == run_id)
+            )
+            return adapter_record(row) if row else None
+
+    async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[AdapterRecord]:
+        async with self._db.read() as session:
+            return [adapter_record(row) for row in await page(session, Adapter, project_id, after, limit)]
+
+    async def delete(self, project_id: str, id: str) -> None:
+        async with self._db.write() as session:
+            await session.delete(await find(session, Adapter, project_id, id))
+
+
+class Labels:
+    """People's answers, one by one."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def add(self, new: LabelRecord) -> LabelRecord:
+        async with self._db.write() as session:
+            row = Label(
+                id=new_id("lbl"),
+                project_id=new.project_id,
+                annotator=new.annotator,
+                prompt=new.prompt,
+                a=new.a,
+                b=new.b,
+                choice=new.choice,
+                principle_id=new.principle_id,
+                comment=new.comment,
+            )
+            session.add(row)
+            await session.flush()
+            return label_record(row)
+
+    async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[LabelRecord]:
+        async with self._db.read() as session:
+            return [label_record(row) for row in await page(session, Label, project_id, after, limit)]
+
+    async def delete(self, project_id: str, id: str) -> None:
+        async with self._db.write() as session:
+            await session.delete(await find(session, Label, project_id, id))
+
+
+async def _refuse_if_used(session: AsyncSession, what: str, users: Select[str]) -> None:
+    ids = list(await session.scalars(users.limit(5)))
+    if ids:
+        raise Conflict(f"{what} is used by {', '.join(ids)}; delete those first")
+
+
+def constitution_record(row: Constitution) -> ConstitutionRecord:
+    return ConstitutionRecord(
+        row.id, row.project_id, row.name, row.version, row.sha256, row.canonical, row.source, row.created_at
+    )
+
+
+def prompt_set_record(row: PromptSet) -> PromptSetRecord:
+    return PromptSetRecord(
+        row.id, row.project_id, row.name, row.sha256, row.artifact, row.train, row.held_out, row.created_at
+    )
+
+
+def preference_set_record(row: PreferenceSet) -> PreferenceSetRecord:
+    return PreferenceSetRecord(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        kind=row.kind,
+        sha256=row.sha256,
+        artifact=row.artifact,
+        rows=row.rows,
+        report=json_object(row.report),
+        run_id=row.run_id,
+        created_at=row.created_at,
+    )
+
+
+def model_record(row: Model) -> ModelRecord:
+    return ModelRecord(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        path=row.path,
+        url=row.url,
+        served_name=row.served_name,
+        api_key_env=row.api_key_env,
+        sha256=row.sha256,
+        context_tokens=row.context_tokens,
+        licence=row.licence,
+        created_at=row.created_at,
+    )
+
+
+def adapter_record(row: Adapter) -> AdapterRecord:
+    manifest: JsonObject = json_object(row.manifest)
+    return AdapterRecord(
+        row.id, row.project_id, row.run_id, row.name, row.artifact, row.sha256, row.bytes, manifest, row.created_at
+    )
+
+
+def label_record(row: Label) -> LabelRecord:
+    return LabelRecord(
+        id=row.id,
+        project_id=row.project_id,
+        annotator=row.annotator,
+        prompt=row.prompt,
+        a=row.a,
+        b=row.b,
+        choice=row.choice,
+        principle_id=row.principle_id,
+        comment=row.comment,
+        created_at=row.created_at,
+    )
