@@ -23,8 +23,8 @@ from judges.revisions import fault_of, strip_preamble
 from judges.templates import load_template
 from judges.wire import ChatReply, ChatRequest
 
-DEFAULT_CRITIQUE = "In one or two short sentences, say how your last reply breaks this principle, or what would make it follow it better."
-DEFAULT_REVISE = "Rewrite your last reply so that it obeys the principle."
+DEFAULT_CRITIQUE = "In one or two short sentences, say how your last reply breaks this, or how it could be better."
+DEFAULT_REVISE = "Rewrite your last reply so that it obeys this."
 _CRITIQUE_TOKENS = 128
 
 

@@ -48,8 +48,8 @@ async def test_the_revision_is_told_the_critique(sockets):
     turns = server.bodies[1]["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
     assert turns[1]["content"] == LONG
-    assert "Principle: Be kind." in turns[2]["content"]
-    assert "Critique of your last reply: The reply is longer" in turns[2]["content"]
+    assert "Be kind." in turns[2]["content"]
+    assert "What is wrong with your last reply: The reply is longer" in turns[2]["content"]
 
 
 async def test_control_tokens_do_not_reach_the_judge(sockets):
