@@ -6,6 +6,7 @@ from functools import lru_cache
 import re2
 
 _WORD = re.compile(r"[^\W_]+(?:['’\-.,][^\W_]+)*")
+_APOSTROPHE = re.compile("['’]")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]")
 
 
@@ -30,8 +31,8 @@ def phrase_pattern(phrases: tuple[str, ...], *, at_start: bool = False) -> "re2.
 
 
 def _phrase(phrase: str) -> str:
-    parts = [re2.escape(part).replace("'", "['’]").replace("’", "['’]") for part in phrase.split()]
-    return r"\s+".join(parts)
+    parts = [_APOSTROPHE.split(part) for part in phrase.split()]
+    return r"\s+".join("['’]".join(re2.escape(piece) for piece in pieces) for pieces in parts)
 
 
 @lru_cache(maxsize=1024)
