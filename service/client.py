@@ -1,0 +1,269 @@
+"""The Python client: the REST API as typed calls. Errors carry the service's own words.
+
+    with Client("http://127.0.0.1:8080", api_key="ck_...") as client:
+        run = client.create_run(request)
+        for event in client.follow(run.id): ...
+
+Left out: retries of failed writes. Every POST carries an Idempotency-Key, so that repeating one is safe.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+import httpx
+from pydantic import JsonValue, TypeAdapter
+
+from service.errors import ServiceError
+from service.schemas import RunRequest, RunStatus, Stage
+
+Item = TypeVar("Item")
+JsonObject = dict[str, JsonValue]
+_FINISHED: tuple[RunStatus, ...] = ("succeeded", "failed", "cancelled")
+_RECONNECTS, _PAUSE_S = 60, 1.0
+
+
+class ApiError(ServiceError):
+    """The service refused. `status` is HTTP's; the message is the problem's detail."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Constitution:
+    id: str
+    name: str
+    version: str
+    sha256: str
+    created_at: str
+    findings: list[JsonObject]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    id: str
+    name: str
+    sha256: str
+    train: int
+    held_out: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceSet:
+    id: str
+    name: str
+    kind: str
+    rows: int
+    sha256: str
+    report: JsonObject
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    id: str
+    name: str
+    path: str | None
+    url: str | None
+    sha256: str | None
+    context_tokens: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    id: str
+    status: RunStatus
+    error: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`eta_s` is in seconds."""
+
+    seq: int
+    stage: Stage | None
+    type: Literal["stage", "progress", "metric", "warning", "error"]
+    at: str
+    done: int | None
+    total: int | None
+    eta_s: float | None
+    data: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    id: str
+    run_id: str
+    name: str
+    sha256: str
+    bytes: int
+    created_at: str
+
+
+class Client:
+    """One service and one key. Use as a context manager; not for several threads at once."""
+
+    def __init__(self, url: str, *, api_key: str, timeout_s: float = 120.0) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def add_constitution(self, text: bytes, *, filename: str = "constitution.yaml") -> Constitution:
+        """Post YAML or JSON."""
+        answer = self._upload("/v1/constitutions", text, {"filename": filename})
+        return TypeAdapter(Constitution).validate_python(answer)
+
+    def constitutions(self) -> Iterator[Constitution]:
+        return self._all("/v1/constitutions", Constitution)
+
+    def add_prompts(self, file: Path, *, name: str | None = None) -> PromptSet:
+        """Upload JSONL, CSV or Parquet."""
+        answer = self._upload("/v1/prompt-sets", file.read_bytes(), {"filename": file.name, "name": name})
+        return TypeAdapter(PromptSet).validate_python(answer)
+
+    def add_preferences(self, file: Path, *, name: str | None = None, format: str | None = None) -> PreferenceSet:
+        """Upload people's pairs in any of the formats; .gz is unpacked by the service."""
+        parameters = {"filename": file.name.removesuffix(".gz"), "name": name, "format": format}
+        answer = self._upload("/v1/preference-sets", file.read_bytes(), parameters)
+        return TypeAdapter(PreferenceSet).validate_python(answer)
+
+    def export_preferences(self, id: str, file: Path, *, format: str = "charter") -> None:
+        """Save a set as JSONL."""
+        self._save(f"/v1/preference-sets/{id}/export", file, {"format": format})
+
+    def add_model(
+        self, *, name: str, path: Path | None = None, url: str | None = None, api_key_env: str | None = None
+    ) -> Model:
+        """Register a model folder on the service's machine, or an endpoint."""
+        body: JsonObject = {"name": name, "api_key_env": api_key_env, "url": url}
+        body["path"] = None if path is None else str(path.absolute())
+        return TypeAdapter(Model).validate_python(self._post("/v1/models", body))
+
+    def plan_run(self, request: RunRequest) -> JsonValue:
+        """What the run would cost, without starting it."""
+        return self._post("/v1/runs?dry_run=true", request.model_dump(mode="json"))
+
+    def create_run(self, request: RunRequest) -> Run:
+        return TypeAdapter(Run).validate_python(self._post("/v1/runs", request.model_dump(mode="json")))
+
+    def get_run(self, id: str) -> Run:
+        return TypeAdapter(Run).validate_python(self._get(f"/v1/runs/{id}"))
+
+    def runs(self) -> Iterator[Run]:
+        return self._all("/v1/runs", Run)
+
+    def cancel_run(self, id: str) -> Run:
+        return TypeAdapter(Run).validate_python(self._post(f"/v1/runs/{id}/cancel", None))
+
+    def resume_run(self, id: str) -> Run:
+        return TypeAdapter(Run).validate_python(self._post(f"/v1/runs/{id}/resume", None))
+
+    def report(self, id: str) -> JsonObject:
+        return TypeAdapter(JsonObject).validate_python(self._get(f"/v1/runs/{id}/report"))
+
+    def follow(self, id: str, after: int = 0) -> Iterator[Event]:
+        """Every event once, until the run is over. A broken stream is taken up again after the last event seen."""
+        failures = 0
+        while True:
+            try:
+                for event in self._stream(id, after):
+                    after, failures = event.seq, 0
+                    yield event
+                if self.get_run(id).status in _FINISHED:
+                    return
+            except httpx.TransportError as error:
+                failures += 1
+                if failures > _RECONNECTS:
+                    raise ServiceError(f"the service cannot be reached ({error}); is it running?") from error
+                time.sleep(_PAUSE_S)
+
+    def adapters(self) -> Iterator[Adapter]:
+        return self._all("/v1/adapters", Adapter)
+
+    def adapter_of(self, run_id: str) -> Adapter:
+        """The adapter that a run made. Raises ServiceError where it made none."""
+        for adapter in self.adapters():
+            if adapter.run_id == run_id:
+                return adapter
+        raise ServiceError(f"run {run_id} made no adapter; look at its status")
+
+    def download_adapter(self, id: str, file: Path) -> None:
+        """Save the bundle (tar.gz)."""
+        self._save(f"/v1/adapters/{id}/download", file, {})
+
+    def delete(self, path: str) -> None:
+        """Delete a resource, such as /v1/runs/run_..."""
+        self._answer(self._http.delete(path))
+
+    def _stream(self, id: str, after: int) -> Iterator[Event]:
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        timeout = httpx.Timeout(30.0, read=60.0)
+        with self._http.stream("GET", f"/v1/runs/{id}/events", headers=headers, timeout=timeout) as response:
+            if response.is_error:
+                response.read()
+                self._answer(response)
+            for line in response.iter_lines():
+                if line.startswith("data: "):
+                    yield TypeAdapter(Event).validate_json(line.removeprefix("data: "))
+
+    def _all(self, path: str, kind: type[Item]) -> Iterator[Item]:
+        after: str | None = None
+        while True:
+            page = self._get(path, {"limit": 100} | ({"after": after} if after else {}))
+            rows = page["data"] if isinstance(page, dict) and isinstance(page["data"], list) else []
+            for row in rows:
+                yield TypeAdapter(kind).validate_python(row)
+            if not isinstance(page, dict) or not page["has_more"]:
+                return
+            after = str(rows[-1]["id"]) if isinstance(rows[-1], dict) else None
+
+    def _get(self, path: str, parameters: dict[str, str | int] | None = None) -> JsonValue:
+        return self._answer(self._http.get(path, params=parameters))
+
+    def _post(self, path: str, body: JsonValue) -> JsonValue:
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        return self._answer(self._http.post(path, json=body, headers=headers))
+
+    def _upload(self, path: str, data: bytes, parameters: dict[str, str | None]) -> JsonValue:
+        given = {name: value for name, value in parameters.items() if value is not None}
+        headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Type": "application/octet-stream"}
+        return self._answer(self._http.post(path, content=data, params=given, headers=headers))
+
+    def _save(self, path: str, file: Path, parameters: dict[str, str]) -> None:
+        with self._http.stream("GET", path, params=parameters) as response:
+            if response.is_error:
+                response.read()
+                self._answer(response)
+            with file.open("wb") as out:
+                for chunk in response.iter_bytes():
+                    out.write(chunk)
+
+    def _answer(self, response: httpx.Response) -> JsonValue:
+        """The JSON of an answer. Raises ApiError with the problem's detail."""
+        if not response.is_error:
+            value: JsonValue = response.json()
+            return value
+        try:
+            detail = str(response.json()["detail"])
+        except (json.JSONDecodeError, KeyError, TypeError):
+            detail = f"the service answered {response.status_code} without saying why"
+        raise ApiError(response.status_code, detail)

@@ -1,0 +1,114 @@
+"""Bulk rows as Parquet, and shards: files named by the hash of what made them, made once.
+
+Records are the frozen dataclasses of `judges.records` and `training.rows`. Scalars have columns of their own, so that
+other tools can read them; tuples, dataclasses and verdicts are JSON in theirs.
+"""
+
+import dataclasses
+import functools
+import io
+import json
+import types
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import JsonValue, TypeAdapter
+
+from service.artifacts import Artifacts
+from service.errors import ServiceError
+
+Record = TypeVar("Record")
+_COLUMNS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+async def ensure_shard(
+    artifacts: Artifacts, key: str, kind: type[Record], make: Callable[[], Awaitable[Sequence[Record]]]
+) -> list[Record]:
+    """Read the shard, or make and publish it. Where another process was first, its rows are the ones that count."""
+    if await artifacts.exists(key):
+        return from_parquet(await artifacts.get(key), kind)
+    rows = await make()
+    if await artifacts.put_new(key, to_parquet(rows, kind)):
+        return list(rows)
+    return from_parquet(await artifacts.get(key), kind)
+
+
+def to_parquet(rows: Sequence[Record], kind: type[Record] | None = None) -> bytes:
+    """The rows as one Parquet file; the same rows give the same bytes. `kind` is needed where there may be none."""
+    kind = kind or type(rows[0])
+    hints = _hints(kind)
+    schema = pa.schema([(name, _column(hint)) for name, hint in hints.items()])
+    values = {name: [_cell(getattr(row, name), hint) for row in rows] for name, hint in hints.items()}
+    out = io.BytesIO()
+    pq.write_table(pa.table(values, schema=schema), out, compression="zstd")
+    return out.getvalue()
+
+
+def from_parquet(data: bytes, kind: type[Record]) -> list[Record]:
+    """The rows of a file that `to_parquet` wrote. Raises ServiceError for any other."""
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ServiceError(
+            f"a shard of {kind.__name__} cannot be read ({error}); delete it and resume the run"
+        ) from error
+    hints = _hints(kind)
+    if set(table.column_names) != set(hints):
+        raise ServiceError(f"a shard of {kind.__name__} has other columns; it was written by another version")
+    columns = {name: [_value(cell, hint) for cell in table.column(name).to_pylist()] for name, hint in hints.items()}
+    return [kind(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+async def read_shard(artifacts: Artifacts, key: str, kind: type[Record]) -> list[Record]:
+    """The rows of a shard that is there. Raises NotFound."""
+    return from_parquet(await artifacts.get(key), kind)
+
+
+def _hints(kind: type[object]) -> dict[str, object]:
+    if not dataclasses.is_dataclass(kind):
+        raise ServiceError(f"{kind.__name__} is no record; shards hold dataclasses")
+    hints = get_type_hints(kind)
+    return {declared.name: hints[declared.name] for declared in dataclasses.fields(kind)}
+
+
+def _column(hint: object) -> pa.DataType:
+    if get_origin(hint) is Literal:
+        return pa.string()
+    return _COLUMNS.get(hint, pa.string()) if isinstance(hint, type) else pa.string()  # everything else is JSON
+
+
+def _is_plain(hint: object) -> bool:
+    return hint in _COLUMNS or get_origin(hint) is Literal
+
+
+def _cell(value: object, hint: object) -> object:
+    if _is_plain(hint):
+        return value
+    return json.dumps(_tagged(value, hint), ensure_ascii=False, allow_nan=False)
+
+
+def _tagged(value: object, hint: object) -> JsonValue:
+    """JSON of a nested value; of a union of dataclasses, with the name of the one it is."""
+    data: JsonValue = _adapter(hint).dump_python(value, mode="json")
+    return {type(value).__name__: data} if _is_union(hint) else data
+
+
+def _value(cell: object, hint: object) -> object:
+    if _is_plain(hint):
+        return cell
+    data = json.loads(str(cell))
+    if _is_union(hint):
+        ((name, data),) = data.items()
+        hint = next(option for option in get_args(hint) if option.__name__ == name)
+    return _adapter(hint).validate_python(data)
+
+
+def _is_union(hint: object) -> bool:
+    return isinstance(hint, types.UnionType) or get_origin(hint) is Union
+
+
+@functools.cache
+def _adapter(hint: object) -> TypeAdapter[object]:
+    return TypeAdapter(hint)  # type: ignore[arg-type]  # a hint read at run time
