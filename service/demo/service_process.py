@@ -10,12 +10,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from judges.guard import die_with_parent
 from service.demo.errors import DemoError
 
 READY_WITHIN_S = 90.0
@@ -27,20 +27,23 @@ _POLL_S = 0.2
 class ServiceSettings:
     """Where the child keeps its data and which loopback port it takes; port 0 means any free one.
 
-    `command` starts it; it reads CHARTER_HOME, CHARTER_HOST and CHARTER_PORT, and what `environment` adds.
+    `command` starts it; it reads CHARTER_HOME, CHARTER_HOST and CHARTER_PORT. It inherits the files `held_open`.
+    It is killed when we are, unless it `outlives` us.
     """
 
     home: Path
     port: int = 0
-    environment: Mapping[str, str] = field(default_factory=dict)
+    held_open: tuple[int, ...] = ()
+    outlives: bool = False
     command: tuple[str, ...] = (sys.executable, "-m", "service.serve")
 
 
 class ServiceProcess:
     """A running service. `url` is where it listens, `log` what it wrote."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path, key_file: Path) -> None:
         self._process = process
+        self._key_file = key_file
         self.url = url
         self.log = log
 
@@ -59,6 +62,13 @@ class ServiceProcess:
                 return
             time.sleep(_POLL_S)
         raise DemoError(f"the service was not ready after {within_s:.0f} s:\n{self.log_tail()}")
+
+    def api_key(self) -> str:
+        """The key that the service made at its first start and left in a file for us."""
+        try:
+            return self._key_file.read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise DemoError(f"the service left no API key ({error.strerror}):\n{self.log_tail()}") from error
 
     def log_tail(self, lines: int = 30) -> str:
         """The last lines of the service's log, then those of the newest engine or trainer log beside it."""
@@ -81,9 +91,13 @@ def start_service(settings: ServiceSettings) -> ServiceProcess:
     """Start the service on loopback with a data folder of its own."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     port = settings.port or free_port()
-    log = settings.home / "service.log"
-    environment = dict(os.environ) | dict(settings.environment)
-    environment |= {"CHARTER_HOME": str(settings.home), "CHARTER_HOST": "127.0.0.1", "CHARTER_PORT": str(port)}
+    log, key_file = settings.home / "service.log", settings.home / "api-key"
+    environment = dict(os.environ) | {
+        "CHARTER_HOME": str(settings.home),
+        "CHARTER_HOST": "127.0.0.1",
+        "CHARTER_PORT": str(port),
+        "CHARTER_FIRST_KEY_FILE": str(key_file),
+    }
     with log.open("ab") as output:
         process = subprocess.Popen(
             list(settings.command),
@@ -91,9 +105,11 @@ def start_service(settings: ServiceSettings) -> ServiceProcess:
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
+            pass_fds=settings.held_open,
+            preexec_fn=None if settings.outlives else die_with_parent,
             start_new_session=True,  # the terminal's Ctrl-C reaches the demo alone, which then stops the service
         )
-    return ServiceProcess(process, f"http://127.0.0.1:{port}", log)
+    return ServiceProcess(process, f"http://127.0.0.1:{port}", log, key_file)
 
 
 def free_port() -> int:

@@ -5,9 +5,14 @@
 
 import json
 import sys
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from judges.qualify import WEIGHTED
+from service.demo.errors import DemoError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Difference = Annotated[float, Field(ge=-1, le=1)]
@@ -92,6 +97,50 @@ class Summary(Part):
     qualification: JudgeQualification
     adapter: AdapterFile
     peak_memory_bytes: Count
+
+
+PartT = TypeVar("PartT", bound=Part)
+_Object = TypeAdapter(dict[str, JsonValue])
+_Objects = TypeAdapter(list[dict[str, JsonValue]])
+
+
+def summary_of(report: Mapping[str, JsonValue], adapter: AdapterFile, own_s: Mapping[str, float]) -> Summary:
+    """The run's report as a summary; `own_s` is what the demo itself took around the run, in seconds."""
+    try:
+        examined = _Object.validate_python(report["qualification"])
+        return Summary(
+            stage_s=TypeAdapter(dict[str, float]).validate_python(report["stage_s"]) | dict(own_s),
+            counts=_part(Counts, report["counts"]),
+            preferences=_part(Preferences, report["preferences"]),
+            principles=tuple(_part(PrincipleOutcome, one) for one in _Objects.validate_python(report["principles"])),
+            qualification=JudgeQualification(
+                judge=str(examined["judge"]),
+                per_principle=tuple(
+                    _part(JudgeStanding, one | {"weight_allowed": one["verdict"] in WEIGHTED})
+                    for one in _Objects.validate_python(examined["per_principle"])
+                ),
+            ),
+            adapter=adapter,
+            peak_memory_bytes=TypeAdapter(int).validate_python(report["peak_memory_bytes"]),
+        )
+    except (KeyError, ValidationError) as error:
+        raise DemoError(f"the run's report lacks what the summary needs: {error}; is the service newer?") from error
+
+
+def read_summary(file: Path) -> Summary:
+    """Read a summary that a demo left."""
+    try:
+        return Summary.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise DemoError(f"{file}: {error.strerror}; run `charter demo` first, or name its summary.json") from error
+    except ValidationError as error:
+        raise DemoError(f"{file}: not a summary of this version: {error}") from error
+
+
+def _part(kind: type[PartT], value: JsonValue) -> PartT:
+    """What the summary keeps of a part of the report, which may say more."""
+    found = _Object.validate_python(value)
+    return kind.model_validate({name: found[name] for name in kind.model_fields if name in found})
 
 
 def summary_schema() -> str:

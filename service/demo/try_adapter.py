@@ -38,9 +38,9 @@ def main(job_file: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(job.model, padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    base = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.bfloat16)
-    model = PeftModel.from_pretrained(base, job.adapter).eval()
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype)
+    model = PeftModel.from_pretrained(base, job.adapter).eval().to(device)
     with model.disable_adapter():
         before = replies(model, tokenizer, job)
     after = replies(model, tokenizer, job)

@@ -59,3 +59,21 @@ def test_a_service_that_never_answers_is_explained_too_and_killed_with_its_child
     service.stop(grace_s=0.1)
     psutil.wait_procs(children, timeout=5)
     assert not children[0].is_running()
+
+
+def test_the_first_key_is_read_from_the_file_that_the_service_wrote(tmp_path):
+    script = "import os, pathlib; pathlib.Path(os.environ['CHARTER_FIRST_KEY_FILE']).write_text('ck_1_secret\\n')"
+    service = start_service(settings(tmp_path, script))
+    with pytest.raises(DemoError, match="ended with status 0"):
+        service.wait_until_ready()
+    assert service.api_key() == "ck_1_secret"
+    service.stop()
+
+
+def test_a_missing_key_is_an_error_with_the_log(tmp_path):
+    service = start_service(settings(tmp_path, "print('no key today')"))
+    with pytest.raises(DemoError, match="ended with status 0"):
+        service.wait_until_ready()
+    with pytest.raises(DemoError, match=r"left no API key [^$]*no key today"):
+        service.api_key()
+    service.stop()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from pydantic import JsonValue
 
+from service.demo.errors import DemoError
 from service.demo.summary import (
     AdapterFile,
     Counts,
@@ -14,6 +16,8 @@ from service.demo.summary import (
     Preferences,
     PrincipleOutcome,
     Summary,
+    read_summary,
+    summary_of,
     summary_schema,
 )
 
@@ -84,3 +88,40 @@ def test_the_schema_refuses_what_is_wrong(key, value):
 def test_the_issues_keys_are_all_required():
     wanted = {"stage_s", "counts", "preferences", "principles", "qualification", "adapter", "peak_memory_bytes"}
     assert set(json.loads(summary_schema())["required"]) == wanted
+
+
+def a_report() -> dict[str, JsonValue]:
+    """A run's report says more than the summary keeps."""
+    known = json.loads(a_summary().model_dump_json())
+    for principle in known["principles"]:
+        principle |= {"lift": principle["after"] - principle["before"], "prompts": 48, "replies": 192}
+    for standing in known["qualification"]["per_principle"]:
+        del standing["weight_allowed"]
+        standing |= {"correct": 11.0, "consistency": 0.2, "first_pick_rate": 0.9, "abstentions": 0}
+    return known | {"adapter": {"id": "adp_1", "sha256": "cd" * 32}, "samples": []}
+
+
+def test_the_runs_report_becomes_the_summary_and_the_demos_own_steps_join_its_times():
+    wanted = a_summary()
+    made = summary_of(a_report(), wanted.adapter, {"start": 30.0})
+    assert made == wanted.model_copy(update={"stage_s": {**wanted.stage_s, "start": 30.0}})
+
+
+def test_a_report_that_lacks_something_is_an_error_that_names_it():
+    with pytest.raises(DemoError, match="lacks what the summary needs: 'counts'"):
+        summary_of({name: value for name, value in a_report().items() if name != "counts"}, a_summary().adapter, {})
+
+
+def test_a_summary_is_read_back(tmp_path):
+    file = tmp_path / "summary.json"
+    file.write_text(a_summary().model_dump_json(), encoding="utf-8")
+    assert read_summary(file) == a_summary()
+
+
+@pytest.mark.parametrize(("text", "says"), [(None, "No such file"), ("{}", "not a summary of this version")])
+def test_a_file_that_is_no_summary_is_named(tmp_path, text, says):
+    file = tmp_path / "summary.json"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    with pytest.raises(DemoError, match=says):
+        read_summary(file)
