@@ -1,0 +1,46 @@
+# Everything goes through `.venv`, which `make setup` makes with nothing but Python 3.11.
+PYTHON ?= python3.11
+ifeq (,$(shell command -v $(PYTHON)))
+PYTHON := python3
+endif
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help setup check test demo bench format clean
+
+help:
+	@echo "make demo    run the main job: a constitution in, an aligned adapter out (ARGS=\"--human FILE\")"
+	@echo "make test    all tests"
+	@echo "make check   format, lint, types, import contract, house tests"
+	@echo "make bench   the benchmarks"
+	@echo "make setup   the virtual environment alone (the others do it where it is missing)"
+	@echo "make format  format the code"
+	@echo "make clean   remove the environment and what was built"
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml install/setup.py install/constraints.txt install/overrides.txt
+	$(PYTHON) install/setup.py
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/house $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest tests --ignore=tests/house -o addopts="-ra --strict-markers --strict-config" -q $(ARGS)
+
+demo: setup
+	$(BIN)/python -m service.demo $(ARGS)
+
+bench: setup
+	$(BIN)/python -m benchmarks.effect $(ARGS)
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
