@@ -1,0 +1,45 @@
+"""How a command reaches the service, and how it prints what comes back."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Protocol
+
+import typer
+from pydantic import JsonValue
+
+from service.cli.errors import NoKey
+from service.client import Client
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+Url = Annotated[str, typer.Option("--url", envvar="CHARTER_URL", help="Where the service listens.")]
+Key = Annotated[str, typer.Option("--api-key", envvar="CHARTER_API_KEY", help="An API key.", show_default=False)]
+
+
+class Record(Protocol):
+    """A frozen dataclass, as the client returns them."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+def connect(url: str, key: str) -> Client:
+    """A client; use it as a context manager. Raises NoKey rather than be refused by the service."""
+    if not key:
+        raise NoKey("no API key: set CHARTER_API_KEY to the key that `charter serve` printed at its first start")
+    return Client(url, api_key=key)
+
+
+def print_json(value: JsonValue) -> None:
+    """Indented JSON on stdout, so that other programs read it."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_record(record: Record) -> None:
+    """A record as JSON."""
+    typer.echo(json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False, default=str))
+
+
+def print_rows(records: Iterable[Record], fields: tuple[str, ...]) -> None:
+    """Some fields of each record, separated by tabs: for people and for `cut`."""
+    for record in records:
+        typer.echo("\t".join(str(getattr(record, field)) for field in fields))

@@ -1,0 +1,66 @@
+"""`charter prompts` and `charter preferences`: files go in, files come out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, print_record
+from service.exchange.preferences import Format
+
+prompts = typer.Typer(help="Prompt sets: JSONL, CSV or Parquet.", no_args_is_help=True)
+preferences = typer.Typer(help="People's preferences: import and export.", no_args_is_help=True)
+Name = Annotated[str | None, typer.Option(help="What to call it; the file's name otherwise.")]
+
+
+@prompts.callback()
+def prompt_sets() -> None:
+    """Keeps `post` a sub-command while it is the only one."""
+
+
+@prompts.command("post")
+def post_prompts(
+    file: Annotated[Path, typer.Argument(help="A line a prompt, with `prompt` and perhaps `split: held_out`.")],
+    name: Name = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Send prompts to train on and to hold out.
+
+    Example: `charter prompts post prompts.jsonl --name questions`
+    """
+    with connect(url, key) as client:
+        print_record(client.add_prompts(file, name=name))
+
+
+@preferences.command("post")
+def post_preferences(
+    file: Annotated[Path, typer.Argument(help="TRL, OpenAI DPO, HH-RLHF, UltraFeedback or Argilla; .gz too.")],
+    name: Name = None,
+    format: Annotated[Format | None, typer.Option(help="Where it cannot be told from the first line.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Send pairs that people labelled.
+
+    Example: `charter preferences post pairs.jsonl.gz --name helpful`
+    """
+    with connect(url, key) as client:
+        print_record(client.add_preferences(file, name=name, format=format))
+
+
+@preferences.command("export")
+def export_preferences(
+    preference_set: Annotated[str, typer.Argument(help="Id or name of the set, for example one that a run mixed.")],
+    file: Annotated[Path, typer.Argument(help="Where to write it.")],
+    format: Annotated[Format, typer.Option(help="Only charter keeps beliefs, weights and sources.")] = "charter",
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Write a preference set to a file that other trainers read.
+
+    Example: `charter preferences export prf_0123 pairs.jsonl`
+    """
+    with connect(url, key) as client:
+        client.export_preferences(preference_set, file, format=format)
+    typer.echo(str(file))
