@@ -1,0 +1,127 @@
+"""The model servers of one worker: started when first needed, shared by its runs, started again when they died.
+
+A merged adapter's server is leased to one run and stopped after it. Left out: how a server is started and guarded
+(`judges/engine.py`).
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from judges.engine import Engine, EngineSettings, on_cpu, start_engine
+from judges.replicas import Endpoint
+from service.errors import RunFailed
+from service.settings import Settings
+from service.store.records import ModelRecord
+
+_LONGEST_SOCKET_PATH = 107  # bytes, sun_path of unix(7)
+
+
+class EnginePool:
+    """Use from one event loop. `close()` leaves no server behind."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engines: dict[str, Engine] = {}
+        self._lock = asyncio.Lock()
+
+    async def endpoint(self, model: ModelRecord) -> Endpoint:
+        """Where to ask this model; starts its server where the model is a folder."""
+        if model.url is not None:
+            return Endpoint(model.served_name, _without_v1(model.url), api_key=_secret(model))
+        return (await self._running(folder_of(model), model.served_name)).endpoint
+
+    @contextlib.asynccontextmanager
+    async def leased(self, folder: Path, name: str) -> AsyncIterator[Endpoint]:
+        """A server for this folder, until the block ends."""
+        try:
+            yield (await self._running(folder, name)).endpoint
+        finally:
+            async with self._lock:
+                if engine := self._engines.pop(str(folder), None):
+                    await engine.stop()
+
+    def lost_one(self) -> bool:
+        """Whether a server has died since it was started; the next `endpoint` starts it again."""
+        return any(not engine.alive() for engine in self._engines.values())
+
+    async def make_room_for_training(self) -> None:
+        """On a GPU a server holds most of the memory: stop all. On a CPU they may stay."""
+        if any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg")):
+            await self.close()
+
+    async def close(self) -> None:
+        """Stop every server."""
+        async with self._lock:
+            engines, self._engines = list(self._engines.values()), {}
+            await asyncio.gather(*(engine.stop() for engine in engines))
+
+    async def _running(self, folder: Path, name: str) -> Engine:
+        async with self._lock:
+            engine = self._engines.get(str(folder))
+            if engine is not None and engine.alive():
+                return engine
+            if engine is not None:
+                await engine.stop()
+            settings = self._engine_settings(folder, name)
+            if self._engines and not on_cpu(settings):
+                # Two servers that each take most of a GPU do not fit.
+                await asyncio.gather(*(other.stop() for other in self._engines.values()))
+                self._engines.clear()
+            self._engines[str(folder)] = await start_engine(settings)
+            return self._engines[str(folder)]
+
+    def _engine_settings(self, folder: Path, name: str) -> EngineSettings:
+        settings = self._settings
+        label = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        return EngineSettings(
+            model_path=str(folder),
+            served_name=name,
+            socket_path=_socket_path(settings.folder, f"{label}-{os.getpid()}"),
+            log_path=settings.folder / "logs" / f"engine-{label}.log",
+            program=settings.engine,
+            max_model_len=settings.max_model_len,
+            max_num_seqs=settings.engine_concurrency,
+            behaviour=settings.scripted_behaviour,
+        )
+
+
+def folder_of(model: ModelRecord) -> Path:
+    """The model's folder; raises RunFailed where there is none."""
+    if model.path is None:
+        raise RunFailed(f"model {model.name!r} is an endpoint; this needs a model folder: register one with `path`")
+    folder = Path(model.path)
+    if not (folder / "config.json").is_file():
+        raise RunFailed(
+            f"model {model.name!r}: there is no model folder {model.path!r} (no config.json) on this machine; "
+            "put it there, or register the model with another path"
+        )
+    return folder
+
+
+def _socket_path(home: Path, name: str) -> Path:
+    path = home / "sockets" / f"{name}.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+        return path
+    label = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"charter-{os.getuid()}-{label}" / f"{name}.sock"
+
+
+def _without_v1(url: str) -> str:
+    return url.rstrip("/").removesuffix("/v1")
+
+
+def _secret(model: ModelRecord) -> str | None:
+    if model.api_key_env is None:
+        return None
+    secret = os.environ.get(model.api_key_env)
+    if secret is None:
+        raise RunFailed(
+            f"model {model.name!r} takes its key from ${model.api_key_env}, which the worker does not have; "
+            "set it and start the worker again, then resume the run"
+        )
+    return secret

@@ -1,0 +1,138 @@
+"""Stage `bundle`: adapter, manifest, card and report as one file, and the adapter as a resource."""
+
+import asyncio
+import json
+from dataclasses import fields
+
+from pydantic import JsonValue, TypeAdapter
+
+from judges.qualify import WEIGHTED
+from service.pipeline.context import RunContext
+from service.pipeline.qualification import qualification_from
+from service.pipeline.sample import identity_of
+from service.pipeline.train import fetch_adapter
+from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
+from training.bundle import BundleInputs, config_sha256, write_bundle
+from training.evaluation import EvaluationReport, PrincipleResult, ReplyStatistics
+from training.manifest import Manifest, ModelIdentity, installed_versions, manifest_to_json
+from training.mix import MixReport
+from training.report import ExampleReplies, QualificationLine, Report
+from training.weights import file_sha256
+
+_RESULTS = TypeAdapter(tuple[PrincipleResult, ...])
+_STATISTICS = TypeAdapter(dict[str, ReplyStatistics])
+_EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
+_MIX = TypeAdapter(MixReport)
+# Paths of this machine say nothing to whoever downloads the bundle.
+_PATHS = ("model", "rows", "output")
+
+
+async def run_bundle(context: RunContext) -> JsonObject:
+    """Ensure the bundle and its adapter. Leaves the adapter's id, artifact and hash."""
+    stages = await context.tools.store.runs.stages(context.run.id)
+    adapter = await fetch_adapter(context, context.scratch / "adapter")
+    await context.result_of("mix")
+    config: dict[str, JsonValue] = json.loads((adapter / "config.json").read_text())
+    config = {key: value for key, value in config.items() if key not in _PATHS}
+    report = report_of(stages)
+    inputs = BundleInputs(
+        adapter=adapter,
+        metrics=adapter / "metrics.jsonl",
+        constitution_yaml=context.constitution_source,
+        manifest=_manifest(context, stages, config),
+        report=report,
+    )
+    output = context.scratch / "bundle.tar.gz"
+    manifest = await asyncio.to_thread(write_bundle, inputs, output)
+    digest = await asyncio.to_thread(file_sha256, output)
+    artifact = f"adapters/{digest}.tar.gz"
+    await context.artifacts.put_file(artifact, output)
+    record = await context.tools.store.adapters.add(
+        AdapterRecord(
+            id="",
+            project_id=context.run.project_id,
+            run_id=context.run.id,
+            name=f"{context.constitution.name}-{context.run.id}",
+            artifact=artifact,
+            sha256=digest,
+            bytes=output.stat().st_size,
+            manifest=json.loads(manifest_to_json(manifest)),
+            created_at="",
+        )
+    )
+    return {"adapter": record.id, "artifact": record.artifact, "sha256": record.sha256, "bytes": record.bytes}
+
+
+def report_of(stages: dict[str, StageRecord]) -> Report:
+    """The bundle's report from what the stages left; what a run left out is None or empty."""
+    judged, mixed, evaluated = (stages.get(name) for name in ("judge", "mix", "evaluate"))
+    lines: tuple[QualificationLine, ...] = ()
+    if judged is not None:
+        qualification = qualification_from(judged.result["qualification"])
+        lines = tuple(
+            QualificationLine(one.principle_id, one.verdict, one.examples, one.accuracy, one.low, one.high)
+            for one in qualification.per_principle
+        )
+    return Report(
+        evaluation=_evaluation(evaluated.result) if evaluated else None,
+        mix=_mix_report(mixed.result) if mixed else None,
+        qualification=lines,
+        examples=_EXAMPLES.validate_python(evaluated.result["examples"]) if evaluated else (),
+    )
+
+
+def _evaluation(result: JsonObject) -> EvaluationReport:
+    statistics = _STATISTICS.validate_python(result["statistics"])
+    return EvaluationReport(_RESULTS.validate_python(result["principles"]), statistics["before"], statistics["after"])
+
+
+def _mix_report(result: JsonObject) -> MixReport:
+    found = result["report"]
+    known = {field.name for field in fields(MixReport)}
+    return _MIX.validate_python({k: v for k, v in found.items() if k in known} if isinstance(found, dict) else found)
+
+
+def _manifest(context: RunContext, stages: dict[str, StageRecord], config: dict[str, JsonValue]) -> Manifest:
+    return Manifest(
+        run=context.run.id,
+        method=context.request.training.method,
+        base_model=_identity(context.model),
+        judge=_identity(context.judge),
+        adapter_sha256="",
+        constitution_name=context.constitution.name,
+        constitution_version=context.constitution.version,
+        constitution_sha256=context.constitution_sha256,
+        prompts_sha256=context.prompts_sha256,
+        held_out_sha256=context.held_out_sha256,
+        rows_sha256=str(config["rows_sha256"]),
+        config_json=json.dumps(config, sort_keys=True),
+        config_sha256=config_sha256(config),
+        seeds=(("run", context.request.seed),),
+        versions=installed_versions(),
+        licences=tuple(
+            (m.name, m.licence) for m in {context.model.name: context.model, context.judge.name: context.judge}.values()
+        ),
+        notes=notes_of(context, stages),
+    )
+
+
+def _identity(model: ModelRecord) -> ModelIdentity:
+    return ModelIdentity(model.name, model.sha256 or "", model.licence)
+
+
+def notes_of(context: RunContext, stages: dict[str, StageRecord]) -> tuple[str, ...]:
+    """What a reader of the proof must know."""
+    notes = ["Samples are drawn without a seed: a run made again would see other replies."]
+    if identity_of(context.model) == identity_of(context.judge):
+        notes.append("The policy's base model is also the judge.")
+    if "evaluate" in stages:
+        notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
+    if "judge" in stages:
+        allowed = set(context.request.judge.allow_unqualified)
+        for one in qualification_from(stages["judge"].result["qualification"]).per_principle:
+            if one.verdict not in WEIGHTED:
+                weight = "weighs all the same, as asked" if one.principle_id in allowed else "weighs nothing"
+                notes.append(f"On {one.principle_id!r} the judge is {one.verdict}: its verdict {weight}.")
+    if "train" in stages and (dropped := stages["train"].result["dropped"]):
+        notes.append(f"Rows that did not fit the trainer were dropped: {json.dumps(dropped)}.")
+    return tuple(notes)

@@ -1,0 +1,71 @@
+"""Child processes of a run: they die with the worker, and a cancelled run ends them within three seconds."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import training
+from judges.guard import die_with_parent, kill_session
+
+GRACE_S = 3.0
+_LONGEST_LINE_BYTES = 1 << 20
+_PACKAGES = Path(training.__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a child ended: its exit status, negative for a signal, and the last line it wrote on stderr."""
+
+    status: int
+    complaint: str
+
+
+async def run_training(arguments: Sequence[str], log: Path, on_line: Callable[[str], Awaitable[None]]) -> Ended:
+    """Run `python -m training ARGUMENTS` and hand every line of its stdout to `on_line`; stderr goes to `log`.
+
+    Call it from the event loop's own thread, which must last as long as the child: its death would kill the child.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "training", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            limit=_LONGEST_LINE_BYTES,
+            env=_environment(),
+            cwd=log.parent,
+            preexec_fn=die_with_parent,
+            start_new_session=True,
+        )
+    try:
+        if process.stdout is not None:
+            async for line in process.stdout:
+                await on_line(line.decode("utf-8", errors="replace").rstrip("\n"))
+        await process.wait()
+    finally:
+        await _end(process)
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return Ended(process.returncode or 0, lines[-1] if lines else "")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, then SIGKILL to all of its session."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), GRACE_S)
+    await asyncio.to_thread(kill_session, process.pid)
+    await process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with our packages importable from any folder, and without look-ups in the network."""
+    path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH", ""))))
+    return dict(os.environ) | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}

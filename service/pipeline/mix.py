@@ -1,0 +1,158 @@
+"""Stage `mix`: verdicts become pairs with a belief, and join people's pairs. The result is a resource of its own."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from pydantic import JsonValue
+
+from constitutions.schema import Constitution
+from judges.combine import combine_verdicts
+from judges.qualify import Qualification, weights_after_qualification
+from judges.records import Abstention, Comparison, Preference, PrincipleVerdict
+from service.errors import RunFailed
+from service.pipeline.context import RunContext
+from service.pipeline.qualification import qualification_from
+from service.pipeline.shards import keys_in, read_shards
+from service.shards import read_shard, to_parquet
+from service.store.records import JsonObject, PreferenceSetRecord
+from training.mix import MixConfig, MixResult, mix_rows
+from training.rows import PreferenceRow
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRows:
+    """The machine's pairs; `undecided` are the comparisons on which no weighted principle answered."""
+
+    rows: tuple[PreferenceRow, ...]
+    undecided: int
+
+
+async def run_mix(context: RunContext) -> JsonObject:
+    """Ensure the mixed preference set. Leaves its id, artifact and the mix's report."""
+    machine = await _machine(context)
+    human, leaked = await _human(context)
+    if leaked:
+        await context.warn("mix", f"{leaked} human pairs answer held-out prompts; they are left out of the training")
+    wanted = context.request.mix
+    config = MixConfig(
+        ratio=wanted.ratio,
+        human_weight=wanted.human_weight,
+        machine_weight=wanted.machine_weight,
+        conflict=wanted.conflict,
+        seed=context.request.seed,
+    )
+    mixed = mix_rows(human, machine.rows, config)
+    if not mixed.rows:
+        raise RunFailed(
+            f"no pair is left to train on: {len(machine.rows)} machine pairs, {machine.undecided} comparisons "
+            f"undecided, {len(human)} human pairs, ratio {wanted.ratio}; raise `mix.ratio` or give more prompts"
+        )
+    report: dict[str, JsonValue] = {**asdict(mixed.report), "undecided": machine.undecided, "leaked": leaked}
+    record = await _keep(context, mixed, report)
+    return {"preference_set": record.id, "artifact": record.artifact, "rows_sha256": record.sha256, "report": report}
+
+
+def machine_rows(
+    comparisons: Sequence[Comparison],
+    verdicts: Sequence[PrincipleVerdict],
+    weights: Mapping[str, float],
+    proof: "Proof",
+) -> MachineRows:
+    """One row a comparison. A tie stays as 0.5 where a weighted principle answered; else the pair is undecided."""
+    by_pair: dict[str, list[PrincipleVerdict]] = defaultdict(list)
+    for verdict in verdicts:
+        by_pair[verdict.comparison_id].append(verdict)
+    rows = []
+    for pair in comparisons:
+        combined = combine_verdicts(by_pair[pair.id], weights)
+        if isinstance(combined, Abstention):
+            continue
+        a_wins = combined.p_a >= 0.5
+        answers = [(v.principle_id, v.verdict.p_a) for v in by_pair[pair.id] if isinstance(v.verdict, Preference)]
+        rows.append(
+            PreferenceRow(
+                id=f"row_{pair.id.removeprefix('cmp_')}",
+                prompt_id=pair.prompt_id,
+                prompt=pair.messages,
+                chosen=pair.a if a_wins else pair.b,
+                rejected=pair.b if a_wins else pair.a,
+                p_chosen=combined.p_a if a_wins else 1 - combined.p_a,
+                weight=1.0,
+                source=combined.source,
+                judge=proof.judge if combined.source == "ai" else "",
+                constitution_sha256=proof.constitution_sha256,
+                per_principle=tuple((id, p_a if a_wins else 1 - p_a) for id, p_a in answers),
+                origin=proof.run_id,
+            )
+        )
+    return MachineRows(tuple(rows), len(comparisons) - len(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a machine row says of its making."""
+
+    run_id: str
+    judge: str
+    constitution_sha256: str
+
+
+async def _machine(context: RunContext) -> MachineRows:
+    judged = (await context.result_of("judge")).result
+    qualification = qualification_from(judged["qualification"])
+    weights = weights_after_qualification(context.constitution, qualification, context.request.judge.allow_unqualified)
+    if not any(weights.values()):
+        if context.run.references.human_id is None:
+            raise RunFailed(no_weight(context.constitution, qualification))
+        await context.warn("mix", no_weight(context.constitution, qualification))
+    comparisons = await read_shards(context.artifacts, keys_in(judged, "comparisons"), Comparison)
+    verdicts = await read_shards(context.artifacts, keys_in(judged), PrincipleVerdict)
+    proof = Proof(context.run.id, context.judge.name, context.constitution_sha256)
+    return machine_rows(comparisons, verdicts, weights, proof)
+
+
+def no_weight(constitution: Constitution, qualification: Qualification) -> str:
+    """Why no verdict counts, and what can be done."""
+    standing = {one.principle_id: one.verdict for one in qualification.per_principle}
+    named = ", ".join(f"{p.id} ({standing[p.id]})" for p in constitution.principles)
+    return (
+        f"no principle has a weight, since the judge {qualification.judge!r} is not fit for: {named}; give the "
+        "principles 20 examples or more, take a stronger judge, add checked principles or human pairs, or name "
+        "principles in `judge.allow_unqualified`"
+    )
+
+
+async def _human(context: RunContext) -> tuple[tuple[PreferenceRow, ...], int]:
+    """People's pairs, and how many were left out because they answer a held-out prompt."""
+    if context.run.references.human_id is None:
+        return (), 0
+    record = await context.tools.store.preference_sets.get(context.run.project_id, context.run.references.human_id)
+    rows = await read_shard(context.artifacts, record.artifact, PreferenceRow)
+    people = tuple(row for row in rows if row.source == "human")
+    if len(people) < len(rows):
+        await context.warn("mix", f"{len(rows) - len(people)} rows of {record.name!r} are not people's; left out")
+    held_out = {prompt.messages for prompt in context.held_out}
+    kept = tuple(row for row in people if row.prompt not in held_out)
+    return kept, len(people) - len(kept)
+
+
+async def _keep(context: RunContext, mixed: MixResult, report: JsonObject) -> PreferenceSetRecord:
+    data = to_parquet(mixed.rows)
+    digest = hashlib.sha256(data).hexdigest()
+    artifact = f"preferences/{digest}.parquet"
+    await context.artifacts.put_new(artifact, data)
+    record = PreferenceSetRecord(
+        id="",
+        project_id=context.run.project_id,
+        name=f"mixed-{context.run.id}",
+        kind="mixed",
+        sha256=digest,
+        artifact=artifact,
+        rows=len(mixed.rows),
+        report=report,
+        run_id=context.run.id,
+        created_at="",
+    )
+    return await context.tools.store.preference_sets.add(record)

@@ -1,0 +1,68 @@
+"""What a run would cost, before it starts: calls, tokens and seconds, at most. A rough answer, and it says so."""
+
+from pydantic import BaseModel, ConfigDict
+
+from constitutions.loader import load_constitution
+from service.schemas import RunRequest
+from service.store.records import RunReferences
+from service.store.store import Store
+
+# A prompt, a compared pair with its instructions, in tokens: what the demo's data have on average.
+_PROMPT_TOKENS = 100
+_COMPARE_TOKENS = 500
+# One small model on one small machine; a GPU is a hundred times as fast.
+_TOKENS_PER_S = 1000.0
+
+
+class Plan(BaseModel):
+    """Upper bounds. Shards that exist already cost nothing; training time is not in `seconds`."""
+
+    model_config = ConfigDict(frozen=True)
+    sample_calls: int
+    revise_calls: int
+    judge_calls: int
+    evaluate_calls: int
+    calls: int
+    tokens: int
+    seconds: float
+
+
+async def plan_run(request: RunRequest, references: RunReferences, project_id: str, store: Store) -> Plan:
+    """Count what the stages would ask for."""
+    law = await store.constitutions.get(project_id, references.constitution_id)
+    constitution = load_constitution(law.source, name=law.name)
+    prompts = await store.prompt_sets.get(project_id, references.prompts_id)
+    held = await store.prompt_sets.get(project_id, references.held_out_id) if references.held_out_id else prompts
+    held_out = held.train + held.held_out if references.held_out_id else held.held_out
+    judged, stages = len(constitution.judged), request.stages
+    replies = request.sample.replies_per_prompt
+    revised = replies if request.revise.replies_per_prompt is None else min(replies, request.revise.replies_per_prompt)
+    if "revise" not in stages:
+        revised = 0
+    texts = replies + revised
+    pairs = texts * (texts - 1) // 2
+    if request.compare.pairs_per_prompt is not None:
+        pairs = min(pairs, request.compare.pairs_per_prompt)
+    own = request.evaluate
+    meetings = own.replies_per_prompt if own.pairs_per_prompt is None else own.pairs_per_prompt
+    examples = sum(len(principle.examples) for principle in constitution.judged)
+    sample = prompts.train * replies if "sample" in stages else 0
+    revise = prompts.train * revised * request.revise.steps * 2
+    judge = 2 * (prompts.train * pairs * judged + examples) if "judge" in stages else 0
+    answered = held_out * own.replies_per_prompt * 2 if "evaluate" in stages else 0
+    met = held_out * meetings * judged * 2 if "evaluate" in stages else 0
+    tokens = (
+        sample * (_PROMPT_TOKENS + request.sample.max_tokens)
+        + revise * (_COMPARE_TOKENS + request.revise.max_tokens)
+        + (judge + met) * _COMPARE_TOKENS
+        + answered * (_PROMPT_TOKENS + own.max_tokens)
+    )
+    return Plan(
+        sample_calls=sample,
+        revise_calls=revise,
+        judge_calls=judge,
+        evaluate_calls=answered + met,
+        calls=sample + revise + judge + answered + met,
+        tokens=tokens,
+        seconds=tokens / _TOKENS_PER_S,
+    )

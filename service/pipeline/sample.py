@@ -1,0 +1,38 @@
+"""Stage `sample`: the base model answers every training prompt several times."""
+
+from service.errors import RunFailed
+from service.pipeline.context import RunContext
+from service.pipeline.replies import Sampling, sample_replies
+from service.store.records import JsonObject, ModelRecord
+
+
+async def run_sample(context: RunContext) -> JsonObject:
+    """Ensure the samples. Leaves `shards` of `judges.records.Sample`."""
+    wanted = context.request.sample
+    if not context.train:
+        raise RunFailed("the prompt set has no prompt of the split 'train'; upload some")
+    sampling = Sampling(
+        model=context.model.name,
+        identity=identity_of(context.model),
+        replies_per_prompt=wanted.replies_per_prompt,
+        max_tokens=wanted.max_tokens,
+        temperature=wanted.temperature,
+        top_p=wanted.top_p,
+        seed=context.request.seed,
+        limit_tokens=context_tokens(context),
+    )
+    total = len(context.train) * wanted.replies_per_prompt
+    async with await context.policy_client() as client:
+        shards = await sample_replies(context, client, context.train, sampling, context.progress("sample", total))
+    return {"shards": list(shards), "samples": total, "prompts": len(context.train)}
+
+
+def identity_of(model: ModelRecord) -> str:
+    """The weights' hash; of an endpoint, whose weights nobody here sees, its address and name."""
+    return model.sha256 or f"{model.url or model.path} {model.served_name}"
+
+
+def context_tokens(context: RunContext) -> int:
+    """The smaller of the model's own context and the engine's."""
+    own = context.model.context_tokens
+    return own if context.model.url is not None else min(own, context.tools.settings.max_model_len)

@@ -1,0 +1,58 @@
+"""One stage of a run: skipped where it is done, started and ended with an event, done again when a server died."""
+
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from judges.errors import EngineFailed, JudgeUnavailable
+from service.pipeline.bundle import run_bundle
+from service.pipeline.context import RunContext
+from service.pipeline.evaluate import run_evaluate
+from service.pipeline.judge import run_judge
+from service.pipeline.mix import run_mix
+from service.pipeline.revise import run_revise
+from service.pipeline.sample import run_sample
+from service.pipeline.train import run_train
+from service.schemas import Stage
+from service.store.records import JsonObject, NewEvent
+
+MOST_SERVER_DEATHS = 5
+STAGE_WORK: Mapping[Stage, Callable[[RunContext], Awaitable[JsonObject]]] = {
+    "sample": run_sample,
+    "revise": run_revise,
+    "judge": run_judge,
+    "mix": run_mix,
+    "train": run_train,
+    "evaluate": run_evaluate,
+    "bundle": run_bundle,
+}
+
+
+async def run_stage(context: RunContext, stage: Stage) -> None:
+    """Ensure that the stage's result is recorded. Done twice at once it is still recorded once."""
+    runs = context.tools.store.runs
+    if stage in await runs.stages(context.run.id):
+        return
+    began = time.monotonic()
+    context.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await runs.add_event(context.run.id, NewEvent(stage, "stage", data={"status": "started"}))
+    result = await _work(context, stage)
+    seconds = time.monotonic() - began
+    await runs.record_stage(context.run.id, stage, result, seconds)
+    ended: JsonObject = {"status": "finished", "seconds": round(seconds, 3)}
+    await runs.add_event(context.run.id, NewEvent(stage, "stage", data=ended))
+    if stage == context.request.stages[-1]:
+        shutil.rmtree(context.scratch, ignore_errors=True)
+
+
+async def _work(context: RunContext, stage: Stage) -> JsonObject:
+    """The stage's work; when one of our own servers died under it, again with a new one: shards are kept."""
+    deaths = 0
+    while True:
+        try:
+            return await STAGE_WORK[stage](context)
+        except (JudgeUnavailable, EngineFailed) as error:
+            deaths += 1
+            if not context.tools.engines.lost_one() or deaths > MOST_SERVER_DEATHS:
+                raise
+            await context.warn(stage, f"a model server died ({error}); starting another")

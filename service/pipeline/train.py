@@ -1,0 +1,121 @@
+"""Stage `train`: the trainer as a child process. Killed, it is started again and goes on from its last checkpoint."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from service.engines import folder_of
+from service.errors import RunFailed
+from service.pipeline.children import run_training
+from service.pipeline.context import RunContext
+from service.pipeline.progress import Progress
+from service.shards import read_shard
+from service.store.records import JsonObject, NewEvent
+from training.rows import PreferenceRow, write_rows
+
+MOST_DEATHS_WITHOUT_PROGRESS = 3
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+async def run_train(context: RunContext) -> JsonObject:
+    """Ensure the trained adapter in the artifact store. Leaves its `folder` there and the trainer's result."""
+    folder = f"trained/{context.run.id}"
+    if not await context.artifacts.exists(f"{folder}/result.json"):
+        await context.tools.engines.make_room_for_training()
+        output = await _train(context)
+        for name in ADAPTER_FILES:
+            await context.artifacts.put_file(f"{folder}/{name}", output / "adapter" / name)
+        await context.artifacts.put_file(f"{folder}/metrics.jsonl", output / "metrics.jsonl")
+        await context.artifacts.put_file(f"{folder}/config.json", output / "config.json")
+        await context.artifacts.put_file(f"{folder}/result.json", output / "result.json")
+    result: dict[str, JsonValue] = json.loads(await context.artifacts.get(f"{folder}/result.json"))
+    kept = ("steps", "seconds", "rows", "dropped", "last_step", "precision", "device", "adapter_sha256")
+    return {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
+
+
+async def fetch_adapter(context: RunContext, folder: Path) -> Path:
+    """The trained adapter as a folder on this machine."""
+    trained = (await context.result_of("train")).result
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*ADAPTER_FILES, "metrics.jsonl", "config.json"):
+        await context.artifacts.get_file(f"{trained['folder']}/{name}", folder / name)
+    return folder
+
+
+async def _train(context: RunContext) -> Path:
+    """Run the trainer until it is done, and again when something killed it."""
+    folder = context.scratch / "train"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config = await _write_inputs(context, folder)
+    watch = _Watch(context)
+    deaths = 0
+    while True:
+        before = watch.done
+        ended = await run_training((context.request.training.method, str(config)), folder / "trainer.log", watch.read)
+        if ended.status == 0:
+            return folder / "output"
+        if ended.status > 0:
+            raise RunFailed(f"the trainer ended with status {ended.status}: {ended.complaint}")
+        deaths = deaths + 1 if watch.done == before else 1
+        if deaths > MOST_DEATHS_WITHOUT_PROGRESS:
+            raise RunFailed(
+                f"the trainer was killed {deaths} times in a row by signal {-ended.status} and got no further; "
+                "if memory ran out, lower training.max_tokens or training.pairs_per_step in a new run"
+            )
+        await context.warn("train", f"the trainer was killed by signal {-ended.status}; it goes on where it was")
+
+
+async def _write_inputs(context: RunContext, folder: Path) -> Path:
+    mixed = (await context.result_of("mix")).result
+    rows = await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
+    await asyncio.to_thread(write_rows, folder / "rows.jsonl", rows)
+    config = folder / "config.yaml"
+    # JSON is YAML too.
+    await asyncio.to_thread(config.write_text, json.dumps(_config(context, folder), indent=2))
+    return config
+
+
+def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
+    wanted = context.request.training
+    shared: dict[str, JsonValue] = {
+        "model": str(folder_of(context.model)),
+        "rows": str(folder / "rows.jsonl"),
+        "output": str(folder / "output"),
+        "learning_rate": wanted.learning_rate,
+        "epochs": wanted.epochs,
+        "lora_rank": wanted.lora_rank,
+        "max_tokens": wanted.max_tokens,
+        "seed": context.request.seed,
+    }
+    if wanted.method == "sft":
+        return shared | {"replies_per_step": wanted.pairs_per_step}
+    own: dict[str, JsonValue] = {
+        "beta": wanted.beta,
+        "sft_weight": wanted.sft_weight,
+        "pairs_per_step": wanted.pairs_per_step,
+    }
+    return shared | own
+
+
+class _Watch:
+    """Reads the trainer's lines: progress becomes events, and so do the numbers of each step."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._progress: Progress | None = None
+        self.done = 0
+
+    async def read(self, line: str) -> None:
+        """One line of the trainer's stdout; what is not one of its JSON lines comes from a library."""
+        if not line.startswith('{"type": "progress"'):
+            return
+        values: dict[str, JsonValue] = json.loads(line)
+        done, total = int(str(values.pop("done"))), int(str(values.pop("total")))
+        values.pop("type")
+        self._progress = self._progress or self._context.progress("train", total)
+        await self._progress.set(done)
+        self.done = done
+        event = NewEvent("train", "metric", done=done, total=total, data=values)
+        await self._context.tools.store.runs.add_event(self._context.run.id, event)

@@ -1,0 +1,124 @@
+"""Verdicts in shards, one for each principle and group of prompts: an edited principle is judged again, no other.
+
+The requests for one prompt go out together, so that the server's prefix cache serves them. A judge that mostly fails
+to answer (as a server, not as a judge) ends the run, and what it failed on is not kept.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from constitutions.canonical import principle_sha256
+from constitutions.schema import CheckedPrinciple, Constitution, JudgedPrinciple, Principle
+from judges.checking import check_comparison
+from judges.client import ChatClient
+from judges.compare import compare_all
+from judges.gathering import all_of
+from judges.records import Abstention, Comparison, Preference, PrincipleVerdict
+from judges.templates import load_template
+from service.errors import RunFailed
+from service.pipeline.context import RunContext
+from service.pipeline.progress import Progress
+from service.pipeline.sample import identity_of
+from service.pipeline.shards import publish_shard, shard_key
+from service.store.records import JsonObject
+
+STAGE_VERSION = 1
+MOST_FAULTS = 0.5
+_FAULTS = frozenset({"server_error", "timed_out", "unreadable"})
+PromptPairs = tuple[Comparison, ...]
+
+
+async def ensure_verdicts(
+    context: RunContext,
+    client: ChatClient,
+    groups: Sequence[tuple[PromptPairs, ...]],
+    principles: Sequence[Principle],
+    progress: Progress,
+) -> tuple[str, ...]:
+    """The keys of all shards. A group holds prompts, a prompt its comparisons."""
+    at_once = asyncio.Semaphore(context.shards_at_once)
+
+    async def one(group: tuple[PromptPairs, ...]) -> tuple[str, ...]:
+        async with at_once:
+            return await _ensure_group(context, client, group, principles, progress)
+
+    return tuple([key for keys in await all_of(one(group) for group in groups) for key in keys])
+
+
+async def _ensure_group(
+    context: RunContext,
+    client: ChatClient,
+    group: tuple[PromptPairs, ...],
+    principles: Sequence[Principle],
+    progress: Progress,
+) -> tuple[str, ...]:
+    pairs = [pair for prompt in group for pair in prompt]
+    if not pairs:
+        return ()
+    keys = {principle.id: verdict_key(context, principle, pairs) for principle in principles}
+    missing = []
+    for principle in principles:
+        if await context.artifacts.exists(keys[principle.id]):
+            await progress.add(len(pairs), new=False)
+        else:
+            missing.append(principle)
+    for principle in missing:
+        if isinstance(principle, CheckedPrinciple):
+            verdicts = [check_comparison(pair, principle) for pair in pairs]
+            await publish_shard(context.artifacts, keys[principle.id], verdicts, PrincipleVerdict)
+            await progress.add(len(pairs))
+    judged = [principle for principle in missing if isinstance(principle, JudgedPrinciple)]
+    if judged:
+        answers = await all_of(_judge_prompt(client, prompt, judged, progress) for prompt in group)
+        found = [verdict for answer in answers for verdict in answer]
+        refuse_faulty(client.model, found)
+        for principle in judged:
+            own = [verdict for verdict in found if verdict.principle_id == principle.id]
+            await publish_shard(context.artifacts, keys[principle.id], own, PrincipleVerdict)
+    return tuple(keys.values())
+
+
+async def _judge_prompt(
+    client: ChatClient, pairs: PromptPairs, principles: Sequence[JudgedPrinciple], progress: Progress
+) -> tuple[PrincipleVerdict, ...]:
+    verdicts = await compare_all(client, pairs, principles)
+    await progress.add(len(verdicts))
+    return verdicts
+
+
+def refuse_faulty(judge: str, verdicts: Sequence[PrincipleVerdict]) -> None:
+    """Raise RunFailed where the server failed on more than half: such verdicts say nothing of the judge."""
+    causes = [v.verdict for v in verdicts if isinstance(v.verdict, Abstention) and v.verdict.cause in _FAULTS]
+    if len(causes) > MOST_FAULTS * len(verdicts):
+        raise RunFailed(
+            f"the judge {judge!r} failed on {len(causes)} of {len(verdicts)} questions ({causes[0].cause}: "
+            f"{causes[0].raw[:300]}); mend the judge, then resume the run"
+        )
+
+
+def verdict_key(context: RunContext, principle: Principle, pairs: Sequence[Comparison]) -> str:
+    """The shard of one principle's verdicts on these pairs."""
+    judged = isinstance(principle, JudgedPrinciple)
+    judge: list[JsonValue] = [identity_of(context.judge), load_template("compare").sha256] if judged else ["check"]
+    # The id is in the rows, so two principles of one wording have a shard each.
+    matter: list[JsonValue] = [STAGE_VERSION, principle.id, principle_sha256(principle), judge]
+    return shard_key("verdicts", [*matter, [pair.id for pair in pairs]])
+
+
+def needs_judge(constitution: Constitution) -> bool:
+    """Whether any principle is judged by a model."""
+    return bool(constitution.judged)
+
+
+def count_verdicts(verdicts: Sequence[PrincipleVerdict]) -> JsonObject:
+    """What the report counts; `causes` says why the judge abstained."""
+    causes = Counter(str(v.verdict.cause) for v in verdicts if isinstance(v.verdict, Abstention))
+    return {
+        "verdicts": len(verdicts),
+        "abstentions": sum(causes.values()),
+        "flips": sum(isinstance(v.verdict, Preference) and v.verdict.flipped for v in verdicts),
+        "causes": dict(causes),
+    }
