@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from constitutions.checks.registry import build_check
 from constitutions.schema import CheckedPrinciple, Constitution, Principle
 
 
@@ -17,9 +18,13 @@ def constitution_sha256(constitution: Constitution) -> str:
 
 
 def principle_sha256(principle: Principle) -> str:
-    """A hash over what can change a verdict: text and wording, or the check; not id, weight, aspect or examples."""
+    """A hash over what can change a verdict: text and wording, or the check; not id, weight, aspect or examples.
+
+    Two ways to write one check (`max_words: 50`, `max_words: {limit: 50}`) have the same.
+    """
     if isinstance(principle, CheckedPrinciple):
-        matter: dict[str, object] = {"kind": principle.kind, "check": principle.check}
+        check = build_check(principle.check)
+        matter: dict[str, object] = {"kind": principle.kind, "check": {check.name: check.model_dump(mode="json")}}
     else:
         matter = {"kind": principle.kind, "text": principle.text, "compare": principle.compare}
     return hashlib.sha256(_dump(matter).encode()).hexdigest()

@@ -2,11 +2,12 @@
 
 from dataclasses import asdict, dataclass
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from constitutions.canonical import principle_sha256
 from constitutions.schema import Constitution, Principle
 
+_JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 _HEADER = ("name", "version", "description")
 
 
@@ -70,9 +71,9 @@ class ConstitutionDifference:
             or self.reordered
         )
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, JsonValue]:
         """For the wire."""
-        return asdict(self)
+        return _JSON.validate_json(_JSON.dump_json(asdict(self)))
 
 
 def diff_constitutions(old: Constitution, new: Constitution) -> ConstitutionDifference:

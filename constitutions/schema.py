@@ -5,12 +5,24 @@ Left out: reading YAML (`loader.py`), hashes (`canonical.py`), the checks themse
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 LongText = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
-Weight = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Weight = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, strict=True)]
+# Under these keys stands text, also where it looks like a number or a truth value: `version: 1.10`, `better: Yes`.
+TEXT_KEYS = frozenset(
+    ("name", "version", "description", "id", "text", "aspect", "critique", "revise", "compare")
+) | frozenset(("prompt", "role", "content", "better", "worse", "note"))
+
+
+def _named_check(value: object) -> object:
+    """`check: complete` is short for `check: {complete: true}`."""
+    return {value: True} if isinstance(value, str) else value
+
+
+CheckEntry = Annotated[dict[str, JsonValue], BeforeValidator(_named_check)]
 
 
 class Frozen(BaseModel):
@@ -62,7 +74,7 @@ class CheckedPrinciple(Frozen):
     text: Text
     aspect: Name = "helpful"
     weight: Weight = 1.0
-    check: dict[str, JsonValue]
+    check: CheckEntry
     examples: tuple[Example, ...] = ()
 
 

@@ -3,6 +3,7 @@
 Left out: what the values mean (`loader.py`).
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,21 +30,33 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The values, and where each stands: the key's place for a mapping's entry, the item's for a list's."""
+    """The values, where each stands (the key's place for a mapping's entry), and every scalar as it was written."""
 
     value: Value
     places: dict[Path, Place]
+    texts: dict[Path, str]
+
+
+# YAML 1.2's core schema, so that `no`, `on`, `1:30` and dates are text. More digits than this are text too.
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?")
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+# JSON may hold these as they are; in YAML they break a line or may not stand at all.
+_JSON_ONLY = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def decode(data: bytes | str, name: str) -> str:
     """Bytes as text. Raises ConstitutionError for too much of it, or for what is not UTF-8."""
-    size = len(data)
-    if size > MAX_BYTES:
-        raise ConstitutionError(
-            (f"constitution '{name}': {size:,} bytes; at most {MAX_BYTES:,} are read. Shorten it.",)
-        )
-    if isinstance(data, str):
-        return data
+    if len(data) <= MAX_BYTES and isinstance(data, str):
+        data = data.encode(errors="surrogatepass")
+    if isinstance(data, str) or len(data) > MAX_BYTES:
+        problem = f"constitution '{name}': {len(data):,} bytes; at most {MAX_BYTES:,} are read. Shorten it."
+        raise ConstitutionError((problem,))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -52,9 +65,17 @@ def decode(data: bytes | str, name: str) -> str:
         raise ConstitutionError((message,)) from error
 
 
-def read_yaml(data: bytes | str, name: str) -> Document:
-    """Parse YAML (or JSON, which is YAML too). Raises ConstitutionError with the place of what cannot be accepted."""
+def read_yaml(
+    data: bytes | str, name: str, *, text_keys: frozenset[str] = frozenset(), typed_below: str = ""
+) -> Document:
+    """Parse YAML (or JSON, which is YAML too). Raises ConstitutionError with the place of what cannot be accepted.
+
+    What stands under a key of `text_keys` is text even where it looks like a number or a truth value, so that
+    `better: 42` needs no quotes; but not below the key `typed_below`.
+    """
     text = decode(data, name)
+    if text.lstrip().startswith("{"):
+        text = _json_as_yaml(text)
     try:
         events = list(_guarded(yaml.parse(text, Loader=yaml.CSafeLoader), name))
     except yaml.MarkedYAMLError as error:
@@ -64,9 +85,21 @@ def read_yaml(data: bytes | str, name: str) -> Document:
             f"constitution '{name}'{place}: not valid YAML: {error.problem}. Mend the indentation or the quotes here."
         )
         raise ConstitutionError((message,)) from error
-    except yaml.YAMLError as error:
-        raise ConstitutionError((f"constitution '{name}': not valid YAML: {error}",)) from error
-    return _Builder(events, name).document()
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        message = f"constitution '{name}', line {line}: a character that YAML does not allow. Remove it."
+        raise ConstitutionError((message,)) from error
+    return _Builder(events, name, text_keys, typed_below).document()
+
+
+def _json_as_yaml(text: str) -> str:
+    """JSON escapes of two halves as one character, and characters that only JSON may hold as escapes."""
+
+    def joined(match: re.Match[str]) -> str:
+        high, low = int(match[2], 16), int(match[3], 16)
+        return f"{match[1]}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
+
+    return _JSON_ONLY.sub(lambda match: f"\\u{ord(match[0]):04x}", _SURROGATES.sub(joined, text))
 
 
 def _guarded(events: Iterator[yaml.Event], name: str) -> Iterator[yaml.Event]:
@@ -76,6 +109,8 @@ def _guarded(events: Iterator[yaml.Event], name: str) -> Iterator[yaml.Event]:
         problem = ""
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             problem = "aliases and anchors are not allowed. Write the text out"
+        elif isinstance(event, yaml.ScalarEvent) and "\0" in event.value:
+            problem = "a NUL character cannot be stored. Remove it"
         elif isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)) and event.tag is not None:
             problem = f"the tag {event.tag!r} is not allowed. Remove it"
         elif isinstance(event, yaml.DocumentStartEvent):
@@ -96,31 +131,27 @@ def _place(event: yaml.Event) -> Place:
     return Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
 
 
-_RESOLVER = yaml.SafeLoader("")
-_INT, _FLOAT, _BOOL, _NULL = (f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null"))
-
-
-def _scalar(event: yaml.ScalarEvent) -> Value:
-    """A plain scalar by YAML's own rules; a quoted one, a date and everything else is text."""
-    if event.style is not None:
-        return str(event.value)
-    tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, (True, False))  # type: ignore[no-untyped-call]
-    node = yaml.ScalarNode(tag, event.value)
-    if tag == _NULL:
-        return None
-    if tag == _BOOL:
-        return bool(_RESOLVER.construct_yaml_bool(node))
-    if tag == _INT:
-        return int(_RESOLVER.construct_yaml_int(node))
-    return float(_RESOLVER.construct_yaml_float(node)) if tag == _FLOAT else str(event.value)
+def _scalar(event: yaml.ScalarEvent, *, is_text: bool) -> Value:
+    """A plain scalar by YAML 1.2's core schema; a quoted one, a date and everything else is text."""
+    text = str(event.value)
+    if not event.implicit[0]:
+        return text
+    if text in _WORDS and not (is_text and isinstance(_WORDS[text], bool)):
+        return _WORDS[text]
+    if not is_text and _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if not is_text and _NUMBER.fullmatch(text) else text
 
 
 class _Builder:
     """Builds the values from guarded events; its depth is bounded by the guard, so recursion is safe."""
 
-    def __init__(self, events: list[yaml.Event], name: str) -> None:
+    def __init__(self, events: list[yaml.Event], name: str, text_keys: frozenset[str], typed_below: str) -> None:
         self._events = iter(events)
         self._name = name
+        self._text_keys = text_keys
+        self._typed_below = typed_below
+        self._texts: dict[Path, str] = {}
         self._places: dict[Path, Place] = {}
         self._duplicates: list[str] = []
 
@@ -130,13 +161,15 @@ class _Builder:
                 value = self._value(event, ())
                 if self._duplicates:
                     raise ConstitutionError(tuple(self._duplicates))
-                return Document(value, self._places)
+                return Document(value, self._places, self._texts)
         raise ConstitutionError((f"constitution '{self._name}': it is empty. Give it a name and principles.",))
 
     def _value(self, event: yaml.Event, path: Path) -> Value:
         self._places.setdefault(path, _place(event))
         if isinstance(event, yaml.ScalarEvent):
-            return _scalar(event)
+            self._texts[path] = str(event.value)
+            is_text = bool(path) and path[-1] in self._text_keys and self._typed_below not in path
+            return _scalar(event, is_text=is_text)
         return self._mapping(path) if isinstance(event, yaml.MappingStartEvent) else self._sequence(path)
 
     def _sequence(self, path: Path) -> list[Value]:

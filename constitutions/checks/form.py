@@ -44,8 +44,8 @@ class NoRepetition(Check):
     """Does not loop: no run of `words` words stands more than `times` times, and some words are there at all."""
 
     name: ClassVar[str] = "no_repetition"
-    words: Annotated[int, Field(ge=1, le=20)] = 4
-    times: Annotated[int, Field(ge=1, le=100)] = 2
+    words: Annotated[int, Field(ge=1, le=20, strict=True)] = 4
+    times: Annotated[int, Field(ge=1, le=100, strict=True)] = 2
 
     def fault(self, messages: Sequence[Turn], reply: str) -> str:
         said = [word.casefold() for word in words(reply)]
@@ -126,7 +126,7 @@ class NoEcho(Check):
 
     name: ClassVar[str] = "no_echo"
     shorthand: ClassVar[str] = "words"
-    words: Annotated[int, Field(ge=3, le=100)] = 8
+    words: Annotated[int, Field(ge=3, le=100, strict=True)] = 8
 
     def fault(self, messages: Sequence[Turn], reply: str) -> str:
         asked = [w.casefold() for w in words(messages[-1].content)][: self.words] if messages else []

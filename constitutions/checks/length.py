@@ -1,12 +1,14 @@
 """How long a reply may be."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import PositiveInt
+from pydantic import Field
 
 from constitutions.checks.check import Check, Turn
 from constitutions.checks.words import sentences, words
+
+Limit = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
 class MaxWords(Check):
@@ -14,7 +16,7 @@ class MaxWords(Check):
 
     name: ClassVar[str] = "max_words"
     shorthand: ClassVar[str] = "limit"
-    limit: PositiveInt
+    limit: Limit
 
     def fault(self, messages: Sequence[Turn], reply: str) -> str:
         count = len(words(reply))
@@ -26,7 +28,7 @@ class MinWords(Check):
 
     name: ClassVar[str] = "min_words"
     shorthand: ClassVar[str] = "limit"
-    limit: PositiveInt
+    limit: Limit
 
     def fault(self, messages: Sequence[Turn], reply: str) -> str:
         count = len(words(reply))
@@ -38,7 +40,7 @@ class MaxSentences(Check):
 
     name: ClassVar[str] = "max_sentences"
     shorthand: ClassVar[str] = "limit"
-    limit: PositiveInt
+    limit: Limit
 
     def fault(self, messages: Sequence[Turn], reply: str) -> str:
         count = sentences(reply)
@@ -50,7 +52,7 @@ class MaxChars(Check):
 
     name: ClassVar[str] = "max_chars"
     shorthand: ClassVar[str] = "limit"
-    limit: PositiveInt
+    limit: Limit
 
     def fault(self, messages: Sequence[Turn], reply: str) -> str:
         return f"{len(reply)} characters, at most {self.limit}" if len(reply) > self.limit else ""

@@ -2,9 +2,11 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from constitutions.checks.check import Check, CheckResult, Turn
 from constitutions.checks.form import Complete, Json, Language, NoClosingQuestion, NoEcho, NoRepetition, PlainText
@@ -31,35 +33,63 @@ _JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 def run_check(principle: CheckedPrinciple, messages: Sequence[Turn], reply: str) -> CheckResult:
     """Run a principle's check on one reply. Raises ConstitutionError for a check that the loader would have refused."""
-    fault = _built(_JSON.dump_json(principle.check)).fault(messages, reply)
+    fault = built_check(principle).fault(messages, reply)
     return CheckResult(passed=not fault, reason=fault or "in order")
 
 
-def check_problem(check: Mapping[str, JsonValue]) -> str:
-    """What is wrong with a `check:` entry, and what to do; "" where nothing is."""
+@dataclass(frozen=True, slots=True)
+class CheckProblem:
+    """What is wrong with a `check:` entry, and what to do; `steps` leads to it from the entry."""
+
+    message: str
+    steps: tuple[str | int, ...] = ()
+
+
+def built_check(principle: CheckedPrinciple) -> Check:
+    """A principle's check with its parameters. Raises ConstitutionError where the loader would have refused it."""
+    return _built(_JSON.dump_json(principle.check))
+
+
+def check_problem(check: Mapping[str, JsonValue]) -> CheckProblem | None:
+    """The first problem of a `check:` entry, or None where it is in order."""
     if len(check) != 1:
         named = f"names {len(check)} checks" if check else "names no check"
-        return f"it is kind: checked but {named}; write exactly one of: {', '.join(CHECKS)}"
-    ((name, _),) = check.items()
+        return CheckProblem(f"it is kind: checked but {named}; write exactly one of: {', '.join(CHECKS)}")
+    ((name, value),) = check.items()
     if name not in CHECKS:
         close = difflib.get_close_matches(name, CHECKS, n=1)
         hint = f"did you mean {close[0]!r}? All checks" if close else "take one of"
-        return f"there is no check {name!r}; {hint}: {', '.join(CHECKS)}"
+        return CheckProblem(f"there is no check {name[:60]!r}; {hint}: {', '.join(CHECKS)}", (name,))
+    if value is False:
+        return CheckProblem(f"check {name}: false switches nothing off. Remove the principle, or write true.", (name,))
     try:
         build_check(check)
     except ValidationError as error:
-        detail = error.errors()[0]
-        at = ".".join(str(step) for step in (name, *detail["loc"]))
-        known = ", ".join(CHECKS[name].model_fields) or "none: write true"
-        return f"check {at}: {detail['msg']}. Its parameters: {known}"
-    return ""
+        # A misspelt parameter first: the missing one is its echo.
+        detail = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+        return CheckProblem(_parameter_problem(name, detail), (name, *detail["loc"]))
+    return None
+
+
+def _parameter_problem(name: str, detail: ErrorDetails) -> str:
+    known = CHECKS[name].model_fields
+    at = ".".join(str(step) for step in (name, *detail["loc"]))
+    takes = f"It takes {', '.join(known)}" if known else f"It takes no parameters: write {name}: true"
+    if not known:
+        return f"check {name}: {takes}."
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
+        return f"check {at}: unknown parameter.{f' Did you mean {close[0]!r}?' if close else ''} {takes}."
+    if detail["type"] == "missing":
+        return f"check {at} is missing. {takes}."
+    return f"check {at}: {detail['msg'].removeprefix('Value error, ')}. {takes}."
 
 
 def build_check(check: Mapping[str, JsonValue]) -> Check:
     """The check of a one-entry mapping, its shorthand spelt out. Raises pydantic's ValidationError."""
     ((name, value),) = check.items()
     kind = CHECKS[name]
-    if value is True:
+    if value is True or value is None:
         return kind.model_validate({})
     if not isinstance(value, dict) and kind.shorthand:
         field = kind.model_fields[kind.shorthand].annotation
@@ -72,5 +102,5 @@ def build_check(check: Mapping[str, JsonValue]) -> Check:
 def _built(check: bytes) -> Check:
     mapping = _JSON.validate_json(check)
     if problem := check_problem(mapping):
-        raise ConstitutionError((problem,))
+        raise ConstitutionError((problem.message,))
     return build_check(mapping)
