@@ -14,12 +14,11 @@ from typing import Protocol
 
 import dbos._serialization as serialization
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, run_dbos_database_migrations
-from sqlalchemy.orm import Session
 
 from constitutions.errors import CharterError
 from service.errors import ServiceError
 from service.schemas import STAGES, Stage
-from service.store.database import SessionOfStore
+from service.store.database import SessionOfStore, Transaction
 from service.store.store import Store
 
 # Raise it only when the order or the meaning of steps changes: a worker recovers runs of its own version alone.
@@ -75,7 +74,7 @@ class JobQueue:
             "app_version": PIPELINE_VERSION,
         }
 
-        def put(transaction: Session) -> None:
+        def put(transaction: Transaction) -> None:
             self._client.enqueue_in_transaction(transaction, options, run_id)
 
         await session.run_sync(put)

@@ -6,10 +6,11 @@ other tools can read them; tuples, dataclasses and verdicts are JSON in theirs.
 
 import dataclasses
 import functools
+import hashlib
 import io
 import json
 import types
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
@@ -25,13 +26,13 @@ _COLUMNS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.boo
 
 async def ensure_shard(
     artifacts: Artifacts, key: str, kind: type[Record], make: Callable[[], Awaitable[Sequence[Record]]]
-) -> list[Record]:
+) -> tuple[Record, ...]:
     """Read the shard, or make and publish it. Where another process was first, its rows are the ones that count."""
     if await artifacts.exists(key):
         return from_parquet(await artifacts.get(key), kind)
     rows = await make()
     if await artifacts.put_new(key, to_parquet(rows, kind)):
-        return list(rows)
+        return tuple(rows)
     return from_parquet(await artifacts.get(key), kind)
 
 
@@ -46,7 +47,7 @@ def to_parquet(rows: Sequence[Record], kind: type[Record] | None = None) -> byte
     return out.getvalue()
 
 
-def from_parquet(data: bytes, kind: type[Record]) -> list[Record]:
+def from_parquet(data: bytes, kind: type[Record]) -> tuple[Record, ...]:
     """The rows of a file that `to_parquet` wrote. Raises ServiceError for any other."""
     try:
         table = pq.read_table(pa.BufferReader(data))
@@ -58,10 +59,32 @@ def from_parquet(data: bytes, kind: type[Record]) -> list[Record]:
     if set(table.column_names) != set(hints):
         raise ServiceError(f"a shard of {kind.__name__} has other columns; it was written by another version")
     columns = {name: [_value(cell, hint) for cell in table.column(name).to_pylist()] for name, hint in hints.items()}
-    return [kind(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    return tuple(kind(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
 
 
-async def read_shard(artifacts: Artifacts, key: str, kind: type[Record]) -> list[Record]:
+async def publish_shard(artifacts: Artifacts, key: str, rows: Sequence[Record], kind: type[Record]) -> None:
+    """Publish, where nobody did."""
+    await artifacts.put_new(key, to_parquet(rows, kind))
+
+
+async def read_shards(artifacts: Artifacts, keys: Iterable[str], kind: type[Record]) -> tuple[Record, ...]:
+    """The rows of several shards, one after the other."""
+    return tuple([row for key in keys for row in await read_shard(artifacts, key, kind)])
+
+
+def shard_key(folder: str, matter: JsonValue) -> str:
+    """The key of a shard: a hash over all that shapes its rows."""
+    text = json.dumps(matter, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return f"{folder}/{hashlib.sha256(text.encode()).hexdigest()}.parquet"
+
+
+def keys_in(result: Mapping[str, JsonValue], name: str = "shards") -> tuple[str, ...]:
+    """The keys that a stage's result lists."""
+    keys = result[name]
+    return tuple(str(key) for key in keys) if isinstance(keys, list) else ()
+
+
+async def read_shard(artifacts: Artifacts, key: str, kind: type[Record]) -> tuple[Record, ...]:
     """The rows of a shard that is there. Raises NotFound."""
     return from_parquet(await artifacts.get(key), kind)
 

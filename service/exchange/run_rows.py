@@ -1,21 +1,23 @@
 """The rows that a run's stages made, as pages of JSON, read from its shards."""
 
+from collections.abc import Mapping
+
 from pydantic import JsonValue, TypeAdapter
 
 from judges.records import PrincipleVerdict, Revision, Sample
 from service.artifacts import Artifacts
 from service.shards import read_shard
-from service.store.store import Store
+from service.store.records import StageRecord
 
 Kind = type[Sample] | type[Revision] | type[PrincipleVerdict]
 _STAGES = {"Sample": "sample", "Revision": "revise", "PrincipleVerdict": "judge"}
 
 
 async def run_rows(
-    store: Store, artifacts: Artifacts, run_id: str, kind: Kind, skip: int, limit: int
+    stages: Mapping[str, StageRecord], artifacts: Artifacts, kind: Kind, skip: int, limit: int
 ) -> tuple[list[JsonValue], int]:
     """Rows `skip` to `skip + limit` and how many there are; none while the stage has not finished."""
-    record = (await store.runs.stages(run_id)).get(_STAGES[kind.__name__])
+    record = stages.get(_STAGES[kind.__name__])
     keys = record.result.get("shards", []) if record else []
     page: list[JsonValue] = []
     total = 0

@@ -16,12 +16,14 @@ from alembic.config import Config
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.errors import ServiceError
 
 # What a caller of `Runs.create` is given: its transaction.
 SessionOfStore = AsyncSession
+Transaction = Session
 _PRAGMAS = ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON", "synchronous=FULL")
 _MIGRATIONS = Path(__file__).with_name("migrations")
 

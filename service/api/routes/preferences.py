@@ -1,7 +1,7 @@
 """Preference sets: import people's pairs, page through rows, export, report, delete."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -131,12 +131,12 @@ def row_body(row: PreferenceRow) -> dict[str, JsonValue]:
     }
 
 
-async def _rows(backend: Backend, project_id: str, id: str) -> list[PreferenceRow]:
+async def _rows(backend: Backend, project_id: str, id: str) -> tuple[PreferenceRow, ...]:
     record = await backend.store.preference_sets.get(project_id, id)
     return from_parquet(await backend.artifacts.get(record.artifact), PreferenceRow)
 
 
-def _report(rows: list[PreferenceRow]) -> dict[str, JsonValue]:
+def _report(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
     sources = [row.source for row in rows]
     return {
         "rows": len(rows),

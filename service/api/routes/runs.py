@@ -61,8 +61,10 @@ async def resume(id: str, backend: BackendHere, key: KeyHere) -> RunBody:
 @router.get("/{id}/report", operation_id="report_run")
 async def report(id: str, backend: BackendHere, key: KeyHere) -> dict[str, JsonValue]:
     """Counts, times, mix, qualification, and each principle before and after; as far as the run has come."""
-    await backend.store.runs.get(key.project_id, id)
-    return await run_report(id, backend.store)
+    run = await backend.store.runs.get(key.project_id, id)
+    return run_report(
+        await backend.store.runs.stages(run.id), await backend.store.adapters.of_run(key.project_id, run.id)
+    )
 
 
 @router.get("/{id}/{kind}", operation_id="list_run_rows")
@@ -76,7 +78,8 @@ async def rows(
 ) -> JSONResponse:
     """The rows that a stage made, in their order."""
     await backend.store.runs.get(key.project_id, id)
-    page, total = await run_rows(backend.store, backend.artifacts, id, _KINDS[kind], after, limit)
+    stages = await backend.store.runs.stages(id)
+    page, total = await run_rows(stages, backend.artifacts, _KINDS[kind], after, limit)
     return JSONResponse({"object": "list", "data": page, "has_more": after + limit < total})
 
 

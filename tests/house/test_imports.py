@@ -1,0 +1,71 @@
+"""Arrows point down, and each heavy library has one door."""
+
+import ast
+import subprocess
+import sys
+
+from tests.house.source import ROOT, modules
+
+HEAVY = {"torch", "transformers", "peft", "vllm", "accelerate", "safetensors"}
+DOORS = {
+    "sqlalchemy": ("service/store/",),
+    "alembic": ("service/store/",),
+    "dbos": ("service/durable.py",),
+    "obstore": ("service/artifacts.py",),
+}
+NOT_ON_A_GPU_NODE = {"pydantic", "fastapi", "httpx", "datasets", "pyarrow", "vllm", "ray", "sqlalchemy", "starlette"}
+# Files that a child process runs by path: they are never imported by the service.
+SCRIPTS = {"service/demo/try_adapter.py"}
+
+
+def imports(path, tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def test_no_torch_outside_training():
+    wrong = {
+        (str(path), name)
+        for path, tree in modules().items()
+        if path.parts[0] != "training" and str(path) not in SCRIPTS
+        for name in imports(path, tree)
+        if name in HEAVY
+    }
+    assert wrong == set()
+
+
+def test_each_library_has_one_door():
+    wrong = {
+        (str(path), name)
+        for path, tree in modules().items()
+        for name in imports(path, tree)
+        if name in DOORS and not str(path).startswith(DOORS[name])
+    }
+    assert wrong == set()
+
+
+def test_training_runs_on_a_bare_gpu_node():
+    wrong = {
+        (str(path), name)
+        for path, tree in modules().items()
+        if path.parts[0] == "training"
+        for name in imports(path, tree)
+        if name in NOT_ON_A_GPU_NODE
+    }
+    assert wrong == set()
+
+
+def test_records_are_plain_standard_library():
+    for name in ("judges/records.py", "training/rows.py", "constitutions/errors.py"):
+        tree = ast.parse((ROOT / name).read_text())
+        found = set(imports(name, tree))
+        assert found <= set(sys.stdlib_module_names) | {"judges", "constitutions", "training"}, name
+
+
+def test_the_service_starts_without_torch():
+    code = "import sys, service.api.app, service.worker, service.cli.__main__; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr[-2000:]
