@@ -17,9 +17,9 @@ from service.pipeline.pairs import comparison_of
 from service.pipeline.progress import Progress
 from service.pipeline.replies import Sampling, groups_of, sample_replies
 from service.pipeline.sample import context_tokens, identity_of
-from service.pipeline.shards import read_shards
 from service.pipeline.train import fetch_adapter
 from service.pipeline.verdicts import PromptPairs, count_verdicts, ensure_verdicts
+from service.shards import read_shards
 from service.store.records import JsonObject
 from training.evaluation import CheckedReply, EvaluationReport, JudgedMeeting, evaluate
 

@@ -8,8 +8,8 @@ from service.pipeline.pairs import candidates, pairs_of
 from service.pipeline.qualification import answer_keys, ensure_qualification, qualification_json
 from service.pipeline.replies import groups_of
 from service.pipeline.revise import RevisedSample
-from service.pipeline.shards import keys_in, publish_shard, read_shards, shard_key
 from service.pipeline.verdicts import PromptPairs, count_verdicts, ensure_verdicts
+from service.shards import keys_in, publish_shard, read_shards, shard_key
 from service.store.records import JsonObject
 
 

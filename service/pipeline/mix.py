@@ -14,8 +14,7 @@ from judges.records import Abstention, Comparison, Preference, PrincipleVerdict
 from service.errors import RunFailed
 from service.pipeline.context import RunContext
 from service.pipeline.qualification import qualification_from
-from service.pipeline.shards import keys_in, read_shards
-from service.shards import read_shard, to_parquet
+from service.shards import keys_in, read_shard, read_shards, to_parquet
 from service.store.records import JsonObject, PreferenceSetRecord
 from training.mix import MixConfig, MixResult, mix_rows
 from training.rows import PreferenceRow

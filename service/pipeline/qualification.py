@@ -14,9 +14,8 @@ from judges.records import PrincipleVerdict
 from judges.templates import load_template
 from service.pipeline.context import RunContext
 from service.pipeline.sample import identity_of
-from service.pipeline.shards import shard_key
 from service.pipeline.verdicts import refuse_faulty
-from service.shards import ensure_shard
+from service.shards import ensure_shard, shard_key
 
 STAGE_VERSION = 1
 _ADAPTER = TypeAdapter(Qualification)

@@ -21,8 +21,7 @@ from judges.wire import ChatRequest
 from service.errors import RunFailed
 from service.pipeline.context import PROMPTS_PER_SHARD, RunContext
 from service.pipeline.progress import Progress
-from service.pipeline.shards import shard_key
-from service.shards import ensure_shard
+from service.shards import ensure_shard, shard_key
 
 STAGE_VERSION = 1
 # What a chat template adds to a message, in tokens, at most.

@@ -17,8 +17,7 @@ from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.replies import groups_of
 from service.pipeline.sample import identity_of
-from service.pipeline.shards import keys_in, publish_shard, read_shards, shard_key
-from service.shards import ensure_shard, read_shard
+from service.shards import ensure_shard, keys_in, publish_shard, read_shard, read_shards, shard_key
 from service.store.records import JsonObject
 
 STAGE_VERSION = 1

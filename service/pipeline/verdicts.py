@@ -22,7 +22,7 @@ from service.errors import RunFailed
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.sample import identity_of
-from service.pipeline.shards import publish_shard, shard_key
+from service.shards import publish_shard, shard_key
 from service.store.records import JsonObject
 
 STAGE_VERSION = 1

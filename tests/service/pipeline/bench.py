@@ -130,7 +130,7 @@ async def add_run(
         "judge": {"model": base.id},
         "sample": {"replies_per_prompt": 3, "max_tokens": 128},
         "revise": {"replies_per_prompt": 1, "max_tokens": 128},
-        "training": {"pairs_per_step": 4, "max_tokens": 512, "lora_rank": 2},
+        "training": {"pairs_per_step": 4, "max_tokens": 2048, "lora_rank": 2},
         "evaluate": {"replies_per_prompt": 2, "max_tokens": 128},
     }
     wanted = RunRequest.model_validate(body | request)

@@ -9,9 +9,9 @@ import pytest
 from judges.records import Message, PrincipleVerdict, Prompt, Sample
 from service.errors import RunFailed
 from service.pipeline.context import open_context
-from service.pipeline.shards import keys_in, read_shards
 from service.pipeline.stages import run_stage
 from service.schemas import STAGES, Stage
+from service.shards import keys_in, read_shards
 from tests.service.pipeline.bench import Bench, add_law, add_run, open_bench, report_on
 from training.bundle import verify_bundle
 from training.rows import PreferenceRow

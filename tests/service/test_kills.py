@@ -1,0 +1,160 @@
+"""kill -9 at twenty random moments, over worker, service and trainer: the run goes on by itself and loses nothing.
+
+Real processes: `service.serve` with its worker, the scripted model server, the tiny model. Set CHARTER_KILL_SEED to
+see a printed seed again.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from judges.guard import die_with_parent
+from judges.records import PrincipleVerdict, Sample
+from service.schemas import STAGES
+from service.shards import keys_in, read_shards
+from tests.service.pipeline.bench import Bench, add_run, open_bench, prompts
+from training.tiny import build_tiny_model
+
+KILLS = 20
+WITHIN_S = 240.0
+
+
+class Serving:
+    """`python -m service.serve`, started again after each of its deaths; whoever else dies is not our business."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self._environment = dict(os.environ) | {
+            "CHARTER_HOME": str(home),
+            "CHARTER_PORT": str(port),
+            "CHARTER_ENGINE": "scripted",
+            "CHARTER_SCRIPTED_BEHAVIOUR": str(home / "behaviour.json"),
+            "CHARTER_LEASE_S": "2",
+        }
+        self._log = (home / "serve.log").open("ab")
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "service.serve"],
+            env=self._environment,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+
+    def revive(self) -> None:
+        if self.process.poll() is not None:
+            self.start()
+
+    def descendants(self, word: str) -> list[psutil.Process]:
+        """Living processes below the service whose command line holds `word`."""
+        found = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if word in " ".join(child.cmdline()):
+                        found.append(child)
+        return found
+
+    def stop(self) -> None:
+        everyone = self.descendants("")
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._log.close()
+        _, alive = psutil.wait_procs(everyone, timeout=10)
+        assert alive == []
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def seed() -> Iterator[int]:
+    seed = int(os.environ.get("CHARTER_KILL_SEED", random.SystemRandom().randrange(10**6)))
+    print(f"CHARTER_KILL_SEED={seed}")
+    yield seed
+
+
+def kill_one(serving: Serving, chance: random.Random) -> str:
+    """kill -9 of somebody; returns who it was, empty where nobody of that kind lives."""
+    who = chance.choice(["service.worker", "service.serve", "training"])
+    if who == "service.serve":
+        serving.process.kill()
+        serving.process.wait()
+        return who
+    victims = serving.descendants(f"-m {who}")
+    if not victims:
+        return ""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        victims[0].kill()
+    return who
+
+
+@pytest.mark.timeout(300)
+async def test_twenty_kills_lose_nothing(tmp_path: Path, tiny: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    bench = await open_bench(tmp_path / "h", latency_s=0.05)
+    run = await add_run(bench, tiny, given=prompts(train=36, held_out=4), training=TRAINING)
+    serving = Serving(tmp_path / "h", port=18000 + seed % 2000)
+    killed: list[str] = []
+    seen = await newest_event(bench, run.id)
+    deadline = time.monotonic() + WITHIN_S
+    try:
+        while (status := (await bench.store.runs.get_any(run.id)).status) in ("queued", "running"):
+            assert time.monotonic() < deadline, f"still {status} after {killed}"
+            serving.revive()
+            await asyncio.sleep(chance.uniform(0.1, 1.0))
+            # Only what is at work can lose something: after each kill the run gets on first.
+            newest = await newest_event(bench, run.id)
+            if len(killed) < KILLS and newest > seen and (who := kill_one(serving, chance)):
+                killed.append(who)
+                seen = await newest_event(bench, run.id)
+        record = await bench.store.runs.get_any(run.id)
+        assert record.status == "succeeded", record.error
+        await assert_complete(bench, run.id)
+    finally:
+        print(f"killed: {killed}")
+        serving.stop()
+        await bench.close()
+
+
+TRAINING = {"pairs_per_step": 4, "max_tokens": 2048, "lora_rank": 2}
+
+
+async def newest_event(bench: Bench, run_id: str) -> int:
+    return (await bench.store.runs.events(run_id, limit=100_000))[-1].seq
+
+
+async def assert_complete(bench: Bench, run_id: str) -> None:
+    """Every stage once, every row once."""
+    done = await bench.store.runs.stages(run_id)
+    assert set(done) == set(STAGES)
+    shards = keys_in(done["sample"].result)
+    samples = await read_shards(bench.artifacts, shards, Sample)
+    assert len(set(shards)) == len(shards)
+    assert sorted((s.prompt_id, s.index) for s in samples) == sorted((f"p{p}", i) for p in range(36) for i in range(3))
+    verdicts = await read_shards(bench.artifacts, keys_in(done["judge"].result), PrincipleVerdict)
+    assert (
+        len({(v.comparison_id, v.principle_id) for v in verdicts}) == len(verdicts) == done["judge"].result["verdicts"]
+    )
+    # A shard made twice with other texts would have left a second file.
+    held = keys_in(done["evaluate"].result, "before") + keys_in(done["evaluate"].result, "after")
+    assert {k for k in await bench.artifacts.keys() if k.startswith("samples/")} == {*shards, *held}
+    assert await bench.store.adapters.of_run(bench.project, run_id) is not None
