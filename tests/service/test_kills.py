@@ -38,7 +38,7 @@ class Serving:
             "CHARTER_PORT": str(port),
             "CHARTER_ENGINE": "scripted",
             "CHARTER_SCRIPTED_BEHAVIOUR": str(home / "behaviour.json"),
-            "CHARTER_LEASE_S": "2",
+            "CHARTER_LEASE_S": "6",
         }
         self._log = (home / "serve.log").open("ab")
         self.start()
