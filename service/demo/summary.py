@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 
 from judges.qualify import WEIGHTED
 from service.demo.errors import DemoError
+from service.schemas import STAGES
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Difference = Annotated[float, Field(ge=-1, le=1)]
@@ -109,7 +110,7 @@ def summary_of(report: Mapping[str, JsonValue], adapter: AdapterFile, own_s: Map
     try:
         examined = _Object.validate_python(report["qualification"])
         return Summary(
-            stage_s=TypeAdapter(dict[str, float]).validate_python(report["stage_s"]) | dict(own_s),
+            stage_s=_in_order(TypeAdapter(dict[str, float]).validate_python(report["stage_s"])) | dict(own_s),
             counts=_part(Counts, report["counts"]),
             preferences=_part(Preferences, report["preferences"]),
             principles=tuple(_part(PrincipleOutcome, one) for one in _Objects.validate_python(report["principles"])),
@@ -135,6 +136,11 @@ def read_summary(file: Path) -> Summary:
         raise DemoError(f"{file}: {error.strerror}; run `charter demo` first, or name its summary.json") from error
     except ValidationError as error:
         raise DemoError(f"{file}: not a summary of this version: {error}") from error
+
+
+def _in_order(stage_s: Mapping[str, float]) -> dict[str, float]:
+    """The stages as the run went through them."""
+    return {stage: stage_s[stage] for stage in STAGES if stage in stage_s}
 
 
 def _part(kind: type[PartT], value: JsonValue) -> PartT:
