@@ -38,10 +38,16 @@ class Problems:
         self._found.append((self._document.places.get(path, Place(1, 1)), message))
 
     def add_details(self, details: Iterable[ErrorDetails]) -> None:
-        """What pydantic found."""
-        for detail in details:
-            path = self._path(detail)
-            if not self._is_echo(detail, path) and len(self._found) < MOST_PROBLEMS:
+        """What pydantic found. A key that is missing because it is misspelt is told once, as misspelt."""
+        located = [(detail, self._path(detail)) for detail in details]
+        misspelt = {
+            (*path[:-1], close)
+            for detail, path in located[:MOST_PROBLEMS]
+            if detail["type"] == "extra_forbidden" and (close := _closest_key(path, self._document.value))
+        }
+        for detail, path in located:
+            is_echo = self._is_echo(detail, path) or (detail["type"] == "missing" and path in misspelt)
+            if not is_echo and len(self._found) < MOST_PROBLEMS:
                 self.add(path, _message(detail, self._subject(path), path, self._document.value))
 
     def add_duplicate_ids(self) -> None:
@@ -117,15 +123,15 @@ def _message(detail: ErrorDetails, subject: str, path: Path, document: Value) ->
     if kind in _SHAPES:
         return f"{subject}: {_SHAPES[kind]}."
     if kind == "extra_forbidden":
-        key = str(path[-1])
-        close = difflib.get_close_matches(key[:_LONGEST_QUOTE], _known_keys(path, document), n=1)
-        return f"{subject}: unknown key {quoted(key)}. {f'Did you mean {close[0]!r}?' if close else 'Remove it.'}"
+        close = _closest_key(path, document)
+        remedy = f"Did you mean {close!r}?" if close else "Remove it."
+        return f"{subject}: unknown key {quoted(path[-1])}. {remedy}"
     if kind == "missing":
         return f"{subject} is missing. Add it."
     if kind == "union_tag_invalid":
         named = str(given.get("kind")) if isinstance(given, dict) else ""
-        close = difflib.get_close_matches(named, _KINDS, n=1)
-        remedy = f"Did you mean {close[0]!r}?" if close else "Write judged or checked."
+        nearest = difflib.get_close_matches(named, _KINDS, n=1)
+        remedy = f"Did you mean {nearest[0]!r}?" if nearest else "Write judged or checked."
         return f"{subject}: there is no kind {quoted(named)}. {remedy}"
     if kind == "string_type" and isinstance(given, int | float):
         return f"{subject}: {quoted(given)} is not text here. Put it in quotes."
@@ -143,6 +149,12 @@ def quoted(value: str | int | float) -> str:
     """A value as a message shows it: on one line, and short."""
     text = repr(value)
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+
+
+def _closest_key(path: Path, document: Value) -> str:
+    """The key that the last step of the path was meant for, or "" where none is like it."""
+    close = difflib.get_close_matches(str(path[-1])[:_LONGEST_QUOTE], _known_keys(path, document), n=1)
+    return close[0] if close else ""
 
 
 def _known_keys(path: Path, document: Value) -> list[str]:
