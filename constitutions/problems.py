@@ -35,7 +35,7 @@ class Problems:
         """A problem at the entry, or where there is none at the nearest one above it."""
         while path and path not in self._document.places:
             path = path[:-1]
-        self._found.append((self._document.places.get(path, Place(1, 1)), message))
+        self._found.append((self._document.places.get(path, Place(1, 1)), " ".join(message.splitlines())))
 
     def add_details(self, details: Iterable[ErrorDetails]) -> None:
         """What pydantic found. A key that is missing because it is misspelt is told once, as misspelt."""

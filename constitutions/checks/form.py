@@ -10,18 +10,22 @@ import py3langid
 from pydantic import AfterValidator, Field
 
 from constitutions.checks.check import Check, Turn
-from constitutions.checks.words import words
+from constitutions.checks.words import user_pattern, words
 
 _ENDING = re.compile(r"[.!?…。！？][\"'”’)\]]*$")
-_MARKDOWN = (
-    ("a heading", re.compile(r"^\s{0,3}#{1,6}\s", re.MULTILINE)),
-    ("a bulleted list", re.compile(r"^\s*[-*+•]\s+\S", re.MULTILINE)),
-    ("a numbered list", re.compile(r"^\s*\(?\d{1,3}[.)]\s+\S", re.MULTILINE)),
-    ("bold or italic marks", re.compile(r"\*\*\S|(?<!\w)__\S|(?<![\w*])\*[^\s*][^*\n]*\*(?![\w*])")),
-    ("a code fence", re.compile(r"```")),
-    ("inline code", re.compile(r"`[^`\n]+`")),
-    ("a table", re.compile(r"^\s*\|.*\|\s*$", re.MULTILINE)),
-    ("a link", re.compile(r"\[[^\]\n]+\]\([^)\s]+\)")),
+# RE2, since a reply of newlines or brackets took Python's own matcher minutes.
+_MARKDOWN = tuple(
+    (what, user_pattern(pattern))
+    for what, pattern in (
+        ("a heading", r"(?m)^[ \t]{0,3}#{1,6}[ \t]"),
+        ("a bulleted list", r"(?m)^[ \t]*[-*+•][ \t]+\S"),
+        ("a numbered list", r"(?m)^[ \t]*\(?\d{1,3}[.)][ \t]+\S"),
+        ("bold or italic marks", r"\*\*\S|(?:^|[^\pL\pN_])__\S|(?:^|[^\pL\pN_*])\*[^\s*][^*\n]*\*(?:$|[^\pL\pN_*])"),
+        ("a code fence", r"```"),
+        ("inline code", r"`[^`\n]+`"),
+        ("a table", r"(?m)^[ \t]*\|.*\|[ \t]*$"),
+        ("a link", r"\[[^\]\n]+\]\([^)\s]+\)"),
+    )
 )
 _CHARACTER_RUN = re.compile(r"(\S)\1{9,}")
 _SHORTEST_FOR_LANGUAGE = 4

@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import re2
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from constitutions.checks.check import Check, Turn
 from constitutions.checks.words import phrase_pattern, user_pattern
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Phrases = Annotated[tuple[Phrase, ...], Field(min_length=1, max_length=500)]
+
+
+def _listed(phrases: object) -> object:
+    """One phrase need not be written as a list."""
+    return (phrases,) if isinstance(phrases, str) else phrases
+
+
+Phrases = Annotated[tuple[Phrase, ...], Field(min_length=1, max_length=500), BeforeValidator(_listed)]
 
 
 def _compiles(pattern: str) -> str:

@@ -33,7 +33,9 @@ _JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 def run_check(principle: CheckedPrinciple, messages: Sequence[Turn], reply: str) -> CheckResult:
     """Run a principle's check on one reply. Raises ConstitutionError for a check that the loader would have refused."""
-    fault = built_check(principle).fault(messages, reply)
+    # A server's JSON may hold half a character, which RE2 cannot read.
+    readable = reply.encode(errors="replace").decode()
+    fault = built_check(principle).fault(messages, readable)
     return CheckResult(passed=not fault, reason=fault or "in order")
 
 

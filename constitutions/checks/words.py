@@ -7,7 +7,8 @@ import re2
 
 _WORD = re.compile(r"[^\W_]+(?:['’\-.,][^\W_]+)*")
 _APOSTROPHE = re.compile("['’]")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]")
+# Possessive, and begun only at the head of a run: linear also on a run of dots.
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s|$)|[。！？]")
 
 
 def words(text: str) -> list[str]:
