@@ -20,6 +20,7 @@ from service.store.store import Store
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _STOP_S = 10.0
 _LONGEST_PAUSE_S = 30.0
+_SOON_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -92,7 +93,7 @@ async def _keep_worker(settings: Settings) -> None:
                 process.kill()
                 await process.wait()
             raise
-        pause_s = 0.5 if time.monotonic() - started > _LONGEST_PAUSE_S else min(pause_s * 2, _LONGEST_PAUSE_S)
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S) if time.monotonic() - started < _SOON_S else 0.5
         _log.warning("the worker ended with status %s; starting another in %.1f s", status, pause_s)
         await asyncio.sleep(pause_s)
 

@@ -75,7 +75,7 @@ async def read_shards(artifacts: Artifacts, keys: Iterable[str], kind: type[Reco
 def shard_key(folder: str, matter: JsonValue) -> str:
     """The key of a shard: a hash over all that shapes its rows."""
     text = json.dumps(matter, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return f"{folder}/{hashlib.sha256(text.encode()).hexdigest()}.parquet"
+    return f"{folder}/{hashlib.sha256(text.encode(errors='replace')).hexdigest()}.parquet"
 
 
 def keys_in(result: Mapping[str, JsonValue], name: str = "shards") -> tuple[str, ...]:

@@ -11,7 +11,6 @@ import jinja2
 from training.evaluation import EvaluationReport
 from training.manifest import Manifest
 from training.mix import MixReport
-from training.plots import principle_bars, training_curves
 
 _FOLDER = Path(__file__).parent
 _CURVES = ("loss", "margin", "accuracy", "kl")
@@ -55,6 +54,8 @@ def report_json(report: Report) -> str:
 
 def report_html(report: Report, manifest: Manifest, metrics_jsonl: str) -> str:
     """One page without any reference to the outside: pictures are inside."""
+    from training.plots import principle_bars  # matplotlib: half the start of a worker, needed once a run
+
     results = report.evaluation.principles if report.evaluation else ()
     return (
         _environment()
@@ -78,6 +79,8 @@ def _curves(metrics_jsonl: str) -> str:
     names = [name for name in _CURVES if lines and all(name in line for line in lines)]
     if not names:
         return ""
+    from training.plots import training_curves
+
     series: Sequence[Sequence[float]] = [[line[name] for line in lines] for name in names]
     return _inline(training_curves(names, series, [line["step"] for line in lines]))
 

@@ -17,12 +17,13 @@ from service.schemas import (
     TrainingSettings,
 )
 
-REPLY_TOKENS = 128
-SAMPLE = SampleSettings(replies_per_prompt=4, max_tokens=REPLY_TOKENS, temperature=1.0)
-REVISE = ReviseSettings(replies_per_prompt=1, steps=1, max_tokens=REPLY_TOKENS)
+# A reply of more tokens has more than fifty words: it fails `brief` wherever it would have ended.
+REPLY_TOKENS = 96
+SAMPLE = SampleSettings(replies_per_prompt=4, max_tokens=REPLY_TOKENS, temperature=0.8, top_p=0.95)
+REVISE = ReviseSettings(replies_per_prompt=1, steps=1, max_tokens=REPLY_TOKENS, temperature=0.3)
 COMPARE = CompareSettings(pairs_per_prompt=2)
 TRAINING = TrainingSettings(
-    method="dpo", learning_rate=8e-4, beta=0.1, sft_weight=0.2, lora_rank=16, epochs=1, pairs_per_step=8
+    method="dpo", learning_rate=8e-4, beta=0.1, sft_weight=0.25, lora_rank=16, epochs=1, pairs_per_step=8
 )
 EVALUATE = EvaluateSettings(replies_per_prompt=4, temperature=0.7, max_tokens=REPLY_TOKENS, pairs_per_prompt=1)
 HUMAN_RATIO = 0.25

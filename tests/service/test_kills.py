@@ -94,7 +94,9 @@ def seed() -> Iterator[int]:
 
 def kill_one(serving: Serving, chance: random.Random) -> str:
     """kill -9 of somebody; returns who it was, empty where nobody of that kind lives."""
-    who = chance.choice(["service.worker", "service.serve", "training"])
+    # The trainer lives for a short part of the run: while it does, half of the kills are its.
+    others = ["service.worker", "service.serve"]
+    who = "training" if serving.descendants("-m training") and chance.random() < 0.5 else chance.choice(others)
     if who == "service.serve":
         serving.process.kill()
         serving.process.wait()
