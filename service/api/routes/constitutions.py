@@ -1,6 +1,7 @@
 """Constitutions: post a YAML or JSON text, read, compare, delete."""
 
 from fastapi import APIRouter, Request
+from pydantic import JsonValue
 
 from constitutions.canonical import canonical_json, constitution_sha256
 from constitutions.differences import diff_constitutions
@@ -70,14 +71,15 @@ async def get(id: str, backend: BackendHere, key: KeyHere) -> ConstitutionBody:
 
 
 @router.get("/{id}/diff/{other}", operation_id="diff_constitutions")
-async def diff(id: str, other: str, backend: BackendHere, key: KeyHere) -> dict[str, object]:
+async def diff(id: str, other: str, backend: BackendHere, key: KeyHere) -> dict[str, JsonValue]:
     """What changes from one constitution to the other, principle by principle."""
     old = await backend.store.constitutions.get(key.project_id, id)
     new = await backend.store.constitutions.get(key.project_id, other)
     difference = diff_constitutions(
         load_constitution(old.canonical, name=old.id), load_constitution(new.canonical, name=new.id)
     )
-    return {"from": old.id, "to": new.id} | difference.as_json()
+    changes: dict[str, JsonValue] = {"from": old.id, "to": new.id}
+    return changes | difference.as_json()
 
 
 @router.delete("/{id}", operation_id="delete_constitution")
