@@ -85,8 +85,9 @@ def _content_words(text: str) -> frozenset[str]:
 
 def _overlaps(principles: tuple[Principle, ...]) -> Iterator[Finding]:
     bags = {principle.id: _content_words(principle.text) for principle in principles}
+    said = {principle.id: words(principle.text.casefold()) for principle in principles}
     for one, other in combinations(principles, 2):
-        if words(one.text.casefold()) == words(other.text.casefold()):
+        if said[one.id] == said[other.id]:
             message = f"it says the same as '{one.id}', so that counts twice. Keep one and raise its weight."
             yield Finding("error", "same-text", other.id, message)
             continue

@@ -5,6 +5,7 @@ Left out: finding it (`loader.py`, pydantic).
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -39,7 +40,7 @@ class Problems:
 
     def add_details(self, details: Iterable[ErrorDetails]) -> None:
         """What pydantic found. A key that is missing because it is misspelt is told once, as misspelt."""
-        located = [(detail, self._path(detail)) for detail in details]
+        located = [(detail, self._path(detail)) for detail in islice(details, 10 * MOST_PROBLEMS)]
         misspelt = {
             (*path[:-1], close)
             for detail, path in located[:MOST_PROBLEMS]

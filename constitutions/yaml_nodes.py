@@ -13,6 +13,8 @@ from constitutions.errors import ConstitutionError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
+# Counted as the parser's events. The library's largest has under a thousand; a million keep the service busy for 20 s.
+MAX_VALUES = 100_000
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 Path = tuple[str | int, ...]
 
@@ -105,9 +107,11 @@ def _json_as_yaml(text: str) -> str:
 def _guarded(events: Iterator[yaml.Event], name: str) -> Iterator[yaml.Event]:
     """Refuse what could blow up or hide meaning, before anything is built from it."""
     depth = documents = 0
-    for event in events:
+    for count, event in enumerate(events):
         problem = ""
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if count > MAX_VALUES:
+            problem = f"more than {MAX_VALUES:,} values. Shorten it"
+        elif isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             problem = "aliases and anchors are not allowed. Write the text out"
         elif isinstance(event, yaml.ScalarEvent) and "\0" in event.value:
             problem = "a NUL character cannot be stored. Remove it"

@@ -256,6 +256,12 @@ def test_twenty_thousand_levels(opening: str) -> None:
     assert "nested deeper than 32 levels. Flatten it." in problems(opening * 20_000)[0]
 
 
+@pytest.mark.parametrize("item", ["a", "{}", "{kind: judged}"])
+def test_a_million_values_are_refused_before_they_are_looked_at(item: str) -> None:
+    (problem,) = problems(f"name: one\nprinciples: [{', '.join([item] * (900_000 // (len(item) + 2)))}]")
+    assert "more than 100,000 values. Shorten it." in problem
+
+
 def test_a_line_that_is_not_utf8_is_named() -> None:
     assert problems(b"name: one\ndescription: caf\xe9\n") == (
         "constitution 'x.yaml', line 2: byte 26 is not UTF-8. Save the file as UTF-8.",
