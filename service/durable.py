@@ -8,11 +8,15 @@ ends child processes, and no pickle anywhere. Left out: what a stage does (`pipe
 import asyncio
 import contextlib
 import logging
+import os
+import socket
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import dbos._serialization as serialization
+import psutil
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, run_dbos_database_migrations
 
 from constitutions.errors import CharterError
@@ -83,6 +87,17 @@ class JobQueue:
         self._client.destroy()
 
 
+def new_executor_id() -> str:
+    """Host, process and a random part. Never one that was used before: the job tables would take it for that one."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+
+
+def ended_here(executor_id: str) -> bool:
+    """True for a worker of this host whose process is gone."""
+    host, _, rest = executor_id.rpartition("-")[0].rpartition("-")
+    return host == socket.gethostname() and rest.isdigit() and not psutil.pid_exists(int(rest))
+
+
 @dataclass(frozen=True, slots=True)
 class Executor:
     """The worker's side. `run_stage` does the work, `store` knows the runs, `id` must be new for every process."""
@@ -131,6 +146,9 @@ class Executor:
         Two workers may do so at once: the library's query gives each run to one. (Its public call does not.)
         """
         await self.store.leases.remove_expired()
+        for id in await self.store.leases.living():
+            if ended_here(id):  # no need to wait for its lease
+                await self.store.leases.drop(id)
         pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
         living = await self.store.leases.living()
         dead = sorted({job.executor_id for job in pending if job.executor_id and job.executor_id not in living})

@@ -9,13 +9,11 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
 import time
-import uuid
 
 from service.artifacts import Artifacts
-from service.durable import Executor, migrate_jobs
+from service.durable import Executor, migrate_jobs, new_executor_id
 from service.engines import EnginePool
 from service.pipeline.context import Tools, open_context
 from service.pipeline.stages import run_stage
@@ -39,8 +37,7 @@ async def work(settings: Settings) -> int:
     async def stage_of(run_id: str, stage: Stage) -> None:
         await run_stage(await open_context(run_id, tools), stage)
 
-    # Never an id that another process had: the job tables would take it for that one, come back.
-    executor = Executor(store, stage_of, id=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}")
+    executor = Executor(store, stage_of, id=new_executor_id())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -26,7 +26,7 @@ from tests.service.pipeline.bench import Bench, add_run, open_bench, prompts
 from training.tiny import build_tiny_model
 
 KILLS = 20
-WITHIN_S = 240.0
+WITHIN_S = 600.0
 
 
 class Serving:
@@ -109,7 +109,7 @@ def kill_one(serving: Serving, chance: random.Random) -> str:
     return who
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(660)
 async def test_twenty_kills_lose_nothing(tmp_path: Path, tiny: Path, seed: int) -> None:
     chance = random.Random(seed)
     bench = await open_bench(tmp_path / "h", latency_s=0.05)
