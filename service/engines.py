@@ -7,17 +7,20 @@ A merged adapter's server is leased to one run and stopped after it. Left out: h
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from judges.engine import Engine, EngineSettings, on_cpu, start_engine
+from judges.errors import EngineFailed
 from judges.replicas import Endpoint
 from service.errors import RunFailed
 from service.settings import Settings
 from service.store.records import ModelRecord
 
+_log = logging.getLogger(__name__)
 _LONGEST_SOCKET_PATH = 107  # bytes, sun_path of unix(7)
 
 
@@ -28,6 +31,7 @@ class EnginePool:
         self._settings = settings
         self._engines: dict[str, Engine] = {}
         self._lock = asyncio.Lock()
+        self._buried = 0
 
     async def endpoint(self, model: ModelRecord) -> Endpoint:
         """Where to ask this model; starts its server where the model is a folder."""
@@ -43,11 +47,12 @@ class EnginePool:
         finally:
             async with self._lock:
                 if engine := self._engines.pop(str(folder), None):
+                    self._buried += not engine.alive()
                     await engine.stop()
 
-    def lost_one(self) -> bool:
-        """Whether a server has died since it was started; the next `endpoint` starts it again."""
-        return any(not engine.alive() for engine in self._engines.values())
+    def deaths(self) -> int:
+        """How many servers have died so far: more than before means that one died meanwhile."""
+        return self._buried + sum(not engine.alive() for engine in self._engines.values())
 
     async def make_room_for_training(self) -> None:
         """On a GPU a server holds most of the memory: stop all. On a CPU they may stay."""
@@ -57,8 +62,7 @@ class EnginePool:
     async def close(self) -> None:
         """Stop every server."""
         async with self._lock:
-            engines, self._engines = list(self._engines.values()), {}
-            await asyncio.gather(*(engine.stop() for engine in engines))
+            await self._stop_all()
 
     async def _running(self, folder: Path, name: str) -> Engine:
         async with self._lock:
@@ -66,14 +70,20 @@ class EnginePool:
             if engine is not None and engine.alive():
                 return engine
             if engine is not None:
+                self._buried += 1
+                del self._engines[str(folder)]
                 await engine.stop()
             settings = self._engine_settings(folder, name)
             if self._engines and not on_cpu(settings):
                 # Two servers that each take most of a GPU do not fit.
-                await asyncio.gather(*(other.stop() for other in self._engines.values()))
-                self._engines.clear()
-            self._engines[str(folder)] = await start_engine(settings)
+                await self._stop_all()
+            self._engines[str(folder)] = await _started(settings)
             return self._engines[str(folder)]
+
+    async def _stop_all(self) -> None:
+        self._buried = self.deaths()
+        engines, self._engines = list(self._engines.values()), {}
+        await asyncio.gather(*(engine.stop() for engine in engines))
 
     def _engine_settings(self, folder: Path, name: str) -> EngineSettings:
         settings = self._settings
@@ -88,6 +98,15 @@ class EnginePool:
             max_num_seqs=settings.engine_concurrency,
             behaviour=settings.scripted_behaviour,
         )
+
+
+async def _started(settings: EngineSettings) -> Engine:
+    """A new server; one that ended before it was up, as when it was killed, gets one more chance."""
+    try:
+        return await start_engine(settings)
+    except EngineFailed as error:
+        _log.warning("starting it once more: %s", error)
+        return await start_engine(settings)
 
 
 def folder_of(model: ModelRecord) -> Path:

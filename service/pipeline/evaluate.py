@@ -1,7 +1,8 @@
 """Stage `evaluate`: base against adapter on the held-out prompts, by the checks and before the judge."""
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from pydantic import JsonValue
 
@@ -40,11 +41,13 @@ async def run_evaluate(context: RunContext) -> JsonObject:
     after_keys = await _adapter_replies(context, str(trained["adapter_sha256"]), progress)
     before = await read_shards(context.artifacts, before_keys, Sample)
     after = await read_shards(context.artifacts, after_keys, Sample)
-    verdict_keys, verdicts = await _meetings(context, before, after, progress)
+    meetings = [meetings_of(prompt, before, after, _meetings_per_prompt(context)) for prompt in context.held_out]
+    verdict_keys = await _verdicts(context, meetings, progress)
+    verdicts = await read_shards(context.artifacts, verdict_keys, PrincipleVerdict)
     report = evaluate(
         checked_replies(context.constitution, context.held_out, before),
         checked_replies(context.constitution, context.held_out, after),
-        judged_meetings(context.held_out, before, after, verdicts),
+        judged_meetings(list(itertools.chain(*meetings)), [p.id for p in context.constitution.judged], verdicts),
     )
     return {
         "before": list[JsonValue](before_keys),
@@ -74,32 +77,50 @@ def checked_replies(
     ]
 
 
-def meetings_of(prompt: Prompt, before: Sequence[Sample], after: Sequence[Sample], most: int) -> list[Comparison]:
-    """The first replies of both sides meet, the second ones, and so on; equal texts need no judge."""
-    texts = [(b.reply, a.reply) for b, a in zip(_of(prompt, before), _of(prompt, after), strict=True)][:most]
-    pairs = [comparison_of(prompt, old, new) for old, new in texts if old != new]
-    return list({pair.id: pair for pair in pairs}.values())
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """A reply of the base and one of the adapter to one prompt."""
+
+    prompt: Prompt
+    before: str
+    after: str
+
+    @property
+    def comparison(self) -> Comparison:
+        return comparison_of(self.prompt, self.before, self.after)
+
+
+def meetings_of(prompt: Prompt, before: Sequence[Sample], after: Sequence[Sample], most: int) -> tuple[Meeting, ...]:
+    """The first replies of both sides meet, the second ones, and so on, `most` in all."""
+    sides = zip(_of(prompt, before), _of(prompt, after), strict=True)
+    return tuple([Meeting(prompt, old.reply, new.reply) for old, new in sides][:most])
+
+
+def questions_of(meetings: Sequence[Meeting]) -> PromptPairs:
+    """What the judge is asked: each pair of different texts once, whoever wrote which."""
+    pairs = [meeting.comparison for meeting in meetings if meeting.before != meeting.after]
+    return tuple({pair.id: pair for pair in pairs}.values())
 
 
 def judged_meetings(
-    prompts: Sequence[Prompt], before: Sequence[Sample], after: Sequence[Sample], verdicts: Sequence[PrincipleVerdict]
+    meetings: Sequence[Meeting], principle_ids: Sequence[str], verdicts: Sequence[PrincipleVerdict]
 ) -> list[JudgedMeeting]:
-    """Verdicts as the adapter's wins. An abstention is no meeting."""
-    new_by_pair: dict[str, str] = {}
-    for prompt in prompts:
-        for old, new in zip(_of(prompt, before), _of(prompt, after), strict=True):
-            new_by_pair[comparison_of(prompt, old.reply, new.reply).id] = (
-                "a" if comparison_of(prompt, old.reply, new.reply).a == new.reply else "b"
-            )
-    return [
-        JudgedMeeting(
-            v.prompt_id,
-            v.principle_id,
-            v.verdict.p_a if new_by_pair[v.comparison_id] == "a" else 1 - v.verdict.p_a,
-        )
-        for v in verdicts
-        if isinstance(v.verdict, Preference)
-    ]
+    """Verdicts as the adapter's wins. An abstention is no meeting; equal texts are a draw that needs no judge.
+
+    To leave such draws out would make a training that changed little look as strong as the few replies it changed.
+    """
+    answers = {(v.comparison_id, v.principle_id): v.verdict for v in verdicts}
+    found = []
+    for meeting, id in itertools.product(meetings, principle_ids):
+        if meeting.before == meeting.after:
+            found.append(JudgedMeeting(meeting.prompt.id, id, 0.5))
+            continue
+        pair = meeting.comparison
+        verdict = answers[pair.id, id]
+        if isinstance(verdict, Preference):
+            p_wins = verdict.p_a if pair.a == meeting.after else 1 - verdict.p_a
+            found.append(JudgedMeeting(meeting.prompt.id, id, p_wins))
+    return found
 
 
 def _work(context: RunContext) -> int:
@@ -148,16 +169,14 @@ async def _adapter_replies(context: RunContext, adapter_sha256: str, progress: P
         return await _replies(context, client, f"{identity_of(context.model)}+{adapter_sha256}", progress)
 
 
-async def _meetings(
-    context: RunContext, before: Sequence[Sample], after: Sequence[Sample], progress: Progress
-) -> tuple[tuple[str, ...], tuple[PrincipleVerdict, ...]]:
-    most = _meetings_per_prompt(context)
-    if not most or not context.constitution.judged:
-        return (), ()
-    pairs: list[PromptPairs] = [tuple(meetings_of(prompt, before, after, most)) for prompt in context.held_out]
+async def _verdicts(context: RunContext, meetings: Sequence[Sequence[Meeting]], progress: Progress) -> tuple[str, ...]:
+    """The keys of the verdicts on all prompts' meetings."""
+    judged = context.constitution.judged
+    pairs = [questions_of(own) for own in meetings]
+    if not judged or not any(pairs):
+        return ()
     async with await context.judge_client() as client:
-        keys = await ensure_verdicts(context, client, list(groups_of(pairs)), context.constitution.judged, progress)
-    return keys, await read_shards(context.artifacts, keys, PrincipleVerdict)
+        return await ensure_verdicts(context, client, list(groups_of(pairs)), judged, progress)
 
 
 def _of(prompt: Prompt, samples: Sequence[Sample]) -> list[Sample]:

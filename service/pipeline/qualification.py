@@ -13,8 +13,8 @@ from judges.qualify import PrincipleQualification, Qualification, example_compar
 from judges.records import PrincipleVerdict
 from judges.templates import load_template
 from service.pipeline.context import RunContext
+from service.pipeline.faults import refuse_faulty
 from service.pipeline.sample import identity_of
-from service.pipeline.verdicts import refuse_faulty
 from service.shards import ensure_shard, shard_key
 
 STAGE_VERSION = 1
@@ -71,7 +71,7 @@ async def _ensure_answers(
 
     async def ask() -> tuple[PrincipleVerdict, ...]:
         verdicts = await all_of(compare(client, example_comparison(e), principle) for e in principle.examples)
-        refuse_faulty(client.model, verdicts)
+        refuse_faulty(client.model, [verdict.verdict for verdict in verdicts])
         return verdicts
 
     return tuple(await ensure_shard(context.artifacts, _key(context, principle), PrincipleVerdict, ask))

@@ -14,6 +14,7 @@ from judges.gathering import all_of
 from judges.records import Abstention, Prompt, Revision, Sample
 from judges.templates import load_template
 from service.pipeline.context import RunContext
+from service.pipeline.faults import refuse_faulty
 from service.pipeline.progress import Progress
 from service.pipeline.replies import groups_of
 from service.pipeline.sample import identity_of
@@ -120,7 +121,9 @@ async def _group_chains(
         await progress.add()
         return RevisedSample(sample.id, prompt.id, outcome.revisions, outcome.abstention)
 
-    return await all_of(chain(task.prompt, sample) for task in group for sample in task.samples)
+    chains = await all_of(chain(task.prompt, sample) for task in group for sample in task.samples)
+    refuse_faulty(client.model, [chain.abstention for chain in chains])
+    return chains
 
 
 def _key(context: RunContext, group: Sequence[Task]) -> str:

@@ -13,7 +13,7 @@ from service.pipeline.mix import run_mix
 from service.pipeline.revise import run_revise
 from service.pipeline.sample import run_sample
 from service.pipeline.train import run_train
-from service.schemas import Stage
+from service.schemas import STAGES, Stage
 from service.store.records import JsonObject, NewEvent
 
 MOST_SERVER_DEATHS = 5
@@ -41,18 +41,19 @@ async def run_stage(context: RunContext, stage: Stage) -> None:
     await runs.record_stage(context.run.id, stage, result, seconds)
     ended: JsonObject = {"status": "finished", "seconds": round(seconds, 3)}
     await runs.add_event(context.run.id, NewEvent(stage, "stage", data=ended))
-    if stage == context.request.stages[-1]:
+    if stage == max(context.request.stages, key=STAGES.index):
         shutil.rmtree(context.scratch, ignore_errors=True)
 
 
 async def _work(context: RunContext, stage: Stage) -> JsonObject:
     """The stage's work; when one of our own servers died under it, again with a new one: shards are kept."""
-    deaths = 0
+    redone = 0
     while True:
+        deaths = context.tools.engines.deaths()
         try:
             return await STAGE_WORK[stage](context)
         except (JudgeUnavailable, EngineFailed) as error:
-            deaths += 1
-            if not context.tools.engines.lost_one() or deaths > MOST_SERVER_DEATHS:
+            redone += 1
+            if context.tools.engines.deaths() == deaths or redone > MOST_SERVER_DEATHS:
                 raise
             await context.warn(stage, f"a model server died ({error}); starting another")

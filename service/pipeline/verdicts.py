@@ -18,16 +18,14 @@ from judges.compare import compare_all
 from judges.gathering import all_of
 from judges.records import Abstention, Comparison, Preference, PrincipleVerdict
 from judges.templates import load_template
-from service.errors import RunFailed
 from service.pipeline.context import RunContext
+from service.pipeline.faults import refuse_faulty
 from service.pipeline.progress import Progress
 from service.pipeline.sample import identity_of
 from service.shards import publish_shard, shard_key
 from service.store.records import JsonObject
 
 STAGE_VERSION = 1
-MOST_FAULTS = 0.5
-_FAULTS = frozenset({"server_error", "timed_out", "unreadable"})
 PromptPairs = tuple[Comparison, ...]
 
 
@@ -74,7 +72,7 @@ async def _ensure_group(
     if judged:
         answers = await all_of(_judge_prompt(client, prompt, judged, progress) for prompt in group)
         found = [verdict for answer in answers for verdict in answer]
-        refuse_faulty(client.model, found)
+        refuse_faulty(client.model, [verdict.verdict for verdict in found])
         for principle in judged:
             own = [verdict for verdict in found if verdict.principle_id == principle.id]
             await publish_shard(context.artifacts, keys[principle.id], own, PrincipleVerdict)
@@ -87,16 +85,6 @@ async def _judge_prompt(
     verdicts = await compare_all(client, pairs, principles)
     await progress.add(len(verdicts))
     return verdicts
-
-
-def refuse_faulty(judge: str, verdicts: Sequence[PrincipleVerdict]) -> None:
-    """Raise RunFailed where the server failed on more than half: such verdicts say nothing of the judge."""
-    causes = [v.verdict for v in verdicts if isinstance(v.verdict, Abstention) and v.verdict.cause in _FAULTS]
-    if len(causes) > MOST_FAULTS * len(verdicts):
-        raise RunFailed(
-            f"the judge {judge!r} failed on {len(causes)} of {len(verdicts)} questions ({causes[0].cause}: "
-            f"{causes[0].raw[:300]}); mend the judge, then resume the run"
-        )
 
 
 def verdict_key(context: RunContext, principle: Principle, pairs: Sequence[Comparison]) -> str:

@@ -1,0 +1,88 @@
+"""Servers that die or fail under a stage."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from judges.records import Abstention
+from service.errors import RunFailed
+from service.pipeline.context import open_context
+from service.pipeline.faults import refuse_faulty
+from service.pipeline.stages import run_stage
+from service.schemas import Stage
+from tests.service.pipeline.bench import Bench, add_run, open_bench
+from training.tiny import build_tiny_model
+
+DOWN = Abstention("server_error", "500")
+UNWILLING = Abstention("refused", "I would rather not.")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.mark.parametrize("outcomes", [[], [None], [DOWN, None], [UNWILLING, UNWILLING, DOWN]])
+def test_a_judge_that_mostly_answers_is_kept(outcomes: list[object]) -> None:
+    refuse_faulty("j", outcomes)
+
+
+def test_a_judge_that_mostly_fails_ends_the_run() -> None:
+    with pytest.raises(RunFailed, match="'j' failed on 2 of 3"):
+        refuse_faulty("j", [DOWN, None, DOWN])
+
+
+async def test_a_judge_that_fails_to_revise_ends_the_run_and_keeps_nothing(tmp_path: Path, tiny: Path) -> None:
+    faults = [{"kind": "garbage", "only": "critique"}, {"kind": "garbage", "only": "revise"}]
+    bench = await open_bench(tmp_path / "home", faults=faults, good_share=0.0)
+    try:
+        run = await add_run(bench, tiny, stages=("sample", "revise"))
+        context = await open_context(run.id, bench.tools)
+        await run_stage(context, "sample")
+        with pytest.raises(RunFailed, match="mend the judge"):
+            await run_stage(context, "revise")
+        assert not [key for key in await bench.artifacts.keys() if key.startswith("chains/")]
+    finally:
+        await bench.close()
+
+
+async def kill_server(bench: Bench, folder: str) -> None:
+    """kill -9 of the first server for this folder, once it is up."""
+    while folder not in bench.engines._engines:  # noqa: ASYNC110 - nobody tells when a server is up
+        await asyncio.sleep(0.02)
+    os.kill(bench.engines._engines[folder].pid, signal.SIGKILL)
+
+
+async def test_the_death_of_a_leased_server_is_counted(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home")
+    try:
+        async with bench.engines.leased(tiny, "tiny"):
+            pass
+        assert bench.engines.deaths() == 0  # stopped, not dead
+        async with bench.engines.leased(tiny, "tiny"):
+            await kill_server(bench, str(tiny))
+            await bench.engines._engines[str(tiny)].wait()
+            assert bench.engines.deaths() == 1
+        assert bench.engines.deaths() == 1
+    finally:
+        await bench.close()
+
+
+async def test_an_adapters_server_that_is_killed_is_started_again(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home", latency_s=0.2)
+    stages: tuple[Stage, ...] = ("sample", "judge", "mix", "train", "evaluate")
+    try:
+        run = await add_run(bench, tiny, stages=stages)
+        context = await open_context(run.id, bench.tools)
+        for stage in stages[:-1]:
+            await run_stage(context, stage)
+        killing = asyncio.create_task(kill_server(bench, str(context.scratch / "merged")))
+        await run_stage(context, "evaluate")
+        await killing
+        warnings = [event for event in await bench.store.runs.events(run.id, limit=1000) if event.type == "warning"]
+        assert any("a model server died" in str(event.data) for event in warnings)
+    finally:
+        await bench.close()
