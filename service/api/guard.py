@@ -12,7 +12,6 @@ from fastapi.routing import APIRoute
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem
@@ -113,9 +112,9 @@ async def _once(request: Request, repeat_key: str, carry_out: Handler) -> Respon
     done = False
     try:
         answer = await carry_out(request)
-        if isinstance(answer, JSONResponse) and answer.status_code < 300:
-            body = bytes(answer.body).decode()
-            await repeats.keep(key.project_id, route, repeat_key, KeptAnswer(answer.status_code, body))
+        body = getattr(answer, "body", None)  # a stream has none: it is not kept
+        if isinstance(body, bytes) and answer.status_code < 300:
+            await repeats.keep(key.project_id, route, repeat_key, KeptAnswer(answer.status_code, body.decode()))
             done = True
         return answer
     finally:

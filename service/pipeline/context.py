@@ -19,8 +19,8 @@ from service.store.records import ModelRecord, NewEvent, RunRecord, StageRecord
 from service.store.store import Store
 
 PROMPTS_PER_SHARD = 16
-_SAMPLE_TIMEOUT_S = 600.0
-_SAMPLE_DEADLINE_S = 1800.0
+_QUEUE_TIMEOUT_S = 600.0
+_QUEUE_DEADLINE_S = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +89,21 @@ class RunContext:
         """Asks for long replies: whoever waits in a full engine's queue has not failed."""
         settings = ClientSettings(
             concurrency=self.tools.settings.engine_concurrency,
-            timeout_s=_SAMPLE_TIMEOUT_S,
-            deadline_s=_SAMPLE_DEADLINE_S,
+            timeout_s=_QUEUE_TIMEOUT_S,
+            deadline_s=_QUEUE_DEADLINE_S,
         )
         return ChatClient([endpoint], settings)
 
     async def judge_client(self) -> ChatClient:
         """Asks the judge; where no principle needs one, a client that is never used."""
         wanted = self.request.judge
+        # Our own server is watched by its guard: there, waiting long means a slow machine, not a dead judge.
+        ours = self.judge.url is None
         settings = ClientSettings(
-            concurrency=wanted.concurrency, timeout_s=wanted.timeout_s, max_tokens_total=wanted.max_tokens_total
+            concurrency=min(wanted.concurrency, self.tools.settings.engine_concurrency) if ours else wanted.concurrency,
+            timeout_s=max(wanted.timeout_s, _QUEUE_TIMEOUT_S) if ours else wanted.timeout_s,
+            deadline_s=_QUEUE_DEADLINE_S,
+            max_tokens_total=wanted.max_tokens_total,
         )
         return ChatClient([await self.tools.engines.endpoint(self.judge)], settings)
 

@@ -1,0 +1,179 @@
+"""What goes in, what is refused with its place, what comes back, and what may be deleted."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.service.api.conftest import CONSTITUTION, PAIRS, PROMPTS, Service
+
+
+async def test_a_constitution_goes_in_once_and_its_versions_never_change(service: Service) -> None:
+    first = (await service.http.post("/v1/constitutions", content=CONSTITUTION)).json()
+    again = (await service.http.post("/v1/constitutions", content="# a comment\n" + CONSTITUTION)).json()
+    assert again["id"] == first["id"] and len(first["sha256"]) == 64
+    changed = await service.http.post("/v1/constitutions", content=CONSTITUTION.replace("50}", "40}"))
+    assert changed.status_code == 409 and "immutable" in changed.json()["detail"]
+    newer = CONSTITUTION.replace("50}", "40}").replace('"1"', '"2"')
+    second = (await service.http.post("/v1/constitutions", content=newer)).json()
+    assert (await service.http.get("/v1/constitutions/short")).json()["id"] == second["id"]
+    assert (await service.http.get("/v1/constitutions/short@1")).json()["id"] == first["id"]
+    diff = (await service.http.get(f"/v1/constitutions/{first['id']}/diff/{second['id']}")).json()
+    assert "brief" in json.dumps(diff)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (CONSTITUTION.replace("text:", "txet:"), "line 6"),
+        (CONSTITUTION.replace("  - id: brief", "  - id: brief\n    id: brief"), "line 5"),
+        ("a: &x [1]\nb: *x\n", "line 1"),
+        ("x" * 1_500_000, "1,000,000"),
+        ("name: \xff".encode("latin-1"), "UTF-8"),
+        ("", "empty"),
+    ],
+)
+async def test_a_bad_constitution_names_its_place(service: Service, text: str | bytes, said: str) -> None:
+    answer = await service.http.post("/v1/constitutions", content=text)
+    assert answer.status_code == 422 and said in answer.json()["detail"], answer.text
+    assert (await service.http.get("/v1/constitutions")).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("".join(f'{{"prompt": "{i}"}}\n' for i in range(6)) + "{broken\n", "line 7"),
+        (b'{"prompt": "a"}\n{"prompt": "\xff"}\n', "line 2"),
+        ('{"prompt": "a"}\n{"prompt": "  "}\n', "line 2"),
+        ('{"prompt": "a", "id": "x"}\n{"prompt": "b", "id": "x"}\n', "line 2"),
+        ('{"promt": "a"}\n', "promt"),
+        ('{"prompt": [{"role": "assistant", "content": "a"}]}\n', "line 1"),
+        ("\n", "no prompts"),
+    ],
+)
+async def test_bad_prompts_name_their_line_and_store_nothing(service: Service, body: str | bytes, said: str) -> None:
+    answer = await service.http.post("/v1/prompt-sets", content=body)
+    assert answer.status_code == 422 and said in answer.json()["detail"], answer.text
+    assert (await service.http.get("/v1/prompt-sets")).json()["data"] == []
+
+
+async def test_prompts_in_csv_and_with_line_separators(service: Service) -> None:
+    table = "prompt,split,topic\nWhy?,train,sky\nHow?,held_out,egg\n"
+    made = await service.http.post("/v1/prompt-sets?filename=p.csv", content=table)
+    assert made.status_code == 201 and (made.json()["train"], made.json()["held_out"]) == (1, 1)
+    odd = json.dumps({"prompt": "one\u2028two"}, ensure_ascii=False)
+    assert (await service.http.post("/v1/prompt-sets", content=odd)).json()["train"] == 1
+
+
+async def test_a_name_is_no_path(service: Service) -> None:
+    for name in ("../etc", "a/b", "..", ""):
+        answer = await service.http.post("/v1/prompt-sets", params={"name": name}, content=PROMPTS)
+        assert answer.status_code == 422, name
+
+
+async def test_a_body_that_is_too_long_is_refused(service: Service) -> None:
+    assert (await service.http.post("/v1/prompt-sets", content=b"x" * 3_000_000)).status_code == 413
+    bomb = gzip.compress(b"0" * 5_000_000)
+    answer = await service.http.post("/v1/preference-sets", content=bomb)
+    assert answer.status_code == 422 and "longer than" in answer.json()["detail"]
+
+
+FORMATS = {
+    "trl": {"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."},
+    "openai": {
+        "input": {"messages": [{"role": "user", "content": "Why?"}]},
+        "preferred_output": [{"role": "assistant", "content": "Because."}],
+        "non_preferred_output": [{"role": "assistant", "content": "Hm."}],
+    },
+    "hh-rlhf": {
+        "chosen": "\n\nHuman: Why?\n\nAssistant: Because.",
+        "rejected": "\n\nHuman: Why?\n\nAssistant: Hm.",
+    },
+    "ultrafeedback": {
+        "prompt": "Why?",
+        "chosen": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}],
+        "rejected": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Hm."}],
+        "score_chosen": 8.0,
+        "score_rejected": 3.0,
+    },
+    "argilla": {
+        "fields": {"prompt": "Why?", "response_a": "Hm.", "response_b": "Because."},
+        "responses": [{"status": "submitted", "user_id": "u", "values": {"preference": {"value": "b"}}}],
+    },
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_each_format_comes_in_and_goes_out(service: Service, format: str) -> None:
+    made = await service.http.post("/v1/preference-sets?filename=x.jsonl", content=json.dumps(FORMATS[format]))
+    assert made.status_code == 201, made.text
+    id = made.json()["id"]
+    row = (await service.http.get(f"/v1/preference-sets/{id}/rows")).json()["data"][0]
+    assert row["prompt"] == [{"role": "user", "content": "Why?"}]
+    assert (row["chosen"], row["rejected"], row["source"]) == ("Because.", "Hm.", "human")
+    for target in (*FORMATS, "charter"):
+        out = (await service.http.get(f"/v1/preference-sets/{id}/export", params={"format": target})).text
+        back = await service.http.post("/v1/preference-sets", params={"format": target}, content=out)
+        assert back.status_code == 201, (target, back.text)
+        again = (await service.http.get(f"/v1/preference-sets/{back.json()['id']}/rows")).json()["data"][0]
+        assert (again["prompt"], again["chosen"], again["rejected"]) == (row["prompt"], "Because.", "Hm."), target
+
+
+async def test_a_broken_pair_names_its_line(service: Service) -> None:
+    answer = await service.http.post("/v1/preference-sets", content=PAIRS + '{"prompt": "x", "chosen": "y"}\n')
+    assert answer.status_code == 422 and "line 2" in answer.json()["detail"]
+    assert (await service.http.get("/v1/preference-sets")).json()["data"] == []
+
+
+async def test_labels_become_a_preference_set(service: Service) -> None:
+    label = {"annotator": "ann_1", "prompt": "Why?", "a": "Hm.", "b": "Because.", "choice": "b"}
+    for choice in ("b", "skip", "both_bad"):
+        assert (await service.http.post("/v1/labels", json=label | {"choice": choice})).status_code == 201
+    made = (await service.http.post("/v1/labels/preference-set", json={})).json()
+    row = (await service.http.get(f"/v1/preference-sets/{made['id']}/rows")).json()["data"]
+    assert [(r["chosen"], r["annotators"]) for r in row] == [("Because.", ["ann_1"])]
+
+
+async def test_a_post_sent_twice_is_carried_out_once(service: Service) -> None:
+    key = {"Idempotency-Key": "k1"}
+    first = await service.http.post("/v1/prompt-sets", content=PROMPTS, headers=key)
+    again = await service.http.post("/v1/prompt-sets", content=PROMPTS, headers=key)
+    assert again.json() == first.json() and again.headers["Idempotent-Replayed"] == "true"
+    other = await service.http.post("/v1/prompt-sets", content=PROMPTS + "\n", headers=key)
+    assert other.status_code == 422
+    failed = await service.http.post("/v1/prompt-sets", content="{", headers={"Idempotency-Key": "k2"})
+    mended = await service.http.post("/v1/prompt-sets", content="{", headers={"Idempotency-Key": "k2"})
+    assert failed.status_code == mended.status_code == 422  # what was refused may be tried again
+    assert len((await service.http.get("/v1/prompt-sets")).json()["data"]) == 1
+
+
+async def test_lists_come_in_pages(service: Service) -> None:
+    ids = [(await service.http.post("/v1/prompt-sets", content=PROMPTS)).json()["id"] for _ in range(3)]
+    page = (await service.http.get("/v1/prompt-sets?limit=2")).json()
+    assert [one["id"] for one in page["data"]] == ids[:2] and page["has_more"]
+    rest = (await service.http.get(f"/v1/prompt-sets?limit=2&after={ids[1]}")).json()
+    assert [one["id"] for one in rest["data"]] == ids[2:] and not rest["has_more"]
+
+
+async def test_models_are_folders_or_endpoints(service: Service, tmp_path: Path) -> None:
+    assert len((await service.model(tmp_path / "m"))["sha256"]) == 64
+    for body, said in (
+        ({"name": "x"}, "either"),
+        ({"name": "x", "path": "/nowhere"}, "config.json"),
+        ({"name": "x", "url": "ftp://h"}, "http"),
+        ({"name": "../x", "url": "http://h"}, "name"),
+        ({"name": "x", "url": "http://h", "colour": "red"}, "colour"),
+    ):
+        answer = await service.http.post("/v1/models", json=body)
+        assert answer.status_code == 422 and said in answer.json()["detail"], answer.text
+    (tmp_path / "m" / "config.json").write_text('{"auto_map": {"AutoModel": "x.Y"}}')
+    answer = await service.http.post("/v1/models", json={"name": "evil", "path": str(tmp_path / "m")})
+    assert answer.status_code == 422 and "auto_map" in answer.json()["detail"]
+
+
+async def test_openapi_has_an_example_for_each_body(service: Service) -> None:
+    spec = (await service.http.get("/openapi.json")).json()
+    for path, methods in spec["paths"].items():
+        for method, operation in methods.items():
+            assert operation["operationId"] and operation.get("description"), (method, path)
