@@ -1,8 +1,8 @@
 """A check as a verdict."""
 
 import pytest
-from constitutions.schema import CheckedPrinciple
 
+from constitutions.schema import CheckedPrinciple
 from judges.checking import check_comparison
 from judges.records import Comparison, Message, Preference
 

@@ -1,8 +1,8 @@
 """Is a judge fit? The scripted one prefers the shorter reply, so its accuracy on any set of examples is known."""
 
 import pytest
-from constitutions.schema import CheckedPrinciple, Constitution, Example, JudgedPrinciple
 
+from constitutions.schema import CheckedPrinciple, Constitution, Example, JudgedPrinciple
 from judges.behaviour import Behaviour, Fault
 from judges.client import ChatClient, ClientSettings
 from judges.intervals import wilson
