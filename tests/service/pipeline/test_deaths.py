@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from judges.errors import JudgeUnavailable
 from judges.records import Abstention
 from service.errors import RunFailed
 from service.pipeline.context import open_context
@@ -47,6 +49,41 @@ async def test_a_judge_that_fails_to_revise_ends_the_run_and_keeps_nothing(tmp_p
         assert not [key for key in await bench.artifacts.keys() if key.startswith("chains/")]
     finally:
         await bench.close()
+
+
+async def test_a_slow_server_of_ours_has_not_failed(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home", latency_s=0.5, good_share=0.0)
+    stages: tuple[Stage, ...] = ("sample", "revise", "judge")
+    try:
+        run = await add_run(bench, tiny, stages=stages, judge={"model": "tiny", "timeout_s": 0.2})
+        context = await open_context(run.id, bench.tools)
+        for stage in stages:
+            await run_stage(context, stage)
+        assert (await bench.store.runs.stages(run.id))["revise"].result["revisions"] == 6
+    finally:
+        await bench.close()
+
+
+async def test_a_judge_by_url_that_hangs_ends_the_run(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home", good_share=0.0)
+    try:
+        run = await add_run(bench, tiny, stages=("sample", "revise"), judge={"model": "tiny", "timeout_s": 0.2})
+        context = await open_context(run.id, bench.tools)
+        await run_stage(context, "sample")
+        async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as silent:
+            url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/v1"
+            far = replace(context, judge=replace(context.judge, url=url, path=None))
+            with pytest.raises((RunFailed, JudgeUnavailable), match=r"0\.2 s|in a row"):
+                await run_stage(far, "revise")
+        assert not [key for key in await bench.artifacts.keys() if key.startswith("chains/")]
+    finally:
+        await bench.close()
+
+
+async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Reads until the client gives up."""
+    await reader.read()
+    writer.close()
 
 
 async def kill_server(bench: Bench, folder: str) -> None:
