@@ -15,6 +15,10 @@ class Conflict(ServiceError):
     """It exists with other content, something depends on it, or its state does not allow this."""
 
 
+class OtherBody(ServiceError):
+    """An Idempotency-Key came again with another request."""
+
+
 class InvalidInput(ServiceError):
     """The body cannot be accepted. `problems` names each place."""
 

@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
         await asyncio.to_thread(migrate_jobs, store.database.url)
         queue = await asyncio.to_thread(JobQueue, store.database.url)
         app.state.backend = Backend(store, Artifacts(settings.artifacts), settings, queue.enqueue)
-        await store.repeats.release_all_in_progress()
+        await store.repeats.forget_old()
         yield
         await asyncio.to_thread(queue.close)
         await store.close()

@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem
 from service.api.state import backend_of
-from service.errors import Conflict, NotAllowed
+from service.errors import Conflict, InvalidInput, NotAllowed
 from service.settings import Settings
-from service.store.access import KeptAnswer
+from service.store.access import AnsweredMeanwhile, KeptAnswer, Repeatable
 from service.store.records import KeyRecord
 
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/"})
@@ -84,6 +84,11 @@ class BodyLimit:
 class RepeatableRoute(APIRoute):
     """A route whose POST may carry an Idempotency-Key: sent again, it is answered again, not carried out again."""
 
+    @staticmethod
+    def kept(body: str) -> str:
+        """What of an answer is kept for a repeat: all of it, unless a route says otherwise."""
+        return body
+
     def get_route_handler(self) -> Callable[[Request], Any]:
         carry_out = super().get_route_handler()
 
@@ -92,34 +97,34 @@ class RepeatableRoute(APIRoute):
             if request.method != "POST" or repeat_key is None:
                 return await carry_out(request)
             if not 1 <= len(repeat_key) <= 255:
-                return problem(request, 422, "Idempotency-Key must have 1 to 255 characters")
-            return await _once(request, repeat_key, carry_out)
+                raise InvalidInput("Idempotency-Key must have 1 to 255 characters")
+            return await _once(request, repeat_key, carry_out, self.kept)
 
         return handler
 
 
-async def _once(request: Request, repeat_key: str, carry_out: Handler) -> Response:
-    repeats, key, route = backend_of(request).store.repeats, _key(request), f"POST {request.url.path}"
-    query = str(request.url.query).encode()
-    digest = hashlib.sha256(query + b"\n" + await request.body()).hexdigest()
-    try:
-        kept = await repeats.claim(key.project_id, route, repeat_key, digest)
-    except Conflict as error:
-        return problem(request, 422 if "another body" in str(error) else 409, str(error), "idempotency")
-    if kept is not None:
-        headers = {"Idempotent-Replayed": "true"}
-        return Response(kept.body, kept.status, headers=headers, media_type="application/json")
-    done = False
-    try:
-        answer = await carry_out(request)
-        body = getattr(answer, "body", None)  # a stream has none: it is not kept
-        if isinstance(body, bytes) and answer.status_code < 300:
-            await repeats.keep(key.project_id, route, repeat_key, KeptAnswer(answer.status_code, body.decode()))
-            done = True
-        return answer
-    finally:
-        if not done:
-            await repeats.release(key.project_id, route, repeat_key)
+async def _once(request: Request, repeat_key: str, carry_out: Handler, kept: Callable[[str], str]) -> Response:
+    """Look, carry out, and look again where a twin was faster: it has finished when this one is told."""
+    repeats = backend_of(request).store.repeats
+    matter = str(request.url.query).encode() + b"\n" + await request.body()
+    asked = Repeatable(
+        project_id=_key(request).project_id,
+        route=f"POST {request.url.path}",
+        key=repeat_key,
+        request_sha256=hashlib.sha256(matter).hexdigest(),
+    )
+    for _ in range(2):
+        if (earlier := await repeats.answered(asked)) is not None:
+            headers = {"Idempotent-Replayed": "true"}
+            return Response(earlier.body, earlier.status, headers=headers, media_type="application/json")
+        try:
+            async with repeats.first_time(asked) as keep:
+                answer = await carry_out(request)
+                await keep(KeptAnswer(answer.status_code, kept(bytes(answer.body).decode())))
+                return answer
+        except AnsweredMeanwhile:
+            continue
+    raise Conflict(f"a request with Idempotency-Key {repeat_key!r} is in progress; try again in a moment")
 
 
 def _key(request: Request) -> KeyRecord:

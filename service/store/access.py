@@ -1,19 +1,23 @@
 """Projects, API keys, repeated requests, and the leases of workers."""
 
+import contextlib
 import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.errors import Conflict, NotAllowed
+from service.errors import Conflict, NotAllowed, OtherBody
 from service.store.database import Database, new_id
-from service.store.lookup import find, page
+from service.store.lookup import find, one_at_a_time, page
 from service.store.records import KeyRecord, ProjectRecord
-from service.store.tables import ApiKey, ExecutorLease, Idempotency, Project, now
+from service.store.tables import ApiKey, ExecutorLease, Idempotency, Project, now, rfc3339
 
 SCOPES = ("read", "write", "admin")
 _KEPT_S = 7 * 24 * 3600
@@ -43,6 +47,7 @@ class Access:
 
     async def ensure_project(self, name: str) -> ProjectRecord:
         async with self._db.write() as session:
+            await one_at_a_time(session, f"project {name}")
             row = await session.scalar(select(Project).where(Project.name == name))
             if row is None:
                 row = Project(id=new_id("prj"), name=name)
@@ -87,45 +92,73 @@ class Access:
             row.revoked_at = now()
 
 
+class AnsweredMeanwhile(Exception):
+    """The same request was carried out by another connection, while this one was about to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """A POST with an Idempotency-Key. `request_sha256` is over all that its answer depends on."""
+
+    project_id: str
+    route: str
+    key: str
+    request_sha256: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What makes two requests the same one; a long route is named by its hash."""
+        return self.project_id, self.route if len(self.route) <= 128 else _sha256(self.route), self.key
+
+
 class Repeats:
-    """Idempotency-Key: a POST is claimed before it is carried out, and its answer kept for a week."""
+    """Idempotency-Key: what a POST wrote and its answer are one transaction, so one is never there without the other.
+
+    A repeat that comes while the first is being carried out waits for it. Answers are kept for a week.
+    """
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def claim(self, project_id: str, route: str, key: str, request_sha256: str) -> KeptAnswer | None:
-        """None: carry it out, then `keep` or `release`. Raises Conflict for one in progress, or with another body."""
-        try:
-            async with self._db.write() as session:
-                session.add(Idempotency(project_id=project_id, route=route, key=key, request_sha256=request_sha256))
-            return None
-        except IntegrityError:
-            pass  # it is there: say what became of it
+    async def answered(self, asked: Repeatable) -> KeptAnswer | None:
+        """The answer it got before; None for one never seen. Raises OtherBody for a key used with another body."""
         async with self._db.read() as session:
-            row = await session.get(Idempotency, (project_id, route, key))
-        if row is not None and row.request_sha256 != request_sha256:
-            raise Conflict(f"Idempotency-Key {key!r} was used with another body; take a new key")
-        if row is None or row.status is None or row.body is None:
-            raise Conflict(f"a request with Idempotency-Key {key!r} is in progress; try again in a moment")
-        return KeptAnswer(row.status, row.body)
+            row = await session.get(Idempotency, asked.identity)
+        if row is None:
+            return None
+        if row.request_sha256 != asked.request_sha256:
+            raise OtherBody(f"Idempotency-Key {asked.key!r} was used with another body; take a new key")
+        return KeptAnswer(row.status or 0, row.body or "")
 
-    async def keep(self, project_id: str, route: str, key: str, answer: KeptAnswer) -> None:
-        async with self._db.write() as session:
-            row = await session.get(Idempotency, (project_id, route, key))
-            if row is not None:
+    @contextlib.asynccontextmanager
+    async def first_time(self, asked: Repeatable) -> AsyncIterator[Callable[[KeptAnswer], Awaitable[None]]]:
+        """Carry it out in the block, then call what it yields with the answer; an exception undoes everything.
+
+        Raises AnsweredMeanwhile where a twin was faster.
+        """
+        project_id, route, key = asked.identity
+        row = Idempotency(project_id=project_id, route=route, key=key, request_sha256=asked.request_sha256)
+
+        async def claim(session: AsyncSession) -> None:
+            session.add(row)
+            try:
+                await session.flush()
+            except IntegrityError as error:
+                raise AnsweredMeanwhile from error
+
+        async with self._db.joined(claim) as joint:
+
+            async def keep(answer: KeptAnswer) -> None:
+                await joint.session()
                 row.status, row.body = answer.status, answer.body
 
-    async def release(self, project_id: str, route: str, key: str) -> None:
-        """It was not carried out: the same key may try again."""
-        async with self._db.write() as session:
-            row = await session.get(Idempotency, (project_id, route, key))
-            if row is not None and row.status is None:
-                await session.delete(row)
+            yield keep
 
-    async def release_all_in_progress(self) -> None:
-        """At the start of the only API process: what was in progress died with the last one."""
+    async def forget_old(self) -> None:
+        """Drop answers of more than a week ago."""
+        week_ago = rfc3339(datetime.now(UTC) - timedelta(seconds=_KEPT_S))
         async with self._db.write() as session:
-            await session.execute(delete(Idempotency).where(Idempotency.status.is_(None)))
+            await session.execute(delete(Idempotency).where(Idempotency.created_at < week_ago))
 
 
 class Leases:

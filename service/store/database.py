@@ -1,6 +1,7 @@
 """The engine, its transactions, and migrations. SQLite in WAL mode, or Postgres by URL.
 
 A write on SQLite begins IMMEDIATE, so that two writers wait for each other instead of failing at the first write.
+A caller may join all writes of a block into one transaction: see `Database.joined`.
 """
 
 import asyncio
@@ -8,24 +9,27 @@ import contextlib
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from service.errors import ServiceError
+from service.errors import Conflict, ServiceError
 
 # What a caller of `Runs.create` is given: its transaction.
 SessionOfStore = AsyncSession
 Transaction = Session
 _PRAGMAS = ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON", "synchronous=FULL")
 _MIGRATIONS = Path(__file__).with_name("migrations")
+Opening = Callable[[AsyncSession], Awaitable[None]]
 
 
 def new_id(prefix: str) -> str:
@@ -45,6 +49,26 @@ def async_url(url: str) -> str:
     raise ServiceError(f"database URL {url.split(':', 1)[0]}://...: use sqlite:///FILE or postgresql://USER@HOST/NAME")
 
 
+class Joint:
+    """One transaction for several writes. It begins with the first: its lock is not held before it is needed."""
+
+    def __init__(self, session: AsyncSession, opening: Opening) -> None:
+        self._session = session
+        self._opening = opening
+        self.begun = False
+
+    async def session(self) -> AsyncSession:
+        """The transaction, begun if it was not."""
+        if not self.begun:
+            await self._session.begin()
+            self.begun = True
+            await self._opening(self._session)
+        return self._session
+
+
+_joint: ContextVar[Joint | None] = ContextVar("charter_joint", default=None)
+
+
 class Database:
     """One pool. `read()` and `write()` are transactions: committed at the end, rolled back by an exception."""
 
@@ -59,13 +83,39 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
+        joint = _joint.get()
+        if joint is not None and joint.begun:  # what the block wrote is seen by nobody else yet
+            yield await joint.session()
+            return
         async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
-            yield session
+        """Raises Conflict where another writer was faster in a way that the constraints forbid."""
+        joint = _joint.get()
+        try:
+            if joint is not None:
+                session = await joint.session()
+                yield session
+                await session.flush()
+                return
+            async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+                yield session
+        except IntegrityError as error:
+            raise Conflict("another request changed the same thing at the same moment; look, then try again") from error
+
+    @contextlib.asynccontextmanager
+    async def joined(self, opening: Opening) -> AsyncIterator[Joint]:
+        """The writes of the block are one transaction, in which `opening` writes first. An exception undoes all."""
+        async with AsyncSession(self._writer, expire_on_commit=False) as session:
+            joint = Joint(session, opening)
+            token = _joint.set(joint)
+            try:
+                yield joint
+                await session.commit()
+            finally:
+                _joint.reset(token)
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the schema to `revision`; what is there already is left alone."""

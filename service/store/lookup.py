@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import NotFound
@@ -25,15 +25,21 @@ _KINDS: dict[type[Table], str] = {
 }
 
 
-async def find(session: AsyncSession, table: type[Row], project_id: str, id_or_name: str) -> Row:
-    """By id, else the newest of that name (`name@version` for constitutions). Raises NotFound, which names the kind."""
-    row = await session.scalar(select(table).where(table.project_id == project_id, table.id == id_or_name))
+async def find(session: AsyncSession, table: type[Row], project_id: str, id_or_name: str, *, lock: bool = False) -> Row:
+    """By id, else the newest of that name (`name@version` for constitutions). Raises NotFound, which names the kind.
+
+    With `lock` nobody else changes the row, or deletes it, before this transaction ends.
+    """
+    asked = "" if "\0" in id_or_name else id_or_name  # Postgres takes no NUL, and no id or name has one
+    by_id = select(table).where(table.project_id == project_id, table.id == asked)
+    row = await session.scalar(by_id.with_for_update() if lock else by_id)
     if row is None and "name" in table.__table__.columns:
-        name, _, version = id_or_name.partition("@")
+        name, _, version = asked.partition("@")
         conditions: list[ColumnElement[bool]] = [table.project_id == project_id, table.__table__.c.name == name]
         if version and table is Constitution:
             conditions.append(table.__table__.c.version == version)
-        row = await session.scalar(select(table).where(*conditions).order_by(table.id.desc()).limit(1))
+        newest = select(table).where(*conditions).order_by(table.id.desc()).limit(1)
+        row = await session.scalar(newest.with_for_update() if lock else newest)
     if row is None:
         raise NotFound(f"there is no {_KINDS[table]} {id_or_name!r} in this project; list them to see what there is")
     return row
@@ -45,8 +51,17 @@ async def page(
     """Up to `limit` + 1 rows, oldest first: the extra one tells that there are more."""
     query = select(table).where(table.project_id == project_id).order_by(table.id).limit(limit + 1)
     if after:
-        query = query.where(table.id > after)
+        query = query.where(table.id > after.replace("\0", "\uffff"))
     return (await session.scalars(query)).all()
+
+
+async def one_at_a_time(session: AsyncSession, what: str) -> None:
+    """Wait for other transactions that look whether the same thing is there, and add it if not.
+
+    SQLite has one writer anyway; on Postgres this is a lock on a name that ends with the transaction.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(what, 0))))
 
 
 def to_json(value: JsonValue) -> str:

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import Conflict
 from service.store.database import Database, new_id
-from service.store.lookup import find, json_object, page, to_json
+from service.store.lookup import find, json_object, one_at_a_time, page, to_json
 from service.store.records import (
     AdapterRecord,
     ConstitutionRecord,
@@ -27,6 +27,7 @@ class Constitutions:
     async def add(self, new: ConstitutionRecord) -> ConstitutionRecord:
         """The same content gives the record that is there; another content under the same version is a Conflict."""
         async with self._db.write() as session:
+            await one_at_a_time(session, f"constitution {new.project_id}")
             same = select(Constitution).where(
                 Constitution.project_id == new.project_id,
                 or_(
@@ -64,7 +65,7 @@ class Constitutions:
 
     async def delete(self, project_id: str, id: str) -> None:
         async with self._db.write() as session:
-            row = await find(session, Constitution, project_id, id)
+            row = await find(session, Constitution, project_id, id, lock=True)
             await _refuse_if_used(
                 session, f"constitution {row.id}", select(Run.id).where(Run.constitution_id == row.id)
             )
@@ -103,7 +104,7 @@ class PromptSets:
 
     async def delete(self, project_id: str, id: str) -> None:
         async with self._db.write() as session:
-            row = await find(session, PromptSet, project_id, id)
+            row = await find(session, PromptSet, project_id, id, lock=True)
             used = select(Run.id).where(or_(Run.prompts_id == row.id, Run.held_out_id == row.id))
             await _refuse_if_used(session, f"prompt set {row.id}", used)
             await session.delete(row)
@@ -119,6 +120,7 @@ class PreferenceSets:
         """A run has one mixed set: adding it a second time gives the first."""
         async with self._db.write() as session:
             if new.run_id:
+                await one_at_a_time(session, f"preference set {new.run_id}")
                 there = await session.scalar(select(PreferenceSet).where(PreferenceSet.run_id == new.run_id))
                 if there is not None:
                     return preference_set_record(there)
@@ -147,7 +149,7 @@ class PreferenceSets:
 
     async def delete(self, project_id: str, id: str) -> None:
         async with self._db.write() as session:
-            row = await find(session, PreferenceSet, project_id, id)
+            row = await find(session, PreferenceSet, project_id, id, lock=True)
             used = select(Run.id).where(or_(Run.human_id == row.id, Run.id == row.run_id))
             await _refuse_if_used(session, f"preference set {row.id}", used)
             await session.delete(row)
@@ -162,6 +164,7 @@ class Models:
     async def add(self, new: ModelRecord) -> ModelRecord:
         """The same registration twice gives the first record; a name with another path or URL is a Conflict."""
         async with self._db.write() as session:
+            await one_at_a_time(session, f"model {new.project_id}")
             there = await session.scalar(
                 select(Model).where(Model.project_id == new.project_id, Model.name == new.name)
             )
@@ -195,7 +198,7 @@ class Models:
 
     async def delete(self, project_id: str, id: str) -> None:
         async with self._db.write() as session:
-            row = await find(session, Model, project_id, id)
+            row = await find(session, Model, project_id, id, lock=True)
             used = select(Run.id).where(or_(Run.model_id == row.id, Run.judge_id == row.id))
             await _refuse_if_used(session, f"model {row.id}", used)
             await session.delete(row)
@@ -210,6 +213,7 @@ class Adapters:
     async def add(self, new: AdapterRecord) -> AdapterRecord:
         """A run has one adapter: adding it a second time gives the first."""
         async with self._db.write() as session:
+            await one_at_a_time(session, f"adapter {new.run_id}")
             there = await session.scalar(select(Adapter).where(Adapter.run_id == new.run_id))
             if there is not None:
                 return adapter_record(there)

@@ -17,7 +17,7 @@ from service.store.tables import Adapter, Event, PreferenceSet, Run, StageResult
 
 EDGES: dict[RunStatus, tuple[RunStatus, ...]] = {
     "queued": ("running", "cancelling", "cancelled", "failed"),
-    "running": ("succeeded", "failed", "cancelling", "queued"),
+    "running": ("succeeded", "failed", "cancelling"),
     "cancelling": ("cancelled",),
     "cancelled": ("queued",),
     "failed": ("queued",),
@@ -37,8 +37,10 @@ class Runs:
     async def create(
         self, project_id: str, request: RunRequest, references: RunReferences, enqueue: Enqueue
     ) -> RunRecord:
-        """The run, its first event and its job, in one transaction."""
+        """The run, its first event and its job, in one transaction. Raises NotFound where its human set is gone."""
         async with self._db.write() as session:
+            if references.human_id is not None:  # no foreign key says so: preference sets point to runs themselves
+                await find(session, PreferenceSet, project_id, references.human_id, lock=True)
             run = Run(
                 id=new_id("run"),
                 project_id=project_id,
@@ -85,7 +87,7 @@ class Runs:
     async def cancel(self, project_id: str, id: str) -> RunRecord:
         """Ask for it: a queued run is cancelled at once, a running one by its worker. Raises Conflict once finished."""
         async with self._db.write() as session:
-            run = await find(session, Run, project_id, id)
+            run = await find(session, Run, project_id, id, lock=True)
             if run.status in ("succeeded", "failed"):
                 raise Conflict(f"run {id} has {run.status}; there is nothing to cancel")
             if run.status in ("queued", "running"):
@@ -96,7 +98,7 @@ class Runs:
     async def resume(self, project_id: str, id: str, enqueue: Enqueue) -> RunRecord:
         """Queue a failed or cancelled run again; what it finished stays. Raises Conflict for any other."""
         async with self._db.write() as session:
-            run = await find(session, Run, project_id, id)
+            run = await find(session, Run, project_id, id, lock=True)
             if run.status not in ("failed", "cancelled"):
                 raise Conflict(f"run {id} is {run.status}; only a failed or cancelled run can be resumed")
             run.attempt += 1
@@ -107,9 +109,9 @@ class Runs:
             return run_record(run)
 
     async def delete(self, project_id: str, id: str) -> None:
-        """With its events and stage results. Raises Conflict while it runs, or while its adapter or set is there."""
+        """With its events, stage results and mixed set. Raises Conflict while it runs or something depends on it."""
         async with self._db.write() as session:
-            run = await find(session, Run, project_id, id)
+            run = await find(session, Run, project_id, id, lock=True)
             if run.status not in FINISHED:
                 raise Conflict(f"run {id} is {run.status}; cancel it first")
             users = list(await session.scalars(select(Adapter.id).where(Adapter.run_id == id)))
@@ -128,6 +130,7 @@ class Runs:
     async def record_stage(self, id: str, stage: Stage, result: JsonObject, seconds: float) -> StageRecord:
         """What a stage left behind. The first writer wins; a later one gets the first one's record."""
         async with self._db.write() as session:
+            await _run(session, id, lock=True)
             there = await session.get(StageResult, (id, stage))
             if there is None:
                 there = StageResult(run_id=id, stage=stage, result=to_json(result), seconds=seconds, at=now())
@@ -177,7 +180,8 @@ async def add_event(session: AsyncSession, run_id: str, new: NewEvent) -> EventR
 
 async def _move(session: AsyncSession, id: str, to: RunStatus, error: str | None) -> bool:
     sources = [status for status, targets in EDGES.items() if to in targets]
-    values: dict[str, str | None] = {"status": to, "error": error}
+    said = error.replace("\0", "") if error else None  # the log of a program that died may hold anything
+    values: dict[str, str | None] = {"status": to, "error": said}
     if to == "running":
         values["started_at"] = now()
     values["finished_at"] = now() if to in FINISHED else None
@@ -185,13 +189,13 @@ async def _move(session: AsyncSession, id: str, to: RunStatus, error: str | None
     if await session.scalar(query) is None:
         return False
     await add_event(
-        session, id, NewEvent(None, "error" if error else "stage", data={"status": to, "message": error or ""})
+        session, id, NewEvent(None, "error" if said else "stage", data={"status": to, "message": said or ""})
     )
     return True
 
 
-async def _run(session: AsyncSession, id: str) -> Run:
-    run = await session.get(Run, id)
+async def _run(session: AsyncSession, id: str, *, lock: bool = False) -> Run:
+    run = await session.get(Run, id, with_for_update=lock)
     if run is None:
         raise NotFound(f"there is no run {id!r}")
     return run

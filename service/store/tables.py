@@ -9,9 +9,13 @@ from sqlalchemy import ForeignKey, Index, MetaData, String, Text, UniqueConstrai
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
+def rfc3339(time: datetime) -> str:
+    """In UTC, to the microsecond, so that texts sort as times do."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def now() -> str:
-    """RFC 3339 in UTC, to the microsecond, so that texts sort as times do."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return rfc3339(datetime.now(UTC))
 
 
 class Table(DeclarativeBase):
