@@ -5,6 +5,7 @@ A file is published complete or not at all, and never changed: a second `put_new
 
 import asyncio
 import errno
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from service.errors import NotFound, ServiceError, StorageFull
 
 _KEY = re.compile(r"^[a-z0-9][a-zA-Z0-9_.-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)*$")
+# A full disk, a spent quota, a limit on the size of files: the store's library tells them only by the system's words.
+_FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = tuple(os.strerror(number) for number in _FULL_ERRNO)
 _CHUNK_BYTES = 8 * 1024 * 1024
 
 
@@ -57,22 +61,20 @@ class Artifacts:
         try:
             result = await self._store.get_async(_checked(key))
             return bytes(await result.bytes_async())
-        except (NotFoundError, FileNotFoundError) as error:
-            raise NotFound(f"the artifact {key!r} is not in the store; was it deleted?") from error
+        except (BaseError, OSError) as error:
+            raise _read_error(error, key) from error
 
     async def get_file(self, key: str, path: Path) -> None:
         """Copy into a file, in chunks."""
-        stream = await self.stream(key)
-        with path.open("wb") as file:
-            for chunk in await asyncio.to_thread(lambda: stream):
-                await asyncio.to_thread(file.write, chunk)
+        chunks = await self.stream(key)
+        await asyncio.to_thread(_write_chunks, path, chunks)
 
     async def stream(self, key: str) -> Iterator[bytes]:
         """The bytes in chunks of 8 MB. Raises NotFound before the first."""
         try:
             result = await asyncio.to_thread(self._store.get, _checked(key))
-        except (NotFoundError, FileNotFoundError) as error:
-            raise NotFound(f"the artifact {key!r} is not in the store; was it deleted?") from error
+        except (BaseError, OSError) as error:
+            raise _read_error(error, key) from error
         return (bytes(chunk) for chunk in result.stream(min_chunk_size=_CHUNK_BYTES))
 
     async def exists(self, key: str) -> bool:
@@ -96,14 +98,24 @@ class Artifacts:
 
 
 def _checked(key: str) -> str:
-    if not _KEY.match(key) or ".." in key:
+    if not _KEY.fullmatch(key) or ".." in key:
         raise ServiceError(f"{key!r} is not a key of the artifact store; keys are made by the service")
     return key
 
 
+def _write_chunks(path: Path, chunks: Iterator[bytes]) -> None:
+    with path.open("wb") as file:
+        file.writelines(chunks)
+
+
+def _read_error(error: BaseError | OSError, key: str) -> ServiceError:
+    if isinstance(error, (NotFoundError, FileNotFoundError)):
+        return NotFound(f"the artifact {key!r} is not in the store; was it deleted?")
+    return ServiceError(f"the artifact store did not give {key!r}: {str(error).splitlines()[0]}")
+
+
 def _storage_error(error: BaseError | OSError, key: str) -> ServiceError:
     text = str(error)
-    full = (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left" in text
-    if full:
+    if any(sign in text for sign in _FULL) or (isinstance(error, OSError) and error.errno in _FULL_ERRNO):
         return StorageFull(f"no space left to write {key!r}; free some, then resume the run")
     return ServiceError(f"the artifact store did not take {key!r}: {text.splitlines()[0]}")
