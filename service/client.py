@@ -4,13 +4,16 @@
         run = client.create_run(request)
         for event in client.follow(run.id): ...
 
-Left out: retries of failed writes. Every POST carries an Idempotency-Key, so that repeating one is safe.
+Every POST carries an Idempotency-Key, and is sent again where the connection broke before its answer came: the service
+carries it out once. Left out: waiting for a service that was not there in the first place.
 """
 
+import contextlib
+import hashlib
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +29,7 @@ Item = TypeVar("Item")
 JsonObject = dict[str, JsonValue]
 _FINISHED: tuple[RunStatus, ...] = ("succeeded", "failed", "cancelled")
 _RECONNECTS, _PAUSE_S = 60, 1.0
+_REPEATS = 10
 
 
 class ApiError(ServiceError):
@@ -34,6 +38,10 @@ class ApiError(ServiceError):
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
+
+
+class Unreachable(ServiceError):
+    """Nobody answers at the service's address, or the connection broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +193,17 @@ class Client:
         failures = 0
         while True:
             try:
+                # The status first: a stream that ends early, but cleanly, is then read on and not taken for the end.
+                finished, seen = self.get_run(id).status in _FINISHED, after
                 for event in self._stream(id, after):
                     after, failures = event.seq, 0
                     yield event
-                if self.get_run(id).status in _FINISHED:
+                if finished and after == seen:
                     return
-            except httpx.TransportError as error:
+            except Unreachable:
                 failures += 1
                 if failures > _RECONNECTS:
-                    raise ServiceError(f"the service cannot be reached ({error}); is it running?") from error
+                    raise
                 time.sleep(_PAUSE_S)
 
     def adapters(self) -> Iterator[Adapter]:
@@ -212,18 +222,21 @@ class Client:
 
     def delete(self, path: str) -> None:
         """Delete a resource, such as /v1/runs/run_..."""
-        self._answer(self._http.delete(path))
+        with self._reaching():
+            response = self._http.delete(path)
+        self._answer(response)
 
     def _stream(self, id: str, after: int) -> Iterator[Event]:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = httpx.Timeout(30.0, read=60.0)
-        with self._http.stream("GET", f"/v1/runs/{id}/events", headers=headers, timeout=timeout) as response:
+        path = f"/v1/runs/{id}/events"
+        with self._reaching(), self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             if response.is_error:
                 response.read()
                 self._answer(response)
-            for line in response.iter_lines():
-                if line.startswith("data: "):
-                    yield TypeAdapter(Event).validate_json(line.removeprefix("data: "))
+            for line in _lines(response.iter_bytes()):
+                if line.startswith(b"data: "):
+                    yield TypeAdapter(Event).validate_json(line.removeprefix(b"data: "))
 
     def _all(self, path: str, kind: type[Item]) -> Iterator[Item]:
         after: str | None = None
@@ -237,33 +250,75 @@ class Client:
             after = str(rows[-1]["id"]) if isinstance(rows[-1], dict) else None
 
     def _get(self, path: str, parameters: dict[str, str | int] | None = None) -> JsonValue:
-        return self._answer(self._http.get(path, params=parameters))
+        with self._reaching():
+            response = self._http.get(path, params=parameters)
+        return self._answer(response)
 
     def _post(self, path: str, body: JsonValue) -> JsonValue:
-        headers = {"Idempotency-Key": uuid.uuid4().hex}
-        return self._answer(self._http.post(path, json=body, headers=headers))
+        return self._send(self._http.build_request("POST", path, json=body))
 
     def _upload(self, path: str, data: bytes, parameters: dict[str, str | None]) -> JsonValue:
         given = {name: value for name, value in parameters.items() if value is not None}
-        headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Type": "application/octet-stream"}
-        return self._answer(self._http.post(path, content=data, params=given, headers=headers))
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._send(self._http.build_request("POST", path, content=data, params=given, headers=headers))
+
+    def _send(self, request: httpx.Request) -> JsonValue:
+        """Send until an answer comes; only the first time must the service be there."""
+        request.headers["Idempotency-Key"] = uuid.uuid4().hex
+        for repeat in range(_REPEATS + 1):
+            try:
+                with self._reaching():
+                    response = self._http.send(request)
+                return self._answer(response)
+            except Unreachable as error:
+                if repeat == _REPEATS or (repeat == 0 and isinstance(error.__cause__, httpx.ConnectError)):
+                    raise
+                time.sleep(_PAUSE_S)
+        raise AssertionError("the last repeat returns or raises")
 
     def _save(self, path: str, file: Path, parameters: dict[str, str]) -> None:
-        with self._http.stream("GET", path, params=parameters) as response:
-            if response.is_error:
-                response.read()
-                self._answer(response)
-            with file.open("wb") as out:
-                for chunk in response.iter_bytes():
-                    out.write(chunk)
+        """Write the answer's body; the file is complete or absent. Raises ServiceError where its hash is another."""
+        part = file.with_name(f"{file.name}.part")
+        digest = hashlib.sha256()
+        try:
+            with self._reaching(), self._http.stream("GET", path, params=parameters) as response:
+                if response.is_error:
+                    response.read()
+                    self._answer(response)
+                with part.open("wb") as out:
+                    for chunk in response.iter_bytes():
+                        digest.update(chunk)
+                        out.write(chunk)
+            if response.headers.get("X-Sha256", digest.hexdigest()) != digest.hexdigest():
+                raise ServiceError(f"{path}: the bytes that came do not have the hash that was told; try again")
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            said = f"the service at {self._http.base_url} cannot be reached ({error}); is `charter serve` running there?"
+            raise Unreachable(said) from error
 
     def _answer(self, response: httpx.Response) -> JsonValue:
         """The JSON of an answer. Raises ApiError with the problem's detail."""
-        if not response.is_error:
-            value: JsonValue = response.json()
-            return value
         try:
-            detail = str(response.json()["detail"])
-        except (json.JSONDecodeError, KeyError, TypeError):
-            detail = f"the service answered {response.status_code} without saying why"
-        raise ApiError(response.status_code, detail)
+            value: JsonValue = response.json()
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            said = f"{self._http.base_url} answered {response.status_code} without JSON; is that the service's address?"
+            raise ApiError(response.status_code, said) from error
+        if not response.is_error:
+            return value
+        detail = value.get("detail") if isinstance(value, dict) else None
+        raise ApiError(response.status_code, str(detail or f"the service answered {response.status_code} without why"))
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines end with a line feed alone: a text may hold U+2028 and its like, at which httpx's own reader would cut."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
