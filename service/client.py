@@ -300,7 +300,9 @@ class Client:
         try:
             yield
         except httpx.TransportError as error:
-            said = f"the service at {self._http.base_url} cannot be reached ({error}); is `charter serve` running there?"
+            said = (
+                f"the service at {self._http.base_url} cannot be reached ({error}); is `charter serve` running there?"
+            )
             raise Unreachable(said) from error
 
     def _answer(self, response: httpx.Response) -> JsonValue:
