@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Stage = Literal["sample", "revise", "judge", "mix", "train", "evaluate", "bundle"]
 STAGES: tuple[Stage, ...] = ("sample", "revise", "judge", "mix", "train", "evaluate", "bundle")
@@ -44,7 +44,7 @@ class JudgeSettings(Settings):
 
     model: str
     allow_unqualified: tuple[str, ...] = ()
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 128
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     max_tokens_total: Annotated[int, Field(ge=1)] | None = None
 
@@ -81,8 +81,21 @@ class EvaluateSettings(Settings):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
 
 
+_RUN_EXAMPLE: JsonValue = {
+    "constitution": "plain-speech",
+    "prompts": "prompts",
+    "model": "smollm2",
+    "judge": {"model": "smollm2"},
+    "sample": {"replies_per_prompt": 4, "max_tokens": 160},
+    "mix": {"human": "people", "ratio": 0.5},
+    "training": {"method": "dpo", "epochs": 2},
+}
+
+
 class RunRequest(Settings):
     """What POST /v1/runs takes. Every id or name must exist already; `?dry_run=true` only says what it would cost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [_RUN_EXAMPLE]})
 
     constitution: str
     prompts: str

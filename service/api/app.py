@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from service.api.guard import BodyLimit, Guard
+from service.api.openapi import describe
 from service.api.problems import Problem, install_problems
 from service.api.routes import adapters, constitutions, events, health, keys, labels, models, preferences, prompts, runs
 from service.api.state import Backend
@@ -43,10 +44,11 @@ def create_app(settings: Settings) -> FastAPI:
         await store.close()
 
     app = FastAPI(title="Charter", version="1", description=_ABOUT, lifespan=lifespan, responses=_ERRORS)  # type: ignore[arg-type]
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     install_problems(app)
-    app.middleware("http")(Guard(settings))
+    # Added first, it stands inside: what it raises passes no other middleware, and is answered as a problem.
     app.add_middleware(BodyLimit, settings=settings)
-    # Events before runs: /{id}/{kind} of the latter would otherwise be asked first.
+    app.middleware("http")(Guard(settings))
     for part in (health, keys, models, constitutions, prompts, preferences, labels, events, runs, adapters):
         app.include_router(part.router)
     return app

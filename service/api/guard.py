@@ -4,6 +4,7 @@ Default deny: a path that is not in PUBLIC needs a key, whatever route is added 
 """
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastapi.routing import APIRoute
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem
@@ -23,6 +25,7 @@ from service.store.records import KeyRecord
 
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/"})
 _ADMIN = ("/v1/models", "/v1/keys")
+_PORT = re.compile(r":[0-9]+$")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -35,12 +38,12 @@ class Guard:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, request: Request, call_next: Handler) -> Response:
-        host = request.headers.get("host", "").rsplit(":", 1)[0] if request.headers.get("host") else ""
+        host = _PORT.sub("", request.headers.get("host", ""))
         if "*" not in self._settings.allowed_hosts and host not in self._settings.allowed_hosts:
             return problem(request, 400, f"the Host {host!r} is not served here; add it to CHARTER_ALLOWED_HOSTS")
         length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._settings.max_upload_mb * 1_000_000:
-            return _too_large(request, self._settings)
+        if not length.isdecimal() or int(length) > self._settings.max_upload_mb * 1_000_000:
+            return problem(request, 413, _too_long(self._settings))
         if request.url.path in PUBLIC:
             return await call_next(request)
         try:
@@ -60,10 +63,11 @@ class Guard:
 
 
 class BodyLimit:
-    """Cuts off a body without a Content-Length once it is too long."""
+    """Refuses a body without a Content-Length once it is too long: it is never cut off and taken for whole."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
+        self._settings = settings
         self._limit = settings.max_upload_mb * 1_000_000
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,8 +78,7 @@ class BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._limit:
-                # What follows is never read; the parser sees a body that ends here and refuses it.
-                return {"type": "http.request", "body": b"", "more_body": False}
+                raise HTTPException(413, _too_long(self._settings))  # `problems.py` answers it as any other error
             return message
 
         await self._app(scope, limited, send)
@@ -146,5 +149,5 @@ def _scope_needed(request: Request) -> str:
     return "admin" if request.url.path.startswith(_ADMIN) else "write"
 
 
-def _too_large(request: Request, settings: Settings) -> Response:
-    return problem(request, 413, f"the body is longer than {settings.max_upload_mb} MB; split it")
+def _too_long(settings: Settings) -> str:
+    return f"the body is longer than {settings.max_upload_mb} MB; split it"

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from constitutions.errors import CharterError, ConstitutionError
 from judges.errors import JudgeUnavailable
@@ -71,6 +72,7 @@ async def _malformed(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
+    """What the framework refuses. A wrong method is told the right ones, of all routes with that path."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = {
         404: f"there is no {request.url.path}; see /docs",
@@ -80,7 +82,14 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     answer = problem(request, status, said)
     if isinstance(error, HTTPException) and error.headers:
         answer.headers.update(error.headers)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return answer
+
+
+def _methods(request: Request) -> set[str]:
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    return {method for route in routes if isinstance(route, Route) for method in route.methods or ()}
 
 
 async def _unexpected(request: Request, _error: Exception) -> JSONResponse:

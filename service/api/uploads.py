@@ -1,8 +1,9 @@
-"""The body of an upload: the first file of a form, or the raw body; gzip is unpacked, within the same limit."""
+"""The body of an upload: the file of a form, or the raw body; gzip is unpacked, within the same limit."""
 
+import asyncio
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from fastapi import Request
@@ -10,34 +11,54 @@ from starlette.datastructures import UploadFile
 
 from service.errors import InvalidInput
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}")
+FIELDS = ("name", "format")
+FORM = {
+    "schema": {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {"type": "string", "format": "binary"}} | {name: {"type": "string"} for name in FIELDS},
+    }
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What was sent. `filename` only helps to tell the format; it names nothing on disk."""
+    """What was sent. `filename` only helps to tell the format, and names nothing on disk; a form may say the rest."""
 
     data: bytes
     filename: str
     content_type: str
+    name: str | None = None
+    format: str | None = None
 
 
 async def read_upload(request: Request, limit_bytes: int) -> Upload:
     """Read it whole. Raises InvalidInput for an empty body, a form without a file, or gzip that does not unpack."""
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    filename = request.query_params.get("filename", "")
     if content_type == "multipart/form-data":
-        async with request.form(max_files=1, max_fields=16) as form:
-            file = next((value for value in form.values() if isinstance(value, UploadFile)), None)
-            if file is None:
-                raise InvalidInput("the form has no file; send one, in a field called `file`")
-            data, filename, content_type = await file.read(), file.filename or filename, file.content_type or ""
+        upload = await _form(request)
     else:
-        data = await request.body()
-    data = unpack(data, limit_bytes) if data[:2] == b"\x1f\x8b" else data
-    if not data:
+        upload = Upload(await request.body(), request.query_params.get("filename", ""), content_type)
+    if upload.data[:2] == b"\x1f\x8b":
+        upload = replace(upload, data=await asyncio.to_thread(unpack, upload.data, limit_bytes))
+    if not upload.data:
         raise InvalidInput("the body is empty; send the file's bytes")
-    return Upload(data, filename, content_type)
+    return upload
+
+
+async def _form(request: Request) -> Upload:
+    """A form with one file, and perhaps a name and a format for it."""
+    async with request.form(max_files=1, max_fields=len(FIELDS) + 1) as form:
+        file = next((value for value in form.values() if isinstance(value, UploadFile)), None)
+        if file is None:
+            raise InvalidInput("the form has no file; send one, in a field called `file`")
+        texts = {name: value for name, value in form.items() if isinstance(value, str)}
+        if unknown := sorted(set(texts) - set(FIELDS)):
+            raise InvalidInput(f"the form has a field {unknown[0]!r}; known are file, {', '.join(FIELDS)}")
+        return Upload(
+            await file.read(), file.filename or "", file.content_type or "", texts.get("name"), texts.get("format")
+        )
 
 
 def unpack(data: bytes, limit_bytes: int) -> bytes:
@@ -60,8 +81,8 @@ def unpack(data: bytes, limit_bytes: int) -> bytes:
 def resource_name(asked: str | None, filename: str, fallback: str) -> str:
     """The name given, else the file's stem. Raises InvalidInput for one that looks like a path."""
     if asked is not None:
-        if not _NAME.match(asked) or ".." in asked:
+        if not _NAME.fullmatch(asked) or ".." in asked:
             raise InvalidInput(f"the name {asked[:60]!r}: use letters, digits, blanks, '.', '_' and '-', no path")
         return asked
     stem = PurePosixPath(filename.replace("\\", "/")).name.split(".")[0]
-    return stem if _NAME.match(stem) else fallback
+    return stem if _NAME.fullmatch(stem) else fallback

@@ -9,6 +9,8 @@ from service.schemas import RunRequest, RunStatus, Stage
 from service.store.records import EventType
 
 Item = TypeVar("Item")
+# Postgres takes no NUL in a text.
+NO_NUL = r"^[^\x00]*$"
 After = Annotated[str | None, Query(max_length=64, description="The last id of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 

@@ -21,15 +21,13 @@ def conversation(value: JsonValue, what: str) -> Conversation:
 
 
 def reply(value: JsonValue, what: str) -> str:
-    """A text, or a list with the assistant's message (the last one counts). Raises ValueError."""
+    """A text, or one message of the assistant. Raises ValueError."""
     if isinstance(value, str):
         return value
-    if isinstance(value, dict):
-        value = [value]
-    turns = conversation(value, what)
-    if turns[-1].role != "assistant":
-        raise ValueError(f"{what} does not end with a message of the assistant")
-    return turns[-1].content
+    turns = conversation([value] if isinstance(value, dict) else value, what)
+    if len(turns) != 1 or turns[0].role != "assistant":
+        raise ValueError(f"{what} must be a text or one message of the assistant")
+    return turns[0].content
 
 
 def ends_with_user(turns: Conversation, what: str) -> Conversation:
@@ -57,14 +55,11 @@ def _message(item: JsonValue, what: str) -> Message:
         raise ValueError(f"{what}.role is {role!r}; take system, user or assistant")
     if not isinstance(content, str):
         raise ValueError(f"{what}.content is not a text")
-    return Message(_ROLES[role], _text(content, what))  # type: ignore[arg-type]
+    said = content if _ROLES[role] == "assistant" else _text(content, what)  # models do say nothing at times
+    return Message(_ROLES[role], said)  # type: ignore[arg-type]
 
 
 def _text(value: str, what: str) -> str:
     if not value.strip():
         raise ValueError(f"{what} is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{what} holds half of a surrogate pair at character {error.start}") from error
     return value

@@ -1,6 +1,7 @@
 """Preference sets in and out: ours, TRL, OpenAI, HH-RLHF, UltraFeedback (binarized) and Argilla records.
 
 Loose in, strict out. A row that lacks its belief is taken as 1.0; every fault names its line, and nothing is stored.
+What a format cannot hold is not bent into it: see `holds`.
 """
 
 import hashlib
@@ -8,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import JsonValue
 
@@ -16,7 +17,8 @@ from judges.records import Conversation, Message
 from service.errors import InvalidInput
 from service.exchange.messages import as_json, conversation, conversation_id, ends_with_user, reply
 from service.exchange.records import Line, read_lines, refuse
-from training.rows import PreferenceRow, row_to_json
+from training.errors import RowError
+from training.rows import PreferenceRow, row_from_json, row_to_json
 
 Format = Literal["charter", "trl", "openai", "hh-rlhf", "ultrafeedback", "argilla"]
 _TURN = re.compile(r"\n\n(Human|Assistant):")
@@ -37,27 +39,36 @@ class Pair:
 def read_preferences(
     data: bytes, filename: str, content_type: str, format: Format | None, origin: str
 ) -> list[PreferenceRow]:
-    """People's pairs of any of the formats (told by the first line where none is given) as human rows."""
+    """Pairs of any of the formats (told by the first line where none is given) as human rows; twins are one row.
+
+    Our own format says itself where a row comes from: a machine's row stays a machine's.
+    """
     lines = read_lines(data, filename, content_type)
     if not lines:
         raise InvalidInput("there are no rows; write one JSON object a line")
-    read = _READERS[format or sniff_format(lines[0])]
+    format = format or sniff_format(lines[0])
     rows: dict[str, PreferenceRow] = {}
     problems: list[str] = []
     for line in lines:
         try:
-            for pair in read(line.value):
-                row = human_row(pair, f"{origin}, line {line.number}")
-                rows.setdefault(row.id, row)
+            for row in _rows_of(line, format, origin):
+                if rows.setdefault(row.id, row) != row and format == "charter":
+                    raise ValueError(f"the id {row.id!r} stands on another row already; give each its own")
         except ValueError as error:
-            problems.append(f"line {line.number}: {error}")
+            problems.append(f"{line.place}: {error}")
+        except RowError as error:  # it names the line itself
+            problems.append(str(error))
     refuse(problems)
+    if not rows:
+        raise InvalidInput("no row holds a submitted answer; nothing was stored")
     return list(rows.values())
 
 
 def sniff_format(line: Line) -> Format:
     """The format of a first line. Raises InvalidInput that says what was seen."""
     keys = set(line.value)
+    if {"id", "prompt_id", "source", "chosen", "rejected"} <= keys:
+        return "charter"
     if "preferred_output" in keys:
         return "openai"
     if {"fields", "responses"} <= keys:
@@ -68,23 +79,55 @@ def sniff_format(line: Line) -> Format:
             return "hh-rlhf"
         return "ultrafeedback" if {"score_chosen", "score_rejected"} <= keys else "trl"
     raise InvalidInput(
-        f"line {line.number}: no known format has the keys {', '.join(sorted(keys))}; name it with ?format= "
-        f"({', '.join(_READERS)})"
+        f"{line.place}: no known format has the keys {', '.join(sorted(keys))}; name it with ?format= "
+        f"({', '.join(get_args(Format))})"
+    )
+
+
+def holds(format: Format, row: PreferenceRow) -> bool:
+    """Whether the format can hold the row's texts and its winner; only ours holds beliefs, weights and sources."""
+    if row.p_chosen == 0.5 and format not in ("charter", "ultrafeedback", "argilla"):
+        return False  # a tie has no winner
+    if format == "ultrafeedback":
+        return row.prompt[0].role != "assistant"
+    return format != "hh-rlhf" or _fits_transcript(row)
+
+
+def _fits_transcript(row: PreferenceRow) -> bool:
+    """HH-RLHF begins with the user, has no system turn, and knows turns only by their marks in the text."""
+    roles = [turn.role for turn in row.prompt]
+    texts = (row.chosen, row.rejected, *(turn.content for turn in row.prompt))
+    return (
+        roles[0] == "user"
+        and "system" not in roles
+        and all(text == text.strip() and not _TURN.search(text) for text in texts)
     )
 
 
 def write_preferences(rows: Sequence[PreferenceRow], format: Format) -> Iterator[str]:
-    """One JSON line a row. What a format cannot hold (beliefs, sources) is left out, and a tie is left out with it."""
+    """One JSON line for each row that the format holds."""
     for row in rows:
-        if format != "charter" and row.p_chosen == 0.5:
+        if not holds(format, row):
             continue
         yield (
             row_to_json(row) if format == "charter" else json.dumps(_WRITERS[format](row), ensure_ascii=False)
         ) + "\n"
 
 
+def _rows_of(line: Line, format: Format, origin: str) -> Iterator[PreferenceRow]:
+    if format != "charter":
+        for pair in _READERS[format](line.value):
+            yield human_row(pair, f"{origin}, {line.place}")
+        return
+    row = row_from_json(json.dumps(line.value, ensure_ascii=False), line.place)
+    ends_with_user(row.prompt, "prompt")
+    if row.chosen == row.rejected:
+        raise ValueError("chosen and rejected are the same text")
+    yield row
+
+
 def _trl(value: dict[str, JsonValue]) -> Iterator[Pair]:
-    if "prompt" in value:
+    if "prompt" in value and not (_is_whole(value.get("chosen")) and _is_whole(value.get("rejected"))):
         prompt = ends_with_user(conversation(value["prompt"], "prompt"), "prompt")
         chosen, rejected = reply(value.get("chosen"), "chosen"), reply(value.get("rejected"), "rejected")
     else:
@@ -92,15 +135,25 @@ def _trl(value: dict[str, JsonValue]) -> Iterator[Pair]:
             conversation(value.get("chosen"), "chosen"), conversation(value.get("rejected"), "rejected")
         )
     annotators = value.get("annotators", value.get("annotator", []))
+    tied = _is_number(value.get("score_chosen")) and value["score_chosen"] == value.get("score_rejected")
     names = [annotators] if isinstance(annotators, str) else annotators if isinstance(annotators, list) else []
     yield Pair(
         prompt,
         chosen,
         rejected,
-        _number(value.get("p_chosen"), 1.0, "p_chosen", 0.5, 1.0),
+        _number(value.get("p_chosen"), 0.5 if tied else 1.0, "p_chosen", 0.5, 1.0),
         _number(value.get("weight"), 1.0, "weight", 0.0, 1e6),
         tuple(str(name) for name in names),
     )
+
+
+def _is_whole(value: JsonValue) -> bool:
+    """Whether it is a conversation from its first turn on; in UltraFeedback `prompt` is then only a part of it."""
+    return isinstance(value, list) and len(value) > 1 and not (isinstance(value[0], dict) and _by_model(value[0]))
+
+
+def _by_model(turn: dict[str, JsonValue]) -> bool:
+    return turn.get("role", turn.get("from")) in ("assistant", "gpt")
 
 
 def _openai(value: dict[str, JsonValue]) -> Iterator[Pair]:
@@ -162,11 +215,15 @@ def _argilla(value: dict[str, JsonValue]) -> Iterator[Pair]:
         if picked not in ("a", "b", "tie"):
             raise ValueError(f"the preference is {picked!r}; it must be a, b or tie")
         chosen, rejected = (b, a) if picked == "b" else (a, b)
-        yield Pair(prompt, chosen, rejected, 0.5 if picked == "tie" else 1.0, 1.0, (str(response.get("user_id", "")),))
+        yield Pair(prompt, chosen, rejected, 0.5 if picked == "tie" else 1.0, 1.0, _named(response))
+
+
+def _named(response: dict[str, JsonValue]) -> tuple[str, ...]:
+    user = response.get("user_id")
+    return (str(user),) if user else ()
 
 
 _READERS: dict[Format, Callable[[dict[str, JsonValue]], Iterator[Pair]]] = {
-    "charter": _trl,
     "trl": _trl,
     "openai": _openai,
     "hh-rlhf": _hh_rlhf,
@@ -192,7 +249,7 @@ def _to_openai(row: PreferenceRow) -> JsonValue:
 
 
 def _to_hh_rlhf(row: PreferenceRow) -> JsonValue:
-    names = {"user": "Human", "assistant": "Assistant", "system": "Human"}
+    names = {"user": "Human", "assistant": "Assistant"}
     start = "".join(f"\n\n{names[turn.role]}: {turn.content}" for turn in row.prompt)
     return {"chosen": f"{start}\n\nAssistant: {row.chosen}", "rejected": f"{start}\n\nAssistant: {row.rejected}"}
 
@@ -211,15 +268,13 @@ def _to_ultrafeedback(row: PreferenceRow) -> JsonValue:
 
 
 def _to_argilla(row: PreferenceRow) -> JsonValue:
-    answer: JsonValue = {
-        "values": {"preference": {"value": "a"}},
-        "status": "submitted",
-        "user_id": "".join(row.annotators[:1]),
-    }
+    picked: JsonValue = {"preference": {"value": "tie" if row.p_chosen == 0.5 else "a"}}
+    people: tuple[str | None, ...] = row.annotators or (None,)
+    answers: list[JsonValue] = [{"values": picked, "status": "submitted", "user_id": user} for user in people]
     return {
         "external_id": row.id,
         "fields": {"prompt": as_json(row.prompt), "response_a": row.chosen, "response_b": row.rejected},
-        "responses": [answer],
+        "responses": answers,
     }
 
 
@@ -257,3 +312,7 @@ def _number(value: JsonValue, default: float, what: str, low: float, high: float
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ValueError(f"{what} is {value!r}; take a number from {low:g} to {high:g}")
     return float(value)
+
+
+def _is_number(value: JsonValue) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

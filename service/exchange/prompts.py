@@ -16,18 +16,18 @@ def read_prompts(data: bytes, filename: str, content_type: str) -> list[Prompt]:
     table = filename.lower().endswith(".csv") or content_type == "text/csv" or data[:4] == b"PAR1"
     prompts: list[Prompt] = []
     problems: list[str] = []
-    seen: dict[str, int] = {}
+    seen: dict[str, str] = {}
     for line in read_lines(data, filename, content_type):
         try:
             prompt = _prompt(line, other_columns_are_tags=table)
         except ValueError as error:
-            problems.append(f"line {line.number}: {error}")
+            problems.append(f"{line.place}: {error}")
             continue
-        for name in {prompt.id, conversation_id(prompt.messages)}:
+        names = {prompt.id: f"the id {prompt.id!r}"} | {conversation_id(prompt.messages): "this prompt"}
+        for name, what in names.items():
             if name in seen:
-                what = f"the id {prompt.id!r}" if name == prompt.id else "this prompt"
-                problems.append(f"line {line.number}: {what} stands on line {seen[name]} already; remove one")
-            seen.setdefault(name, line.number)
+                problems.append(f"{line.place}: {what} stands on {seen[name]} already; remove one")
+            seen.setdefault(name, line.place)
         prompts.append(prompt)
     refuse(problems)
     if not prompts:
@@ -46,8 +46,10 @@ def _prompt(line: Line, *, other_columns_are_tags: bool) -> Prompt:
     split = value.get("split") or "train"
     if split not in _SPLITS:
         raise ValueError(f"split is {split!r}; take train or held_out")
-    id = value.get("id") or conversation_id(turns)
-    if not isinstance(id, str | int) or len(str(id)) > 128:
+    id = value.get("id")
+    if id is None or id == "":
+        id = conversation_id(turns)
+    if isinstance(id, bool) or not isinstance(id, str | int) or len(str(id)) > 128:
         raise ValueError("id must be a text of at most 128 characters")
     tags = _tags(value.get("tags")) | {key: str(value[key]) for key in unknown}
     return Prompt(str(id), turns, "train" if split == "train" else "held_out", tuple(sorted(tags.items())))

@@ -9,7 +9,7 @@ from constitutions.lint import lint_constitution
 from constitutions.loader import load_constitution
 from service.api.guard import RepeatableRoute
 from service.api.state import BackendHere, KeyHere
-from service.api.uploads import read_upload
+from service.api.uploads import FORM, read_upload
 from service.api.wire import After, ConstitutionBody, Deleted, Finding, Limit, Page, page_of
 from service.store.records import ConstitutionRecord
 
@@ -26,12 +26,18 @@ principles:
     kind: judged
     text: The reply is warm and respectful.
 """
+_JSON_EXAMPLE: JsonValue = {
+    "name": "short-answers",
+    "version": "1",
+    "principles": [{"id": "brief", "kind": "checked", "text": "At most fifty words.", "check": {"max_words": 50}}],
+}
 _BODY = {
     "requestBody": {
         "required": True,
         "content": {
             "application/yaml": {"schema": {"type": "string"}, "example": _EXAMPLE},
-            "application/json": {"schema": {"type": "object"}},
+            "application/json": {"schema": {"type": "object"}, "example": _JSON_EXAMPLE},
+            "multipart/form-data": FORM,
         },
     }
 }

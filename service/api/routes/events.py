@@ -2,37 +2,43 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from service.api.guard import RepeatableRoute
 from service.api.state import Backend, BackendHere, KeyHere
-from service.api.wire import EventBody, Limit
+from service.api.wire import EventBody, Limit, Page
 from service.store.records import EventRecord
 from service.store.runs import FINISHED
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=RepeatableRoute)
 _POLL_S = 0.5
 _HEARTBEAT_S = 15.0
+_LAST = 2**31 - 1  # the largest number that the database holds
 
 
-@router.get("/{id}/events", operation_id="list_events", response_model=None, responses={200: {"model": EventBody}})
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": Page[EventBody], "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/{id}/events", operation_id="list_events", response_model=None, responses=_ANSWERS)
 async def events(
     id: str,
     request: Request,
     backend: BackendHere,
     key: KeyHere,
-    after: Annotated[int, Query(ge=0, description="Only events with a higher number.")] = 0,
+    after: Annotated[int, Query(ge=0, le=_LAST, description="Only events with a higher number.")] = 0,
     limit: Limit = 100,
     stream: Annotated[bool, Query(description="Stream, as Accept: text/event-stream also asks for.")] = False,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Numbered from 1 without gaps. A stream goes on after Last-Event-ID, and ends when the run does."""
     await backend.store.runs.get(key.project_id, id)
-    if last_event_id and last_event_id.isdigit():
-        after = int(last_event_id)
+    if last_event_id and last_event_id.isdecimal():
+        after = min(int(last_event_id[:20]), _LAST)
     if stream or "text/event-stream" in request.headers.get("accept", ""):
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(_stream(id, backend, after), media_type="text/event-stream", headers=headers)

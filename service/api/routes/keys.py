@@ -9,7 +9,16 @@ from service.api.guard import RepeatableRoute
 from service.api.state import BackendHere, KeyHere
 from service.api.wire import After, Deleted, KeyBody, Limit, Page, page_of
 
-router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=RepeatableRoute)
+
+class KeyRoute(RepeatableRoute):
+    """A repeated POST is answered without the secret, which is stored nowhere."""
+
+    @staticmethod
+    def kept(body: str) -> str:
+        return KeyBody.model_validate_json(body).model_copy(update={"secret": None}).model_dump_json()
+
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=KeyRoute)
 
 
 class NewKeyRequest(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from judges.records import Message
 from service.api.guard import RepeatableRoute
 from service.api.state import BackendHere, KeyHere
-from service.api.wire import After, Deleted, LabelBody, Limit, Page, PreferenceSetBody, page_of
+from service.api.wire import NO_NUL, After, Deleted, LabelBody, Limit, Page, PreferenceSetBody, page_of
 from service.errors import InvalidInput
 from service.exchange.preferences import Pair, human_row
 from service.shards import to_parquet
@@ -17,7 +17,7 @@ from service.store.records import LabelRecord, PreferenceSetRecord
 from training.rows import PreferenceRow
 
 router = APIRouter(prefix="/v1/labels", tags=["labels"], route_class=RepeatableRoute)
-Text = Annotated[str, Field(min_length=1, max_length=200_000)]
+Text = Annotated[str, Field(min_length=1, max_length=200_000, pattern=NO_NUL)]
 
 
 class NewLabel(BaseModel):
@@ -36,14 +36,14 @@ class NewLabel(BaseModel):
     a: Text
     b: Text
     choice: Literal["a", "b", "tie", "both_bad", "skip"]
-    principle_id: Annotated[str, Field(max_length=64)] | None = None
-    comment: Annotated[str, Field(max_length=4000)] = ""
+    principle_id: Annotated[str, Field(max_length=64, pattern=NO_NUL)] | None = None
+    comment: Annotated[str, Field(max_length=4000, pattern=NO_NUL)] = ""
 
 
 class FromLabels(BaseModel):
     """Which labels become a preference set: all, or one annotator's."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "may", "annotator": "ann_1"}]})
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}$")] = "labels"
     annotator: str | None = None
 

@@ -1,24 +1,23 @@
 """Base models and judges: folders on the service's machine, or OpenAI-compatible endpoints. Needs the scope admin."""
 
 import asyncio
-import json
 import os
 import re
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from service.api.guard import RepeatableRoute
 from service.api.state import BackendHere, KeyHere
-from service.api.wire import After, Deleted, Limit, ModelBody, Page, page_of
+from service.api.wire import NO_NUL, After, Deleted, Limit, ModelBody, Page, page_of
 from service.errors import InvalidInput
 from service.store.records import ModelRecord
 from training.weights import model_sha256
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=RepeatableRoute)
-_URL = re.compile(r"^https?://[^/@\s]+(/\S*)?$")
+_URL = re.compile(r"https?://[^/@\s\x00]+(/[^\s\x00]*)?")
 
 
 class NewModel(BaseModel):
@@ -31,12 +30,19 @@ class NewModel(BaseModel):
         },
     )
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-    path: str | None = None
-    url: str | None = None
-    served_name: str | None = None
+    path: Annotated[str, Field(max_length=4096, pattern=NO_NUL)] | None = None
+    url: Annotated[str, Field(max_length=4096, pattern=NO_NUL)] | None = None
+    served_name: Annotated[str, Field(min_length=1, max_length=255, pattern=NO_NUL)] | None = None
     api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")] | None = None
     context_tokens: Annotated[int, Field(ge=16, le=10_000_000)] | None = None
-    licence: Annotated[str, Field(max_length=128)] = ""
+    licence: Annotated[str, Field(max_length=128, pattern=NO_NUL)] = ""
+
+
+class _Config(BaseModel):
+    """What is read of a model's config.json."""
+
+    auto_map: JsonValue = None
+    max_position_embeddings: Annotated[int, Field(ge=1, lt=2**31)] | None = None
 
 
 @router.post("", status_code=201, operation_id="create_model")
@@ -49,27 +55,28 @@ async def create(new: NewModel, backend: BackendHere, key: KeyHere) -> ModelBody
 
 
 def _endpoint(new: NewModel, project_id: str) -> ModelRecord:
-    if new.url is None or not _URL.match(new.url):
+    if new.url is None or not _URL.fullmatch(new.url):
         raise InvalidInput(f"url {new.url!r}: write http(s)://HOST[:PORT][/PATH], without a user name")
     return _record(new, project_id, path=None, sha256=None, context=new.context_tokens or 8192)
 
 
 async def _folder(new: NewModel, project_id: str) -> ModelRecord:
-    folder = Path(new.path or "").expanduser()
+    folder = Path(new.path or "")
     config = folder / "config.json"
     if not folder.is_absolute() or not config.is_file():
         raise InvalidInput(f"path {new.path!r}: no model folder with a config.json there; give an absolute path")
     if not any(folder.glob("*.safetensors")):
         raise InvalidInput(f"path {new.path!r}: no *.safetensors there; other weight files are not loaded")
     try:
-        declared = json.loads(config.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InvalidInput(f"{config}: not JSON ({error}); fetch the model again") from error
-    if "auto_map" in declared:
+        declared = _Config.model_validate_json(config.read_bytes())
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors())
+        raise InvalidInput(f"{config}: not a model's config ({said}); fetch the model again") from error
+    if declared.auto_map is not None:
         raise InvalidInput(
             f"{config}: it wants to run its own code (auto_map), which is never done; take another model"
         )
-    context = int(declared.get("max_position_embeddings") or 4096)
+    context = declared.max_position_embeddings or 4096
     if new.context_tokens is not None and new.context_tokens > context:
         raise InvalidInput(f"context_tokens {new.context_tokens}: the model was made for {context}")
     digest = await asyncio.to_thread(model_sha256, folder)

@@ -1,8 +1,9 @@
 """Preference sets: import people's pairs, page through rows, export, report, delete."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -10,10 +11,11 @@ from pydantic import JsonValue
 
 from service.api.guard import RepeatableRoute
 from service.api.state import Backend, BackendHere, KeyHere
-from service.api.uploads import read_upload, resource_name
+from service.api.uploads import FORM, read_upload, resource_name
 from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, page_of
+from service.errors import InvalidInput, NotFound
 from service.exchange.messages import as_json
-from service.exchange.preferences import Format, read_preferences, write_preferences
+from service.exchange.preferences import Format, holds, read_preferences, write_preferences
 from service.shards import from_parquet, to_parquet
 from service.store.records import PreferenceSetRecord
 from training.mix import effective_sample_size
@@ -30,6 +32,7 @@ _BODY = {
             "application/jsonl": {"schema": {"type": "string"}, "example": _EXAMPLE},
             "application/gzip": {"schema": {"type": "string", "format": "binary"}},
             "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": FORM,
         },
     }
 }
@@ -47,16 +50,18 @@ async def create(
     """Import people's pairs. A broken row refuses the file, with the line of every fault; nothing is stored then."""
     upload = await read_upload(request, backend.settings.max_upload_mb * 1_000_000)
     origin = upload.filename or "upload"
-    rows = read_preferences(upload.data, upload.filename, upload.content_type, format, origin)
-    data = to_parquet(rows, PreferenceRow)
+    format = format or _format(upload.format)
+    # Large files take long: other requests are answered meanwhile.
+    rows = await asyncio.to_thread(read_preferences, upload.data, upload.filename, upload.content_type, format, origin)
+    data = await asyncio.to_thread(to_parquet, rows, PreferenceRow)
     digest = hashlib.sha256(data).hexdigest()
     artifact = f"preferences/{digest}.parquet"
     await backend.artifacts.put_new(artifact, data)
     record = PreferenceSetRecord(
         id="",
         project_id=key.project_id,
-        name=resource_name(name, upload.filename, "preferences"),
-        kind="human",
+        name=resource_name(upload.name or name, upload.filename, "preferences"),
+        kind="human" if all(row.source == "human" for row in rows) else "mixed",
         sha256=digest,
         artifact=artifact,
         rows=len(rows),
@@ -84,16 +89,20 @@ async def get(id: str, backend: BackendHere, key: KeyHere) -> PreferenceSetBody:
 async def rows(id: str, backend: BackendHere, key: KeyHere, after: After = None, limit: Limit = 20) -> JSONResponse:
     """The rows in their order, as pages; `after` is a row's id."""
     found = await _rows(backend, key.project_id, id)
-    start = next((index + 1 for index, row in enumerate(found) if row.id == after), 0) if after else 0
+    start = _place_of(after, found) + 1 if after else 0
     page = [row_body(row) for row in found[start : start + limit]]
     return JSONResponse({"object": "list", "data": page, "has_more": start + limit < len(found)})
 
 
 @router.get("/{id}/export", operation_id="export_preference_set", responses=_EXPORT, response_class=StreamingResponse)
 async def export(id: str, backend: BackendHere, key: KeyHere, format: Format = "charter") -> StreamingResponse:
-    """All rows as JSONL. Only the format `charter` keeps beliefs, weights and sources."""
+    """All rows as JSONL. Only the format `charter` keeps beliefs, weights and sources.
+
+    A row that the format cannot hold (a tie, say, or a system turn) is left out; X-Left-Out tells how many.
+    """
     found = await _rows(backend, key.project_id, id)
-    headers = {"Content-Disposition": f'attachment; filename="{id}.{format}.jsonl"'}
+    left_out = sum(not holds(format, row) for row in found)
+    headers = {"Content-Disposition": f'attachment; filename="{id}.{format}.jsonl"', "X-Left-Out": str(left_out)}
     lines: Iterator[str] = write_preferences(found, format)
     return StreamingResponse(lines, media_type="application/jsonl", headers=headers)
 
@@ -129,6 +138,25 @@ def row_body(row: PreferenceRow) -> dict[str, JsonValue]:
         "per_principle": dict(row.per_principle),
         "origin": row.origin,
     }
+
+
+def _place_of(id: str, rows: Sequence[PreferenceRow]) -> int:
+    """Raises NotFound: from the first page again, a client that follows `after` would never end."""
+    for index, row in enumerate(rows):
+        if row.id == id:
+            return index
+    raise NotFound(f"after: there is no row {id!r} in this set")
+
+
+def _format(asked: str | None) -> Format | None:
+    """A form's field. Raises InvalidInput that lists what there is."""
+    for known in get_args(Format):
+        if asked == known:
+            format: Format = known
+            return format
+    if asked is not None:
+        raise InvalidInput(f"format: {asked!r} is not known; take one of {', '.join(get_args(Format))}")
+    return None
 
 
 async def _rows(backend: Backend, project_id: str, id: str) -> tuple[PreferenceRow, ...]:

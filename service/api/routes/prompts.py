@@ -1,5 +1,6 @@
 """Prompt sets: upload JSONL, CSV or Parquet; read; delete."""
 
+import asyncio
 import hashlib
 from typing import Annotated
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from service.api.guard import RepeatableRoute
 from service.api.state import BackendHere, KeyHere
-from service.api.uploads import read_upload, resource_name
+from service.api.uploads import FORM, read_upload, resource_name
 from service.api.wire import After, Deleted, Limit, Page, PromptSetBody, page_of
 from service.exchange.prompts import read_prompts
 from service.shards import to_parquet
@@ -24,6 +25,7 @@ _BODY = {
             "application/jsonl": {"schema": {"type": "string"}, "example": _EXAMPLE},
             "text/csv": {"schema": {"type": "string"}, "example": "prompt,split\nWhy is the sky blue?,train\n"},
             "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": FORM,
         },
     }
 }
@@ -35,8 +37,9 @@ async def create(
 ) -> PromptSetBody:
     """One prompt a line: `{"prompt": str or messages, "id"?, "split"?: train or held_out, "tags"?}`."""
     upload = await read_upload(request, backend.settings.max_upload_mb * 1_000_000)
-    prompts = read_prompts(upload.data, upload.filename, upload.content_type)
-    data = to_parquet(prompts)
+    # Large files take long: other requests are answered meanwhile.
+    prompts = await asyncio.to_thread(read_prompts, upload.data, upload.filename, upload.content_type)
+    data = await asyncio.to_thread(to_parquet, prompts)
     digest = hashlib.sha256(data).hexdigest()
     artifact = f"prompts/{digest}.parquet"
     await backend.artifacts.put_new(artifact, data)
@@ -44,7 +47,7 @@ async def create(
     record = PromptSetRecord(
         id="",
         project_id=key.project_id,
-        name=resource_name(name, upload.filename, "prompts"),
+        name=resource_name(upload.name or name, upload.filename, "prompts"),
         sha256=digest,
         artifact=artifact,
         train=train,

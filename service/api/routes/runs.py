@@ -1,6 +1,7 @@
 """Runs: start one (or ask what it would cost), follow, cancel, resume, and read what its stages made."""
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
@@ -11,16 +12,24 @@ from service.api.guard import RepeatableRoute
 from service.api.state import Backend, BackendHere, KeyHere
 from service.api.wire import After, Deleted, Limit, Page, RunBody, page_of
 from service.errors import InvalidInput, NotFound
-from service.exchange.run_rows import run_rows
+from service.exchange.run_rows import Kind, run_rows
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
 from service.schemas import RunRequest
-from service.store.records import RunReferences
+from service.store.records import KeyRecord, RunReferences
 from service.store.resources import Constitutions, Models, PreferenceSets, PromptSets
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=RepeatableRoute)
 DryRun = Annotated[bool, Query(description="Only say what the run would cost: calls, tokens, seconds.")]
-_KINDS = {"samples": Sample, "revisions": Revision, "verdicts": PrincipleVerdict}
+Skip = Annotated[int, Query(ge=0, lt=2**31, description="How many rows to pass over.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which of many rows: `limit` of them, after the first `skip`."""
+
+    skip: int
+    limit: int
 
 
 @router.post("", status_code=201, operation_id="create_run", response_model=RunBody | Plan)
@@ -67,20 +76,22 @@ async def report(id: str, backend: BackendHere, key: KeyHere) -> dict[str, JsonV
     )
 
 
-@router.get("/{id}/{kind}", operation_id="list_run_rows")
-async def rows(
-    id: str,
-    kind: Literal["samples", "revisions", "verdicts"],
-    backend: BackendHere,
-    key: KeyHere,
-    after: Annotated[int, Query(ge=0, description="How many rows to pass over.")] = 0,
-    limit: Limit = 20,
-) -> JSONResponse:
-    """The rows that a stage made, in their order."""
-    await backend.store.runs.get(key.project_id, id)
-    stages = await backend.store.runs.stages(id)
-    page, total = await run_rows(stages, backend.artifacts, _KINDS[kind], after, limit)
-    return JSONResponse({"object": "list", "data": page, "has_more": after + limit < total})
+@router.get("/{id}/samples", operation_id="list_samples")
+async def samples(id: str, backend: BackendHere, key: KeyHere, after: Skip = 0, limit: Limit = 20) -> JSONResponse:
+    """The policy's replies, in their order; none before the stage has finished."""
+    return await _page(Sample, id, backend, key, Window(after, limit))
+
+
+@router.get("/{id}/revisions", operation_id="list_revisions")
+async def revisions(id: str, backend: BackendHere, key: KeyHere, after: Skip = 0, limit: Limit = 20) -> JSONResponse:
+    """Every step of critique and revision, with its principle."""
+    return await _page(Revision, id, backend, key, Window(after, limit))
+
+
+@router.get("/{id}/verdicts", operation_id="list_verdicts")
+async def verdicts(id: str, backend: BackendHere, key: KeyHere, after: Skip = 0, limit: Limit = 20) -> JSONResponse:
+    """One verdict a compared pair and principle, abstentions too."""
+    return await _page(PrincipleVerdict, id, backend, key, Window(after, limit))
 
 
 @router.delete("/{id}", operation_id="delete_run")
@@ -88,6 +99,13 @@ async def delete(id: str, backend: BackendHere, key: KeyHere) -> Deleted:
     """With its events. Refused while it runs, or while its adapter is there."""
     await backend.store.runs.delete(key.project_id, id)
     return Deleted(id=id)
+
+
+async def _page(kind: Kind, id: str, backend: Backend, key: KeyRecord, window: Window) -> JSONResponse:
+    run = await backend.store.runs.get(key.project_id, id)
+    stages = await backend.store.runs.stages(run.id)
+    data, total = await run_rows(stages, backend.artifacts, kind, window.skip, window.limit)
+    return JSONResponse({"object": "list", "data": data, "has_more": window.skip + window.limit < total})
 
 
 async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> RunReferences:

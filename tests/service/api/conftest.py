@@ -1,3 +1,5 @@
+"""The application in this process, on each database."""
+
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -54,8 +56,11 @@ class Service:
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    app = create_app(Settings(home=tmp_path / "home", max_upload_mb=2, requests_per_minute=1000))
+async def service(tmp_path: Path, database_url: str) -> AsyncIterator[Service]:
+    """Each test runs once on SQLite and once on Postgres."""
+    app = create_app(
+        Settings(home=tmp_path / "home", database_url=database_url, max_upload_mb=2, requests_per_minute=1000)
+    )
     async with app.router.lifespan_context(app):
         store = app.state.backend.store
         project = await store.access.ensure_project("default")
