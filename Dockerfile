@@ -22,7 +22,7 @@ RUN apt-get update \
     && install -d -o charter -g charter /data
 COPY --from=build /opt/charter /opt/charter
 ENV PATH=/opt/charter/.venv/bin:$PATH CHARTER_HOME=/data PYTHONUNBUFFERED=1
-USER charter
+USER 10001
 WORKDIR /opt/charter
 VOLUME /data
 EXPOSE 8080

@@ -1,6 +1,6 @@
 # Everything goes through `.venv`, which `make setup` makes with nothing but Python 3.11.
 PYTHON ?= python3.11
-ifeq (,$(shell command -v $(PYTHON)))
+ifeq (,$(shell command -v $(PYTHON) 2>/dev/null))
 PYTHON := python3
 endif
 BIN := .venv/bin
@@ -11,7 +11,7 @@ ARGS ?=
 help:
 	@echo "make demo    run the main job: a constitution in, an aligned adapter out (ARGS=\"--human FILE\")"
 	@echo "make test    all tests"
-	@echo "make check   format, lint, types, import contract, house tests"
+	@echo "make check   format, lint (code and Dockerfile), types, import contract, house tests"
 	@echo "make bench   the benchmarks"
 	@echo "make setup   the virtual environment alone (the others do it where it is missing)"
 	@echo "make format  format the code"
@@ -27,6 +27,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -q tests/house $(ARGS)
 
 test: setup

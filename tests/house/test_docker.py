@@ -1,7 +1,9 @@
 """No Docker engine is at hand: the Dockerfile and the compose file are read and held to the rules that a linter has."""
 
+import json
 import re
 
+import jsonschema
 import yaml
 
 from service.settings import Settings
@@ -10,7 +12,7 @@ from tests.house.source import ROOT
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 LINES = [line.strip() for line in DOCKERFILE.replace("\\\n", " ").splitlines() if line.strip() and line[0] != "#"]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
-BUILD_ONLY = {"CHARTER_DEVICE", "CHARTER_VENV", "CHARTER_EXTRAS", "CHARTER_ENGINE"}
+BUILD_ONLY = {"CHARTER_DEVICE", "CHARTER_VENV", "CHARTER_EXTRAS"}
 
 
 def test_every_base_image_has_a_tag():
@@ -43,10 +45,16 @@ def test_every_variable_is_a_setting():
     assert set(re.findall(r"CHARTER_[A-Z_]+", DOCKERFILE + (ROOT / "compose.yaml").read_text())) <= known
 
 
+def test_compose_follows_the_compose_specification():
+    # compose-spec.json is the specification's own schema (Apache-2.0), taken as it is.
+    schema = json.loads((ROOT / "tests" / "house" / "compose-spec.json").read_text())
+    assert list(jsonschema.Draft7Validator(schema).iter_errors(COMPOSE)) == []
+
+
 def test_compose_refers_to_what_it_declares():
     for name, service in COMPOSE["services"].items():
         for volume in service.get("volumes", []):
-            assert volume.split(":")[0] in COMPOSE["volumes"], name
+            assert volume.startswith("${MODELS:-./models}:") or volume.split(":")[0] in COMPOSE["volumes"], name
         for other in service.get("depends_on", {}):
             assert other in COMPOSE["services"], name
         for port in service.get("ports", []):
