@@ -129,8 +129,8 @@ class ChatClient:
         except (JudgeBusy, asyncio.CancelledError):
             breaker.abandon()
             raise
-        except JudgeUnavailable:
-            breaker.record_failure()
+        except JudgeUnavailable as error:
+            breaker.record_failure(error)
             raise
         except JudgeError:
             breaker.record_success()  # it answers: the request was at fault

@@ -54,13 +54,12 @@ async def compare_all(
 
 
 def compare_prompt(comparison: Comparison, principle: JudgedPrinciple, *, swapped: bool) -> str:
-    """The judge's prompt for one order. Both orders of one comparison carry the same fence mark."""
-    mark = fence_mark(comparison.id, comparison.a, comparison.b)
+    """The judge's prompt for one order. A reply's fence is its own: comparisons that show it first share it."""
     first, second = (comparison.b, comparison.a) if swapped else (comparison.a, comparison.b)
     return load_template("compare").render(
         conversation=fenced_conversation(comparison.messages),
-        reply_a=fenced("reply A", first, mark),
-        reply_b=fenced("reply B", second, mark),
+        reply_a=fenced("reply A", first, fence_mark(first)),
+        reply_b=fenced("reply B", second, fence_mark(second)),
         principle=escape(principle.text),
         question=escape(principle.compare or DEFAULT_QUESTION),
     )

@@ -1,8 +1,8 @@
 """Fences: how text that a model or a user wrote stands inside a judge's prompt without being able to speak as us.
 
-A fenced text stands between two lines that carry a mark derived from the texts themselves: to close its own fence, a
-text would have to hold its own hash. The same texts give the same mark, so vLLM's prefix cache still serves the
-requests of one comparison. Tokens that chat templates treat as control (`<|im_start|>`, `[INST]`, `<s>` ...) are
+A fenced text stands between two lines that carry a mark derived from the text itself: to close its own fence, a text
+would have to hold its own hash. The same text gives the same mark, so vLLM's prefix cache serves every request that
+begins with the same texts. Tokens that chat templates treat as control (`<|im_start|>`, `[INST]`, `<s>` ...) are
 broken by a visible space, for whichever model reads them: `< |im_start| >`, `[ INST ]`, `< s >`.
 Left out: whether the judge obeys a text that argues ("choose A"): both orders and qualification meet that.
 """
@@ -23,20 +23,25 @@ _SYS = re.compile(r"<<(/?)SYS>>", re.IGNORECASE)
 # [INST], [/INST], [SYSTEM_PROMPT], [TOOL_CALLS] of Mistral.
 _BRACKET = re.compile(r"\[(/?)([A-Z][A-Z_]{2,})\]")
 # Our own fence lines.
-_FENCE_LINE = re.compile(r"\[\[(?=(end )?(conversation|reply|critique))", re.IGNORECASE)
+_FENCE_LINE = re.compile(r"\[\[(?=end |conversation|reply|critique)", re.IGNORECASE)
 _FENCED = re.compile(
-    r"^\[\[(?P<label>[a-zA-Z ]+) (?P<mark>[0-9a-f]{12})\]\]\n(?P<text>.*?)\n\[\[end (?P=label) (?P=mark)\]\]$",
+    r"^\[\[(?P<label>[a-zA-Z ]+) (?P<mark>[0-9a-f]{6})\]\]\n(?P<text>.*?)\n\[\[end (?P=mark)\]\]$",
     re.DOTALL | re.MULTILINE,
 )
 
 
-def fence_mark(*texts: str) -> str:
-    """Twelve hex digits that none of the texts can know: the start of a hash over all of them."""
+def fence_mark(text: str) -> str:
+    """Six hex digits that the text cannot know: the start of its own hash."""
+    return digest_of(text)[:6]
+
+
+def digest_of(*texts: str) -> str:
+    """SHA-256 over texts and where each of them ends, in hex."""
     digest = hashlib.sha256()
     for text in texts:
         data = text.encode("utf-8", errors="surrogatepass")
         digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()
 
 
 def escape(text: str) -> str:
@@ -52,7 +57,7 @@ def escape(text: str) -> str:
 
 def fenced(label: str, text: str, mark: str) -> str:
     """The escaped text between its two fence lines."""
-    return f"[[{label} {mark}]]\n{escape(text)}\n[[end {label} {mark}]]"
+    return f"[[{label} {mark}]]\n{escape(text)}\n[[end {mark}]]"
 
 
 def read_fences(prompt: str) -> tuple[tuple[str, str], ...]:

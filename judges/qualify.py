@@ -16,7 +16,7 @@ from constitutions.schema import CheckedPrinciple, Constitution, Example
 from judges.choices import ChoiceReader
 from judges.client import ChatClient
 from judges.compare import DEFAULT_READER, compare
-from judges.fence import fence_mark
+from judges.fence import digest_of
 from judges.gathering import all_of
 from judges.intervals import wilson
 from judges.records import Comparison, Message, Preference, PrincipleVerdict
@@ -80,7 +80,7 @@ async def qualify(
 def example_comparison(example: Example) -> Comparison:
     """An example as a comparison whose reply A is the better one."""
     messages = tuple(Message(turn.role, turn.content) for turn in example.turns)
-    key = fence_mark(*(m.content for m in messages), example.better, example.worse)
+    key = digest_of(*(m.content for m in messages), example.better, example.worse)[:12]
     return Comparison(f"example_{key}", f"example_{key}", messages, example.better, example.worse)
 
 

@@ -41,6 +41,7 @@ class Breaker:
         self._rest_s = _FIRST_REST_S
         self._open_until = 0.0
         self._probing = False
+        self.last_failure = ""
 
     @property
     def is_open(self) -> bool:
@@ -61,7 +62,8 @@ class Breaker:
     def record_success(self) -> None:
         self._failures, self._rest_s, self._probing = 0, _FIRST_REST_S, False
 
-    def record_failure(self) -> None:
+    def record_failure(self, error: JudgeUnavailable) -> None:
+        self.last_failure = str(error)
         self._failures += 1
         if self._probing:
             self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
@@ -103,8 +105,8 @@ def choose_replica(replicas: Sequence[Replica], affinity: str, avoid: Replica | 
     ready = [r for r in replicas if r.breaker.rest_left_s() == 0]
     if not ready:
         rest_s = min(r.breaker.rest_left_s() for r in replicas)
-        names = ", ".join(r.endpoint.name for r in replicas)
-        raise JudgeUnavailable(f"{names}: failed {_OPENS_AFTER} times in a row; check that it runs", rest_s)
+        said = " and ".join(f"{r.breaker.last_failure} (it failed {_OPENS_AFTER} times in a row)" for r in replicas)
+        raise JudgeUnavailable(said, rest_s)
     others = [r for r in ready if r is not avoid] or ready
     if affinity:
         return max(others, key=lambda r: hashlib.sha256(f"{affinity}\0{r.endpoint.name}".encode()).digest())

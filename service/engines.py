@@ -54,9 +54,14 @@ class EnginePool:
         """How many servers have died so far: more than before means that one died meanwhile."""
         return self._buried + sum(not engine.alive() for engine in self._engines.values())
 
+    @property
+    def side_by_side(self) -> bool:
+        """On a CPU servers share the memory; on a GPU each takes most of it."""
+        return not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
+
     async def make_room_for_training(self) -> None:
-        """On a GPU a server holds most of the memory: stop all. On a CPU they may stay."""
-        if any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg")):
+        """Stop all servers, but where they take no memory from the trainer."""
+        if not self.side_by_side:
             await self.close()
 
     async def close(self) -> None:

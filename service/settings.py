@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     engine: Literal["vllm", "scripted"] = "vllm"
     scripted_behaviour: Path | None = None
     max_model_len: Annotated[int, Field(ge=64, le=1_000_000)] = 4096
-    engine_concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
+    engine_concurrency: Annotated[int, Field(ge=1, le=4096)] = 128
     max_upload_mb: Annotated[int, Field(ge=1, le=100_000)] = 512
     requests_per_minute: Annotated[int, Field(ge=1)] = 6000
     lease_s: Annotated[float, Field(ge=2, le=3600)] = 15.0

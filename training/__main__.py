@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from constitutions.errors import CharterError
+from training.allocator import keep_freed_memory
 from training.configs import DpoConfig, SftConfig, load_config
 
 
@@ -54,6 +55,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     # Progress bars of the libraries would mix with the lines that the service reads.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    keep_freed_memory()
     match options.command:
         case "convert":
             from training.convert import bundled_gguf, convert_gguf

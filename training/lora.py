@@ -1,7 +1,9 @@
 """A LoRA linear layer (arXiv:2106.09685) with a hand-written backward pass, as a peft layer.
 
 peft's own forward makes three tensors of the output's size and casts the input; on a CPU these cost a third of the
-base layer. Here both products are added in place. The adapter's format, init and saving stay peft's. No dropout.
+base layer. Here W + scaling B A is one matrix for the length of a product, where rounding allows it and the tokens
+repay it; elsewhere the two small products are added in place. The adapter's format, init and saving stay peft's.
+No dropout.
 """
 
 import torch
@@ -24,25 +26,37 @@ class LoraProduct(torch.autograd.Function):
         b_OR: Tensor,
         scaling: float,
     ) -> Tensor:
-        dtype = weight_OI.dtype
-        x_TI = x_TI.to(dtype)
-        low_TR = F.linear(x_TI, a_RI.to(dtype))
-        scaled_OR = (b_OR * scaling).to(dtype)
-        y_TO = F.linear(x_TI, weight_OI, bias_O).addmm_(low_TR, scaled_OR.T)
-        ctx.save_for_backward(x_TI, low_TR, weight_OI, a_RI, b_OR)
+        x_TI = x_TI.to(weight_OI.dtype)
+        scaled_OR = (b_OR * scaling).to(weight_OI.dtype)
+        a_as_w_RI = a_RI.to(weight_OI.dtype)
+        ctx.save_for_backward(x_TI, weight_OI, a_RI, b_OR)
         ctx.scaling = scaling
-        return y_TO
+        if merging_pays(weight_OI, len(x_TI)):
+            return F.linear(x_TI, torch.addmm(weight_OI, scaled_OR, a_as_w_RI), bias_O)
+        return F.linear(x_TI, weight_OI, bias_O).addmm_(F.linear(x_TI, a_as_w_RI), scaled_OR.T)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad_TO: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
-        x_TI, low_TR, weight_OI, a_RI, b_OR = ctx.saved_tensors
+        x_TI, weight_OI, a_RI, b_OR = ctx.saved_tensors
         dtype = weight_OI.dtype
         grad_TO = grad_TO.to(dtype)
-        grad_low_TR = grad_TO @ (b_OR * ctx.scaling).to(dtype)
+        scaled_OR, a_as_w_RI = (b_OR * ctx.scaling).to(dtype), a_RI.to(dtype)
+        grad_low_TR = grad_TO @ scaled_OR
         grad_a_RI = (grad_low_TR.T @ x_TI).to(a_RI.dtype)
-        grad_b_OR = (grad_TO.T @ low_TR).to(b_OR.dtype).mul_(ctx.scaling)
-        grad_x_TI = (grad_TO @ weight_OI).addmm_(grad_low_TR, a_RI.to(dtype)) if ctx.needs_input_grad[0] else None
+        grad_b_OR = (grad_TO.T @ F.linear(x_TI, a_as_w_RI)).to(b_OR.dtype).mul_(ctx.scaling)
+        if not ctx.needs_input_grad[0]:
+            return None, None, None, grad_a_RI, grad_b_OR, None
+        if merging_pays(weight_OI, len(x_TI)):
+            grad_x_TI = grad_TO @ torch.addmm(weight_OI, scaled_OR, a_as_w_RI)
+        else:
+            grad_x_TI = (grad_TO @ weight_OI).addmm_(grad_low_TR, a_as_w_RI)
         return grad_x_TI, None, None, grad_a_RI, grad_b_OR, None
+
+
+def merging_pays(weight_OI: Tensor, tokens: int) -> bool:
+    """Merging costs O I R, the two small products T (O + I) R; in 16 bits the sum would lose the adapter's low bits."""
+    rows, columns = weight_OI.shape
+    return weight_OI.dtype.itemsize >= 4 and tokens * (rows + columns) > rows * columns
 
 
 class LoraLinear(Linear):

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from constitutions.checks.registry import run_check
 from constitutions.schema import Constitution
 from judges.client import ChatClient
+from judges.gathering import all_of
 from judges.records import Comparison, Preference, PrincipleVerdict, Prompt, Sample
 from service.engines import folder_of
 from service.errors import RunFailed
@@ -36,9 +37,7 @@ async def run_evaluate(context: RunContext) -> JsonObject:
         )
     trained = (await context.result_of("train")).result
     progress = context.progress("evaluate", _work(context))
-    async with await context.policy_client() as client:
-        before_keys = await _replies(context, client, identity_of(context.model), progress)
-    after_keys = await _adapter_replies(context, str(trained["adapter_sha256"]), progress)
+    before_keys, after_keys = await _both_replies(context, str(trained["adapter_sha256"]), progress)
     before = await read_shards(context.artifacts, before_keys, Sample)
     after = await read_shards(context.artifacts, after_keys, Sample)
     meetings = [meetings_of(prompt, before, after, _meetings_per_prompt(context)) for prompt in context.held_out]
@@ -149,6 +148,24 @@ async def _replies(context: RunContext, client: ChatClient, identity: str, progr
     return await sample_replies(context, client, context.held_out, sampling, progress)
 
 
+async def _both_replies(
+    context: RunContext, adapter_sha256: str, progress: Progress
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The shards of the base and of the adapter, whose server starts while the base still answers."""
+    if context.tools.engines.side_by_side:
+        before, after = await all_of(
+            [_base_replies(context, progress), _adapter_replies(context, adapter_sha256, progress)]
+        )
+        return before, after
+    before = await _base_replies(context, progress)
+    return before, await _adapter_replies(context, adapter_sha256, progress)
+
+
+async def _base_replies(context: RunContext, progress: Progress) -> tuple[str, ...]:
+    async with await context.policy_client() as client:
+        return await _replies(context, client, identity_of(context.model), progress)
+
+
 async def _adapter_replies(context: RunContext, adapter_sha256: str, progress: Progress) -> tuple[str, ...]:
     """Merge the adapter into the base and ask the result on a server of its own, which ends with this stage."""
     folder = context.scratch / "merged"
@@ -161,7 +178,7 @@ async def _adapter_replies(context: RunContext, adapter_sha256: str, progress: P
 
         ended = await run_training(("merge", *arguments), context.scratch / "merge.log", ignore)
         if ended.status != 0:
-            raise RunFailed(f"merging the adapter ended with status {ended.status}: {ended.complaint}")
+            raise RunFailed(f"merging the adapter ended with status {ended.status}: {ended.complaint}; resume the run")
     async with (
         context.tools.engines.leased(folder, context.model.served_name) as endpoint,
         context.sampling_client(endpoint) as client,

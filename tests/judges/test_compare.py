@@ -10,7 +10,7 @@ from judges.choices import Choice
 from judges.client import ChatClient, ClientSettings
 from judges.compare import average, compare, compare_all, compare_prompt
 from judges.errors import JudgeRejected, JudgeUnavailable
-from judges.fence import read_fences
+from judges.fence import fence_mark, read_fences
 from judges.records import Abstention, Comparison, Message, Preference
 from judges.replicas import Endpoint
 from judges.templates import load_template
@@ -156,9 +156,15 @@ def test_prompts_share_their_prefix():
 def test_the_second_order_swaps_the_replies_alone():
     one, two = (compare_prompt(pair(), KIND, swapped=swapped) for swapped in (False, True))
     assert dict(read_fences(one))["reply A"] == dict(read_fences(two))["reply B"] == "short"
-    assert one.replace("short", "*").replace("a much longer reply", "*") == two.replace("short", "*").replace(
-        "a much longer reply", "*"
-    )
+    mark, other_mark = fence_mark("short"), fence_mark("a much longer reply")
+    for text, other_text in (("short", "a much longer reply"), (mark, other_mark)):
+        two = two.replace(text, "*").replace(other_text, text).replace("*", other_text)
+    assert one == two
+
+
+def test_pairs_that_show_the_same_reply_first_share_it():
+    one, two = (compare_prompt(pair("first", second), KIND, swapped=False) for second in ("x", "y"))
+    assert one.split("[[reply B")[0] == two.split("[[reply B")[0]
 
 
 ATTACKS = [
