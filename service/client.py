@@ -125,7 +125,9 @@ class Client:
 
     def __init__(self, url: str, *, api_key: str, timeout_s: float = 120.0) -> None:
         headers = {"Authorization": f"Bearer {api_key}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
+        # A service on this machine is not behind the user's proxy.
+        direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, mounts=direct)
 
     def __enter__(self) -> Self:
         return self
@@ -159,10 +161,16 @@ class Client:
         self._save(f"/v1/preference-sets/{id}/export", file, {"format": format})
 
     def add_model(
-        self, *, name: str, path: Path | None = None, url: str | None = None, api_key_env: str | None = None
+        self,
+        *,
+        name: str,
+        path: Path | None = None,
+        url: str | None = None,
+        served_name: str | None = None,
+        api_key_env: str | None = None,
     ) -> Model:
-        """Register a model folder on the service's machine, or an endpoint."""
-        body: JsonObject = {"name": name, "api_key_env": api_key_env, "url": url}
+        """Register a model folder on the service's machine, or an endpoint and what that calls the model."""
+        body: JsonObject = {"name": name, "api_key_env": api_key_env, "url": url, "served_name": served_name}
         body["path"] = None if path is None else str(path.absolute())
         return TypeAdapter(Model).validate_python(self._post("/v1/models", body))
 

@@ -49,12 +49,14 @@ def demo(
     human: Annotated[
         Path | None, typer.Option(help="Preferences to mix in, in any format that can be imported; .gz too.")
     ] = None,
-    judge_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible endpoint that judges.")] = None,
+    judge_url: Annotated[
+        str | None, typer.Option(help="An OpenAI-compatible endpoint that judges; its key in the variable JUDGE_KEY.")
+    ] = None,
     judge_model: Annotated[str | None, typer.Option(help="The model's name at --judge-url.")] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the base model. Default: the bundled one.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides what is drawn and trained.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Decides what is drawn and trained.", min=0, max=2**31 - 1)] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the adapter, the summary and the data.")] = Path("out/demo"),
-    port: Annotated[int, typer.Option(help="Loopback port of the service; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Loopback port of the service; 0 takes a free one.", min=0, max=65535)] = 0,
     keep: Annotated[bool, typer.Option(help="Leave the service running at the end.")] = False,
 ) -> None:
     """Run the whole job on this machine: constitution, prompts and pairs in, an aligned adapter out.

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from judges.guard import die_with_parent
 from service.demo.errors import DemoError
 
 BUNDLED = "SmolLM2-135M-Instruct"
@@ -14,6 +15,8 @@ def base_model_folder(model: Path | None, cache: Path) -> Path:
     if model is not None:
         if not (model / "config.json").is_file():
             raise DemoError(f"--model {model}: no config.json in it; name a folder as transformers saves it")
+        if not any(model.glob("*.safetensors")):
+            raise DemoError(f"--model {model}: no *.safetensors in it; other weight files are not loaded")
         return model.resolve()
     folder = cache / BUNDLED
     if folder.is_dir():
@@ -25,6 +28,7 @@ def base_model_folder(model: Path | None, cache: Path) -> Path:
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
+        preexec_fn=die_with_parent,
     )
     if child.returncode != 0:
         tail = "\n".join(child.stderr.strip().splitlines()[-5:])

@@ -3,10 +3,9 @@
 It starts the real service as a child, does what any client would do, and ends what it started, by process id.
 """
 
-import fcntl
 import hashlib
 import os
-import shutil
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ from service.demo.bars import progress_view
 from service.demo.base_model import BUNDLED, base_model_folder
 from service.demo.content import CONSTITUTION, HUMAN, PROMPTS, shown_prompts
 from service.demo.errors import DemoError
+from service.demo.out_folder import BUNDLE, SERVICE, SUMMARY, out_folder_held, set_aside_results
+from service.demo.preconditions import check_options, judge_key_variable
 from service.demo.recipe import CACHE, DemoOptions, Posted, run_request
 from service.demo.replies import answer_before_and_after, unpack_bundle
 from service.demo.service_process import ServiceProcess, ServiceSettings, start_service
@@ -45,15 +46,21 @@ class Stopwatch:
 def run_demo(options: DemoOptions, console: Console | None = None) -> Summary:
     """Do the whole job and return its summary, which also lies in `out/summary.json`."""
     console = console or Console(soft_wrap=True)
-    if options.judge_url and not options.judge_model:
-        raise DemoError("--judge-url names an endpoint but not what it serves; add --judge-model")
-    if options.human is not None and not options.human.is_file():
-        raise DemoError(f"--human {options.human}: no such file; name one with preferences")
     watch = Stopwatch()
-    with watch.time("model"):
-        model = base_model_folder(options.model, CACHE)
-    with _service(options, watch, console) as service, Client(service.url, api_key=service.api_key()) as client:
-        return _job(options, model, client, watch, console)
+    try:
+        with _signals_as_interrupt():
+            check_options(options)
+            with watch.time("model"):
+                model = base_model_folder(options.model, CACHE)
+            with (
+                out_folder_held(options.out) as lock,
+                _service(options, lock, watch, console) as service,
+                Client(service.url, api_key=service.api_key()) as client,
+            ):
+                return _job(options, model, client, watch, console)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise DemoError(f"{where}{error.strerror or error}; mend that and start again") from error
 
 
 def _job(options: DemoOptions, model: Path, client: Client, watch: Stopwatch, console: Console) -> Summary:
@@ -63,7 +70,7 @@ def _job(options: DemoOptions, model: Path, client: Client, watch: Stopwatch, co
     console.print(f"Run {run_id} has begun. Stages: sample, revise, judge, mix, train, evaluate, bundle.")
     _follow(client, run_id, console)
     report = client.report(run_id)
-    bundle = options.out / "adapter.tar.gz"
+    bundle = options.out / BUNDLE
     with watch.time("download"):
         client.download_adapter(client.adapter_of(run_id).id, bundle)
         unpack_bundle(bundle, model, options.out)
@@ -74,7 +81,7 @@ def _job(options: DemoOptions, model: Path, client: Client, watch: Stopwatch, co
     print_replies(console, replies)
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()
     summary = summary_of(report, AdapterFile(path=str(bundle), sha256=digest), watch.seconds)
-    file = options.out / "summary.json"
+    file = options.out / SUMMARY
     file.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
     print_summary(console, summary)
     console.print(f"Adapter: {options.out / 'adapter'} (peft), bundle {bundle}")
@@ -87,16 +94,27 @@ def _post_everything(options: DemoOptions, model: Path, client: Client, console:
     constitution = client.add_constitution(CONSTITUTION.read_bytes())
     prompts = client.add_prompts(PROMPTS)
     human = client.add_preferences(options.human or HUMAN)
-    base = client.add_model(name=BUNDLED if options.model is None else model.name, path=model)
-    judge = base
+    base = client.add_model(name=BUNDLED if options.model is None else _name(model.name), path=model)
+    judge, judged_by = base, base.name
     if options.judge_url and options.judge_model:
-        judge = client.add_model(name=options.judge_model, url=options.judge_url)
+        judge = client.add_model(
+            name=_name(options.judge_model),
+            url=options.judge_url,
+            served_name=options.judge_model,
+            api_key_env=judge_key_variable(),
+        )
+        judged_by = f"{options.judge_model} at {options.judge_url}"
     console.print(
         f"Posted constitution {constitution.name} ({constitution.id}), {prompts.train} prompts to train on and "
         f"{prompts.held_out} held out, {human.rows} human pairs from {(options.human or HUMAN).name}; "
-        f"base {base.name}, judge {judge.name}."
+        f"base {base.name}, judge {judged_by}."
     )
     return Posted(constitution.id, prompts.id, human.id, base.id, judge.id)
+
+
+def _name(text: str) -> str:
+    """A folder's or a served model's name (`org/judge-70b`) as the service takes names: `org-judge-70b`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("-._")[:128] or "model"
 
 
 def _follow(client: Client, run_id: str, console: Console) -> None:
@@ -110,58 +128,40 @@ def _follow(client: Client, run_id: str, console: Console) -> None:
 
 
 @contextmanager
-def _service(options: DemoOptions, watch: Stopwatch, console: Console) -> Iterator[ServiceProcess]:
+def _service(options: DemoOptions, lock: int, watch: Stopwatch, console: Console) -> Iterator[ServiceProcess]:
     """The service, ready; stopped at the end whatever happened, unless --keep and all went well."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    with _out_folder_locked(options.out) as lock, _sigterm_as_interrupt():
-        home = options.out / "service"
-        shutil.rmtree(home, ignore_errors=True)
-        service = start_service(
-            ServiceSettings(home=home.resolve(), port=options.port, held_open=(lock,), outlives=options.keep)
-        )
-        try:
-            os.pwrite(lock, f"{service.pid}\n".encode(), 0)
-            with watch.time("start"):
-                service.wait_until_ready()
-            console.print(f"The service listens on {service.url} (pid {service.pid}, log {service.log})")
-            yield service
-        except BaseException:
-            service.stop()
-            raise
-        if options.keep:
-            console.print(f"Left running: {service.url}, key in {home / 'api-key'}; stop it with: kill {service.pid}")
-        else:
-            service.stop()
-
-
-@contextmanager
-def _out_folder_locked(out: Path) -> Iterator[int]:
-    """One demo, or one service that it kept, per folder. The service inherits the lock, so it holds while it lives."""
-    file = out / "service.lock"
-    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    if earlier := set_aside_results(options.out):
+        console.print(f"What the earlier demo brought is now in {earlier}; delete it when nobody needs it.")
+    home = (options.out / SERVICE).absolute()
+    service = start_service(ServiceSettings(home=home, port=options.port, held_open=(lock,), outlives=options.keep))
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(lock, 0)
-        yield lock
-    except BlockingIOError as error:
-        pid = os.pread(lock, 32, 0).decode().strip() or "unknown"
-        raise DemoError(
-            f"a service of an earlier demo (pid {pid}) still works in {out}; end it with `kill {pid}`, or take "
-            "another folder with --out"
-        ) from error
-    finally:
-        os.close(lock)
+        os.pwrite(lock, f"{service.pid}\n".encode(), 0)
+        with watch.time("start"):
+            service.wait_until_ready()
+        console.print(f"The service listens on {service.url} (pid {service.pid}, log {service.log})")
+        yield service
+    except BaseException:
+        try:
+            console.print(f"Stopping the service (pid {service.pid}) ...")
+        finally:
+            service.stop()
+        raise
+    if options.keep:
+        console.print(f"Left running: {service.url}, key in {home / 'api-key'}; stop it with: kill {service.pid}")
+    else:
+        service.stop()
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: with its children."""
+def _signals_as_interrupt() -> Iterator[None]:
+    """SIGTERM, and SIGHUP of a closed terminal, end the demo as Ctrl-C does: with its children."""
 
     def interrupt(signal_number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

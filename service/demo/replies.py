@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from judges.guard import die_with_parent
 from judges.records import Conversation
 from service.demo.errors import DemoError
 from service.demo.recipe import EVALUATE
@@ -63,6 +64,7 @@ def answer_before_and_after(
         child = subprocess.run(
             [sys.executable, str(SCRIPT), str(job_file)],
             capture_output=True, text=True, timeout=LIMIT_S, check=True, stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
         tail = "\n".join(error.stderr.strip().splitlines()[-5:])

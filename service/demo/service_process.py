@@ -21,6 +21,8 @@ from service.demo.errors import DemoError
 READY_WITHIN_S = 90.0
 STOP_GRACE_S = 15.0
 _POLL_S = 0.2
+# Where the user's own service keeps its data and who may call it: nothing for a service with a folder of its own.
+_NOT_OURS = ("CHARTER_DATABASE_URL", "CHARTER_ARTIFACTS_URL", "CHARTER_ALLOWED_HOSTS", "CHARTER_WORKER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,17 @@ class ServiceProcess:
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """SIGTERM, and SIGKILL to its session when it has not ended after the grace. Safe to call twice."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(grace_s)
-        # What the service started sits in its session or dies with it; nothing of it may outlive the demo.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        try:
+            if self._process.poll() is None:
+                self._process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(grace_s)
+        finally:
+            # What the service started sits in its session or dies with it; nothing of it may outlive the demo, not
+            # even when a second Ctrl-C cuts the grace short.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
 
 def start_service(settings: ServiceSettings) -> ServiceProcess:
@@ -92,7 +97,7 @@ def start_service(settings: ServiceSettings) -> ServiceProcess:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     port = settings.port or free_port()
     log, key_file = settings.home / "service.log", settings.home / "api-key"
-    environment = dict(os.environ) | {
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS} | {
         "CHARTER_HOME": str(settings.home),
         "CHARTER_HOST": "127.0.0.1",
         "CHARTER_PORT": str(port),
@@ -121,7 +126,7 @@ def free_port() -> int:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
+        return httpx.get(url, timeout=2.0, trust_env=False).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 

@@ -79,8 +79,13 @@ def print_replies(console: Console, replies: Sequence[BeforeAfter]) -> None:
     """The same prompts before and after."""
     for reply in replies:
         console.print(Text(f"\n> {reply.messages[-1].content}", style="bold"))
-        console.print(Text("before: ", style="dim") + Text(reply.before))
-        console.print(Text("after:  ", style="green") + Text(reply.after))
+        console.print(Text("before: ", style="dim") + Text(_harmless(reply.before)))
+        console.print(Text("after:  ", style="green") + Text(_harmless(reply.after)))
+
+
+def _harmless(reply: str) -> str:
+    """A model may say anything: what would steer the terminal (escape sequences, a carriage return) becomes `�`."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in reply)
 
 
 def print_summary(console: Console, summary: Summary) -> None:

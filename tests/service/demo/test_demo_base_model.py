@@ -11,8 +11,16 @@ def test_a_users_folder_must_be_a_model(tmp_path):
         base_model_folder(tmp_path, tmp_path / "cache")
 
 
+def test_a_users_folder_needs_weights(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(DemoError, match=r"no \*\.safetensors in it; other weight files are not loaded"):
+        base_model_folder(tmp_path, tmp_path / "cache")
+
+
 def test_a_users_folder_is_taken_as_it_is(tmp_path):
     (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
     assert base_model_folder(tmp_path, tmp_path / "cache") == tmp_path.resolve()
     assert not (tmp_path / "cache").exists()
 

@@ -98,3 +98,10 @@ def test_replies_are_printed_as_they_are_even_with_square_brackets():
     text = io.StringIO()
     print_replies(console_into(text), [BeforeAfter((Message("user", "Hi?"),), "[bold]Sure![/bold]", "Hello there.")])
     assert "before: [bold]Sure![/bold]" in text.getvalue()
+
+
+def test_a_reply_cannot_steer_the_terminal():
+    text = io.StringIO()
+    print_replies(console_into(text), [BeforeAfter((Message("user", "Hi?"),), "a\x1b]0;owned\x07b", "c\rd\ne")])
+    assert "before: a\ufffd]0;owned\ufffdb" in text.getvalue()
+    assert "after:  c\ufffdd\ne" in text.getvalue()
