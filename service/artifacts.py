@@ -17,8 +17,8 @@ from service.errors import NotFound, ServiceError, StorageFull
 
 _KEY = re.compile(r"^[a-z0-9][a-zA-Z0-9_.-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)*$")
 # A full disk, a spent quota, a limit on the size of files: the store's library tells them only by the system's words.
-_FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FULL = tuple(os.strerror(number) for number in _FULL_ERRNO)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_WORDS = tuple(os.strerror(number) for number in FULL)
 _CHUNK_BYTES = 8 * 1024 * 1024
 
 
@@ -116,6 +116,6 @@ def _read_error(error: BaseError | OSError, key: str) -> ServiceError:
 
 def _storage_error(error: BaseError | OSError, key: str) -> ServiceError:
     text = str(error)
-    if any(sign in text for sign in _FULL) or (isinstance(error, OSError) and error.errno in _FULL_ERRNO):
+    if any(words in text for words in _FULL_WORDS) or (isinstance(error, OSError) and error.errno in FULL):
         return StorageFull(f"no space left to write {key!r}; free some, then resume the run")
     return ServiceError(f"the artifact store did not take {key!r}: {text.splitlines()[0]}")

@@ -12,7 +12,7 @@ import os
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import dbos._serialization as serialization
@@ -20,8 +20,9 @@ import psutil
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, run_dbos_database_migrations
 
 from constitutions.errors import CharterError
-from service.errors import ServiceError
-from service.schemas import STAGES, Stage
+from service.artifacts import FULL
+from service.errors import NotFound, ServiceError, StorageFull
+from service.schemas import STAGES, RunStatus, Stage
 from service.store.database import SessionOfStore, Transaction
 from service.store.store import Store
 
@@ -31,6 +32,7 @@ QUEUE = "runs"
 _WORKFLOW = "execute_run"
 _NAME = "charter"
 _CANCEL_POLL_S = 0.3
+_RECORD_AGAIN_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -106,6 +108,8 @@ class Executor:
     run_stage: StageRunner
     id: str
     concurrent_runs: int = 1
+    _stopping: asyncio.Event = field(init=False, compare=False, default_factory=asyncio.Event)
+    _at_work: set[asyncio.Task[None]] = field(init=False, compare=False, default_factory=set)
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -128,7 +132,7 @@ class Executor:
 
         @DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=1000)
         async def execute_run(run_id: str) -> str:
-            return await self._execute(run_id, step)
+            return await self._execute(run_id, _attempt_of(DBOS.workflow_id or ""), step)
 
         # launch() makes this loop the one that workflows run in.
         DBOS.launch()
@@ -138,6 +142,12 @@ class Executor:
         try:
             yield
         finally:
+            # Before the parts that stages use are closed: a run must not fail of our own end.
+            self._stopping.set()
+            for work in self._at_work:
+                work.cancel()
+            if self._at_work:
+                await asyncio.wait(self._at_work)
             await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
 
     async def take_over_from_the_dead(self) -> list[str]:
@@ -156,50 +166,107 @@ class Executor:
             await asyncio.to_thread(DBOS._recover_pending_workflows, dead)
         return dead
 
-    async def _execute(self, run_id: str, step: Callable[[str, Stage], Awaitable[str]]) -> str:
+    async def _execute(self, run_id: str, attempt: int, step: Callable[[str, Stage], Awaitable[str]]) -> str:
+        try:
+            return await self._stages(run_id, attempt, step)
+        except NotFound as error:  # it was deleted
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a run that nobody works on must not stay `running`
+            await self._leave_to_the_next()
+            _log.exception("run %s ended", run_id)
+            return await self._end(run_id, "failed", _fault(error))
+
+    async def _stages(self, run_id: str, attempt: int, step: Callable[[str, Stage], Awaitable[str]]) -> str:
         run = await self.store.runs.get_any(run_id)
+        if run.attempt != attempt:
+            return "resumed meanwhile"  # the job of that attempt does the work
         if run.status == "queued" and not await self.store.runs.move(run_id, "running"):
             run = await self.store.runs.get_any(run_id)
         if run.status == "cancelling":
-            await self.store.runs.move(run_id, "cancelled")
-            return "cancelled"
+            return await self._end(run_id, "cancelled")
         if run.status not in ("queued", "running"):
             return run.status
         for stage in (stage for stage in STAGES if stage in run.request.stages):
             outcome = await step(run_id, stage)
             if outcome != "done":
                 return outcome
-        await self.store.runs.move(run_id, "succeeded")
-        return "succeeded"
+        return await self._end(run_id, "succeeded")
 
     async def _stage(self, run_id: str, stage: Stage) -> str:
-        """Run one stage, watching for a cancel. Errors that a person can mend end the run, not the worker."""
-        work = asyncio.create_task(self.run_stage(run_id, stage))
+        """Run one stage, watching for a cancel. An error ends the run, not the worker."""
+        work = asyncio.create_task(self._work(run_id, stage))
         watch = asyncio.create_task(self._until_cancelled(run_id))
+        self._at_work.add(work)
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            await self._leave_to_the_next()
             if not work.done():
                 work.cancel()
                 await asyncio.wait({work})
-                await self.store.runs.move(run_id, "cancelled")
-                return "cancelled"
-            work.result()
-        except CharterError as error:
-            _log.warning("run %s failed in stage %s: %s", run_id, stage, error)
-            await self.store.runs.move(run_id, "failed", error=f"stage {stage}: {error}")
-            return "failed"
-        except OSError as error:
-            _log.exception("run %s failed in stage %s", run_id, stage)
-            await self.store.runs.move(run_id, "failed", error=f"stage {stage}: {error}; mend it, then resume the run")
-            return "failed"
+                return await self._end(run_id, "cancelled")
+            if error := work.exception():
+                _log.warning("run %s failed in stage %s", run_id, stage, exc_info=error)
+                return await self._end(run_id, "failed", f"stage {stage}: {_fault(error)}")
         finally:
             watch.cancel()
             if not work.done():
                 work.cancel()
                 await asyncio.wait({work})
+            self._at_work.discard(work)
         return "done"
+
+    async def _work(self, run_id: str, stage: Stage) -> None:
+        await self.run_stage(run_id, stage)
+
+    async def _leave_to_the_next(self) -> None:
+        """Once this worker is ending, wait for that: a job without an outcome is taken over."""
+        if self._stopping.is_set():
+            await asyncio.Event().wait()
 
     async def _until_cancelled(self, run_id: str) -> None:
         # Another process writes the status: there is nothing to wait on but the clock.
-        while (await self.store.runs.get_any(run_id)).status != "cancelling":  # noqa: ASYNC110
+        while True:
+            try:
+                if (await self.store.runs.get_any(run_id)).status == "cancelling":
+                    return
+            except NotFound:
+                raise
+            except Exception:  # noqa: BLE001 - a database that is away for a moment is no cancel
+                _log.warning("run %s: nobody knows whether it is to be cancelled", run_id, exc_info=True)
             await asyncio.sleep(_CANCEL_POLL_S)
+
+    async def _end(self, run_id: str, status: RunStatus, error: str | None = None) -> str:
+        """Record how a run ended. Where the database takes no more, it is tried until there is room again.
+
+        A run that was asked to end meanwhile has no other way to end: it is cancelled.
+        """
+        while True:
+            try:
+                if await self.store.runs.move(run_id, status, error=error):
+                    return status
+                now = (await self.store.runs.get_any(run_id)).status
+                if now != "cancelling":
+                    return now
+                status, error = "cancelled", None
+                continue
+            except NotFound:
+                raise
+            except Exception:  # noqa: BLE001 - given up, the run would stay `running` for ever
+                _log.exception("run %s is %s (%s), which cannot be recorded; trying again", run_id, status, error)
+            await asyncio.sleep(_RECORD_AGAIN_S)
+
+
+def _attempt_of(job_id: str) -> int:
+    """`enqueue` has named it."""
+    return int(job_id.rpartition("-")[2])
+
+
+def _fault(error: BaseException) -> str:
+    """An error as the run's owner reads it: what, where, and what to do."""
+    if isinstance(error, CharterError):
+        return str(error)
+    if isinstance(error, OSError):
+        if error.errno in FULL:
+            return str(StorageFull(f"no space left to write {error.filename!r}; free some, then resume the run"))
+        return f"{error}; mend it, then resume the run"
+    return f"a fault of the service, {type(error).__name__}: {error}; its log has the details. Then resume the run"

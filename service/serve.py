@@ -42,6 +42,10 @@ async def serve(settings: Settings) -> None:
             server_header=False,
         )
     )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server raises the signal again when it has ended: that must not end us before the worker has.
+        loop.add_signal_handler(number, lambda: None)
     async with _worker(settings):
         await server.serve()
     await store.close()

@@ -57,18 +57,29 @@ async def _keep_lease(executor: Executor, settings: Settings, stop: asyncio.Even
     """Renew the lease and take over from the dead, a few times within each lease."""
     renewed = time.monotonic()
     while not stop.is_set():
-        if not await executor.store.leases.renew(executor.id, settings.lease_s):
-            _log.error("the lease of worker %s was taken: ending, another worker has its runs", executor.id)
-            os._exit(LEASE_LOST)
+        asked = time.monotonic()
+        answered = await _renew(executor, settings)
         if time.monotonic() - renewed > settings.lease_s:
-            _log.error("worker %s was stopped for longer than its lease: ending", executor.id)
+            _log.error("worker %s had no lease for a while: ending", executor.id)
             os._exit(LEASE_LOST)
-        renewed = time.monotonic()
-        if dead := await executor.take_over_from_the_dead():
-            _log.warning("took over the runs of %s", ", ".join(dead))
+        renewed = asked if answered else renewed
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), settings.lease_s / 4)
     return 0
+
+
+async def _renew(executor: Executor, settings: Settings) -> bool:
+    """Renew the lease and take over from the dead; False where the database is full or away."""
+    try:
+        if not await executor.store.leases.renew(executor.id, settings.lease_s):
+            _log.error("the lease of worker %s was taken: ending, another worker has its runs", executor.id)
+            os._exit(LEASE_LOST)
+        if dead := await executor.take_over_from_the_dead():
+            _log.warning("took over the runs of %s", ", ".join(dead))
+    except Exception:  # noqa: BLE001 - the lease itself says for how long it may be tried
+        _log.exception("worker %s: the lease cannot be renewed; trying again", executor.id)
+        return False
+    return True
 
 
 def main() -> None:

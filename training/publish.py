@@ -1,10 +1,13 @@
 """Files and folders that are complete or absent: written under a temporary name, synced, then renamed."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -25,6 +28,12 @@ def published_folder(target: Path) -> Iterator[Path]:
         if not target.exists():
             temporary.rename(target)
             sync(target.parent)
+    except Exception as error:
+        # safetensors tells the system's error in words only: a full disk must be read as one.
+        told = _OS_ERROR.search(str(error))
+        if told is None or isinstance(error, OSError):
+            raise
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(target)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

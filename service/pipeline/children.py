@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import training
@@ -31,37 +32,60 @@ async def run_training(arguments: Sequence[str], log: Path, on_line: Callable[[s
     Call it from the event loop's own thread, which must last as long as the child: its death would kill the child.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as errors:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "training", *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-            limit=_LONGEST_LINE_BYTES,
-            env=_environment(),
-            cwd=log.parent,
-            preexec_fn=die_with_parent,
-            start_new_session=True,
-        )
+    # A pipe of our own: the library's would make `wait()` wait for whoever else holds the child's stdout.
+    heard, told = os.pipe()
+    lines = os.fdopen(heard, "rb", buffering=0)
     try:
-        if process.stdout is not None:
-            async for line in process.stdout:
-                await on_line(line.decode("utf-8", errors="replace").rstrip("\n"))
-        await process.wait()
+        with log.open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "training", *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=told,
+                stderr=errors,
+                env=_environment(),
+                cwd=log.parent,
+                preexec_fn=die_with_parent,
+                start_new_session=True,
+            )
     finally:
+        os.close(told)
+    reading = asyncio.create_task(_read(lines, on_line))
+    ending = asyncio.create_task(process.wait())
+    try:
+        await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            await reading  # raises what `on_line` raised
+        await ending
+        await asyncio.to_thread(kill_session, process.pid)  # whoever it left behind holds the pipe open
+        await reading
+    finally:
+        reading.cancel()
         await _end(process)
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return Ended(process.returncode or 0, lines[-1] if lines else "")
+    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return Ended(process.returncode or 0, said[-1] if said else "")
+
+
+async def _read(lines: FileIO, on_line: Callable[[str], Awaitable[None]]) -> None:
+    reader = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, lines)
+    try:
+        async for line in reader:
+            await on_line(line.decode("utf-8", errors="replace").rstrip("\n"))
+    finally:
+        transport.close()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """SIGTERM, then SIGKILL to all of its session."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), GRACE_S)
-    await asyncio.to_thread(kill_session, process.pid)
+    """SIGTERM, then SIGKILL to all of its session, even where we are cancelled meanwhile."""
+    try:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), GRACE_S)
+    finally:
+        await asyncio.shield(asyncio.to_thread(kill_session, process.pid))
     await process.wait()
 
 

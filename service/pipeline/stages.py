@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from judges.errors import EngineFailed, JudgeUnavailable
+from service.errors import RunFailed
 from service.pipeline.bundle import run_bundle
 from service.pipeline.context import RunContext
 from service.pipeline.evaluate import run_evaluate
@@ -55,5 +56,10 @@ async def _work(context: RunContext, stage: Stage) -> JsonObject:
         except (JudgeUnavailable, EngineFailed) as error:
             redone += 1
             if context.tools.engines.deaths() == deaths or redone > MOST_SERVER_DEATHS:
-                raise
+                raise RunFailed(_with_remedy(error)) from error
             await context.warn(stage, f"a model server died ({error}); starting another")
+
+
+def _with_remedy(error: JudgeUnavailable | EngineFailed) -> str:
+    first, *log = str(error).split("\n", 1)
+    return "\n".join([f"{first.rstrip(':')}; then resume the run", *log])

@@ -57,7 +57,7 @@ async def _train(context: RunContext) -> Path:
         if ended.status == 0:
             return folder / "output"
         if ended.status > 0:
-            raise RunFailed(f"the trainer ended with status {ended.status}: {ended.complaint}")
+            raise RunFailed(f"the trainer ended with status {ended.status}: {ended.complaint}; then resume the run")
         deaths = deaths + 1 if watch.done == before else 1
         if deaths > MOST_DEATHS_WITHOUT_PROGRESS:
             raise RunFailed(

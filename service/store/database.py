@@ -7,6 +7,7 @@ A caller may join all writes of a block into one transaction: see `Database.join
 import asyncio
 import contextlib
 import secrets
+import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,17 +18,18 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from service.errors import Conflict, ServiceError
+from service.errors import Conflict, ServiceError, StorageFull
 
 # What a caller of `Runs.create` is given: its transaction.
 SessionOfStore = AsyncSession
 Transaction = Session
 _PRAGMAS = ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON", "synchronous=FULL")
+_DISK_FULL = "53100"  # of Postgres
 _MIGRATIONS = Path(__file__).with_name("migrations")
 Opening = Callable[[AsyncSession], Awaitable[None]]
 
@@ -92,7 +94,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        """Raises Conflict where another writer was faster in a way that the constraints forbid."""
+        """Raises StorageFull, and Conflict where another writer was faster in a way that the constraints forbid."""
         joint = _joint.get()
         try:
             if joint is not None:
@@ -104,6 +106,12 @@ class Database:
                 yield session
         except IntegrityError as error:
             raise Conflict("another request changed the same thing at the same moment; look, then try again") from error
+        except OperationalError as error:
+            if not _is_full(error):
+                raise
+            raise StorageFull(
+                f"no space left to write the database ({error.orig}); free some, then resume the run"
+            ) from error
 
     @contextlib.asynccontextmanager
     async def joined(self, opening: Opening) -> AsyncIterator[Joint]:
@@ -131,6 +139,13 @@ def migrate(url: str, revision: str) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["url"] = async_url(url).replace("sqlite+aiosqlite", "sqlite")
     (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+
+
+def _is_full(error: OperationalError) -> bool:
+    """SQLite tells a limit on the size of files as an I/O error; Postgres has a class for a full disk."""
+    if isinstance(error.orig, sqlite3.OperationalError):
+        return error.orig.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    return getattr(error.orig, "sqlstate", None) == _DISK_FULL
 
 
 def _on_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

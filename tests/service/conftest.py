@@ -1,4 +1,4 @@
-"""Databases for tests: SQLite always, Postgres where its server is installed (in CI it must be)."""
+"""Databases for tests: SQLite always, Postgres where its server is installed (in CI it must be). And a tiny model."""
 
 import os
 import shutil
@@ -13,6 +13,14 @@ from service.store.database import async_url, migrate
 from tests.service.postgres import running_postgres, server_folder
 
 NewDatabase = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder; it knows nothing."""
+    from training.tiny import build_tiny_model  # torch, which most tests here do not need
+
+    return build_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,6 @@ import asyncio
 import contextlib
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,71 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from judges.guard import die_with_parent
 from judges.records import PrincipleVerdict, Sample
 from service.schemas import STAGES
 from service.shards import keys_in, read_shards
 from tests.service.pipeline.bench import Bench, add_run, open_bench, prompts
-from training.tiny import build_tiny_model
+from tests.service.serving import Serving
 
 KILLS = 20
 WITHIN_S = 600.0
-
-
-class Serving:
-    """`python -m service.serve`, started again after each of its deaths; whoever else dies is not our business."""
-
-    def __init__(self, home: Path, port: int) -> None:
-        self._environment = dict(os.environ) | {
-            "CHARTER_HOME": str(home),
-            "CHARTER_PORT": str(port),
-            "CHARTER_ENGINE": "scripted",
-            "CHARTER_SCRIPTED_BEHAVIOUR": str(home / "behaviour.json"),
-            "CHARTER_LEASE_S": "6",
-        }
-        self._log = (home / "serve.log").open("ab")
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "service.serve"],
-            env=self._environment,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
-
-    def revive(self) -> None:
-        if self.process.poll() is not None:
-            self.start()
-
-    def descendants(self, word: str) -> list[psutil.Process]:
-        """Living processes below the service whose command line holds `word`."""
-        found = []
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self.process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    if word in " ".join(child.cmdline()):
-                        found.append(child)
-        return found
-
-    def stop(self) -> None:
-        everyone = self.descendants("")
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self._log.close()
-        _, alive = psutil.wait_procs(everyone, timeout=10)
-        assert alive == []
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture
@@ -114,7 +54,7 @@ async def test_twenty_kills_lose_nothing(tmp_path: Path, tiny: Path, seed: int) 
     chance = random.Random(seed)
     bench = await open_bench(tmp_path / "h", latency_s=0.05)
     run = await add_run(bench, tiny, given=prompts(train=36, held_out=4), training=TRAINING)
-    serving = Serving(tmp_path / "h", port=18000 + seed % 2000)
+    serving = Serving(tmp_path / "h")
     killed: list[str] = []
     seen = await newest_event(bench, run.id)
     deadline = time.monotonic() + WITHIN_S

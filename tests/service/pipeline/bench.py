@@ -106,9 +106,10 @@ async def add_run(
     constitution: str | None = None,
     given: tuple[Prompt, ...] | None = None,
     human: tuple[PreferenceRow, ...] = (),
+    judge_url: str | None = None,
     **request: object,
 ) -> RunRecord:
-    """A run in the store, with a job in the queue."""
+    """A run in the store, with a job in the queue. The judge is the model itself, or `far` at `judge_url`."""
     given = prompts() if given is None else given
     key = f"prompts/{len(given)}-{abs(hash(given))}.parquet"
     await bench.artifacts.put_new(key, to_parquet(given, Prompt))
@@ -121,20 +122,25 @@ async def add_run(
             "", bench.project, "tiny", str(model), None, "tiny", None, model_sha256(model), 2048, "Apache-2.0", ""
         )
     )
+    judge = base
+    if judge_url:
+        judge = await bench.store.models.add(
+            ModelRecord("", bench.project, f"judge-{judge_url}", None, judge_url, "far", None, None, 2048, "", "")
+        )
     human_id = await _add_human(bench, human) if human else None
     law = constitution or await add_law(bench)
     body = {
         "constitution": law,
         "prompts": prompt_set.id,
         "model": base.id,
-        "judge": {"model": base.id},
+        "judge": {"model": judge.id},
         "sample": {"replies_per_prompt": 3, "max_tokens": 128},
         "revise": {"replies_per_prompt": 1, "max_tokens": 128},
         "training": {"pairs_per_step": 4, "max_tokens": 2048, "lora_rank": 2},
         "evaluate": {"replies_per_prompt": 2, "max_tokens": 128},
     }
     wanted = RunRequest.model_validate(body | request)
-    references = RunReferences(law, prompt_set.id, None, human_id, base.id, base.id)
+    references = RunReferences(law, prompt_set.id, None, human_id, base.id, judge.id)
     queue = JobQueue(bench.store.database.url)
     try:
         return await bench.store.runs.create(bench.project, wanted, references, queue.enqueue)
