@@ -123,6 +123,8 @@ class Demos:
                 stdout=output,
                 stderr=errors,
                 stdin=subprocess.DEVNULL,
+                # A shell that put us into the background lets us ignore Ctrl-C: the demo's user sits before a terminal.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
                 text=True,
             )
         self.started.append(Started(process, stdout, stderr, mark))
