@@ -30,8 +30,11 @@ check: setup
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -q tests/house $(ARGS)
 
+# The light ones two at a time; then, alone, those that start real model servers or kill processes at random.
+ALONE := tests/e2e tests/service/test_kills.py
 test: setup
-	$(BIN)/python -m pytest tests --ignore=tests/house -o addopts="-ra --strict-markers --strict-config" -q $(ARGS)
+	$(BIN)/python -m pytest tests --ignore=tests/house $(addprefix --ignore=,$(ALONE)) -n 2 --dist loadfile -q $(ARGS)
+	$(BIN)/python -m pytest $(ALONE) -q $(ARGS)
 
 demo: setup
 	$(BIN)/python -m service.demo $(ARGS)
