@@ -30,11 +30,9 @@ check: setup
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -q tests/house $(ARGS)
 
-# The light ones two at a time; then, alone, those that start real model servers or kill processes at random.
-ALONE := tests/e2e tests/service/test_kills.py
+# Two files at a time, the longest first (tests/conftest.py): most of their time is the start of single processes.
 test: setup
-	$(BIN)/python -m pytest tests --ignore=tests/house $(addprefix --ignore=,$(ALONE)) -n 2 --dist loadfile -q $(ARGS)
-	$(BIN)/python -m pytest $(ALONE) -q $(ARGS)
+	$(BIN)/python -m pytest tests --ignore=tests/house -n 2 --dist loadfile --no-loadscope-reorder -q $(ARGS)
 
 demo: setup
 	$(BIN)/python -m service.demo $(ARGS)

@@ -69,6 +69,7 @@ class TrainingSettings(Settings):
     epochs: Annotated[int, Field(ge=1, le=100)] = 1
     pairs_per_step: Annotated[int, Field(ge=1, le=4096)] = 16
     lora_rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    lora_layers_share: Annotated[float, Field(ge=0.01, le=1)] = 1.0
     max_tokens: Annotated[int, Field(ge=8, le=131072)] = 2048
 
 

@@ -5,9 +5,11 @@ stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is do
 """
 
 import argparse
+import gc
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from constitutions.errors import CharterError
@@ -56,23 +58,34 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     keep_freed_memory()
+    # Imports make objects and drop none: looking for garbage between them is a fifth of their time.
+    gc.disable()
+    try:
+        job = imported(options)
+    finally:
+        gc.enable()
+    return job()
+
+
+def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
+    """The job, with all that it needs imported."""
     match options.command:
         case "convert":
             from training.convert import bundled_gguf, convert_gguf
 
-            return {"model": str(convert_gguf(bundled_gguf(), options.output))}
+            return lambda: {"model": str(convert_gguf(bundled_gguf(), options.output))}
         case "merge":
             from training.merge import merge_adapter
 
-            return {"model": str(merge_adapter(options.model, options.adapter, options.output))}
+            return lambda: {"model": str(merge_adapter(options.model, options.adapter, options.output))}
         case "sft":
             from training.sft import train_sft
 
-            return train_sft(load_config(options.config, SftConfig, tuple(options.set)))
+            return lambda: train_sft(load_config(options.config, SftConfig, tuple(options.set)))
         case _:
             from training.dpo import train_dpo
 
-            return train_dpo(load_config(options.config, DpoConfig, tuple(options.set)))
+            return lambda: train_dpo(load_config(options.config, DpoConfig, tuple(options.set)))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ class TrainConfig:
     - `warmup_share`: share of the steps in which the rate rises from 0, before it falls linearly to 0.
     - `epochs`: passes over the rows. Raise it for small sets; watch the held-out lift.
     - `lora_rank`: size of the update: 8 to 64. Raise it for large sets.
+    - `lora_layers_share`: share of the layers, counted from the last, that the adapter changes. At 0.5 a step of DPO
+      takes two thirds of the time, since the layers below are computed once for policy and reference.
     - `lora_targets`: names of linear layers, such as q_proj; empty means all of them but the head.
     - `max_tokens`: rows with a longer prompt plus reply are dropped and counted.
     - `tokens_per_batch`: how many tokens go through the model at once. Lower it when memory runs out.
@@ -58,6 +60,7 @@ class TrainConfig:
     warmup_share: float = knob(0.1, 0.0, 1.0)
     epochs: int = count(1, 1, 1000)
     lora_rank: int = count(16, 1, 1024)
+    lora_layers_share: float = knob(1.0, 0.01, 1.0)
     lora_targets: tuple[str, ...] = ()
     max_tokens: int = count(2048, 8, 131072)
     tokens_per_batch: int = count(2048, 8, 1048576)

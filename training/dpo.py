@@ -62,9 +62,10 @@ def add_pair_gradients(
         packed = pack_groups(groups, policy.numbers.dtype, policy.numbers.device)
         numbers = [by_id[group.row_id] for group in groups]
         if reference_N2[numbers].isnan().any():
-            with policy.as_reference():
+            with policy.as_reference(), policy.trunk.keeping():
                 reference_N2[numbers] = reply_logps(policy, packed).view(-1, 2).to("cpu", torch.float32)
-        logps_B2 = reply_logps(policy, packed).view(-1, 2)
+        with policy.trunk.replaying():
+            logps_B2 = reply_logps(policy, packed).view(-1, 2)
         batch = [rows[number] for number in numbers]
         loss_B, metrics = pair_losses(config, packed, logps_B2, reference_N2[numbers].to(logps_B2), batch)
         refuse_broken_loss(loss_B, tuple(group.row_id for group in groups))

@@ -4,8 +4,9 @@ Left out: models whose logits are scaled or capped after the head, mixtures with
 """
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -20,6 +21,7 @@ from training.lora import LoraLinear
 from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
 from training.tokenising import first_line
+from training.trunk import Trunk, decoder_layers, replays_exactly
 
 # Knobs of model configs that change the logits after the head: the chunked path would be wrong.
 _AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
@@ -29,10 +31,14 @@ _LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A base model with one trainable adapter. `numbers` says where and in which format it computes."""
+    """A base model with one trainable adapter. `numbers` says where and in which format it computes.
+
+    `trunk` are the layers below the adapter.
+    """
 
     model: PeftModel
     numbers: Numbers
+    trunk: Trunk = field(default_factory=Trunk)
 
     @property
     def causal(self) -> PreTrainedModel:
@@ -63,9 +69,21 @@ def load_policy(config: TrainConfig, numbers: Numbers) -> Policy:
             raise TrainingError(f"{config.model}: {name} is not supported by the chunked head; take another model")
     if config.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
+    trunk = Trunk(layers_below_adapter(base, config))
     # eval: no dropout anywhere, so that policy and reference are one network. Checkpointing works in train mode only.
     model = add_adapter(base.to(numbers.device), config).train(config.gradient_checkpointing)
-    return Policy(model, numbers)
+    return Policy(model, numbers, trunk)
+
+
+def layers_below_adapter(base: PreTrainedModel, config: TrainConfig) -> Sequence[nn.Module]:
+    """None of them where the adapter is on all layers."""
+    first = first_adapted_layer(base, config)
+    return tuple(decoder_layers(base)[1])[:first] if first else ()
+
+
+def first_adapted_layer(base: PreTrainedModel, config: TrainConfig) -> int:
+    layers = int(base.config.num_hidden_layers)
+    return layers - math.ceil(config.lora_layers_share * layers)
 
 
 def add_adapter(base: PreTrainedModel, config: TrainConfig) -> PeftModel:
@@ -78,11 +96,16 @@ def add_adapter(base: PreTrainedModel, config: TrainConfig) -> PeftModel:
             raise TrainingError(
                 f"lora_targets: no linear layer is called {target!r}; take of {', '.join(sorted(known))}"
             )
+    where: dict[str, object] = {}
+    if first := first_adapted_layer(base, config):
+        where["layers_to_transform"] = list(range(first, base.config.num_hidden_layers))
+        where["layers_pattern"] = decoder_layers(base)[0]
     lora = LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         target_modules=sorted(config.lora_targets or known),
         task_type="CAUSAL_LM",
+        **where,
     )
     lora._register_custom_module({nn.Linear: LoraLinear})
     with torch.random.fork_rng():
@@ -124,3 +147,5 @@ def check_layout(policy: Policy, group: TokenGroup) -> None:
             f"row {group.row_id!r}: packed and plain log-probabilities differ by {apart_R.max().item():.3g} nats a "
             "token; this model's attention or head is not supported, or its weights are broken: take another model"
         )
+    if not replays_exactly(policy.trunk, lambda: reply_logps(policy, packed)):
+        raise TrainingError("lora_layers_share: these layers hand on more than hidden states; leave it 1")

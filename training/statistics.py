@@ -62,17 +62,6 @@ def clustered_mean(
     return Interval(estimate, max(bounds[0], estimate - half), min(bounds[1], estimate + half), prompts)
 
 
-def wilson(successes: float, trials: int, z: float = 1.959964) -> Interval | NoInterval:
-    """Wilson's interval for a share of independent trials; ties may count as half a success."""
-    if trials < 1:
-        return NoInterval("fewer_than_two_prompts", trials)
-    share = successes / trials
-    scale = 1 + z * z / trials
-    centre = (share + z * z / (2 * trials)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half), trials)
-
-
 def student_t_975(freedom: int) -> float:
     """The 97.5 % quantile of Student's t. Exact for 1 and 2 degrees, else Hill's expansion (CACM 396), off by 0.004."""
     if freedom == 1:

@@ -17,14 +17,21 @@ from service.schemas import (
     TrainingSettings,
 )
 
-# A longer reply has more than forty words: it fails `brief` wherever it would have ended.
-REPLY_TOKENS = 64
+# A longer reply has more than thirty-five words: it fails `brief` wherever it would have ended.
+REPLY_TOKENS = 48
 # No top_p: sorting the vocabulary for it takes a CPU a third of the time of a token.
 SAMPLE = SampleSettings(replies_per_prompt=4, max_tokens=REPLY_TOKENS, temperature=0.7)
 REVISE = ReviseSettings(replies_per_prompt=1, steps=1, max_tokens=REPLY_TOKENS, temperature=0.3)
 COMPARE = CompareSettings(pairs_per_prompt=2)
 TRAINING = TrainingSettings(
-    method="dpo", learning_rate=8e-4, beta=0.1, sft_weight=0.25, lora_rank=16, epochs=1, pairs_per_step=8
+    method="dpo",
+    learning_rate=8e-4,
+    beta=0.1,
+    sft_weight=0.25,
+    lora_rank=16,
+    lora_layers_share=0.5,
+    epochs=1,
+    pairs_per_step=8,
 )
 EVALUATE = EvaluateSettings(replies_per_prompt=4, temperature=0.7, max_tokens=REPLY_TOKENS, pairs_per_prompt=1)
 HUMAN_RATIO = 0.25

@@ -86,6 +86,7 @@ def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
         "learning_rate": wanted.learning_rate,
         "epochs": wanted.epochs,
         "lora_rank": wanted.lora_rank,
+        "lora_layers_share": wanted.lora_layers_share,
         "max_tokens": wanted.max_tokens,
         "seed": context.request.seed,
     }

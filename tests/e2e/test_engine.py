@@ -1,6 +1,6 @@
 """Real vLLM with the real 135M model: what it answers, what it refuses, and that no kill -9 leaves anything behind.
 
-The model's folder is CHARTER_BUNDLED_MODEL, or is made from the bundled package by `python -m training convert`.
+The model's folder is CHARTER_BUNDLED_MODEL, or the bundled one, converted once.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +23,8 @@ from judges.errors import EngineFailed, JudgeRejected, JudgeUnavailable, PromptT
 from judges.guard import session_members
 from judges.records import Message
 from judges.wire import ChatRequest
+from service.demo.base_model import base_model_folder
+from service.demo.recipe import CACHE
 
 pytestmark = [
     pytest.mark.real_model,
@@ -40,12 +41,8 @@ asyncio.run(start_engine(EngineSettings(model, "smol", folder / "v.sock", folder
 
 
 @pytest.fixture(scope="session")
-def bundled_model(tmp_path_factory) -> str:
-    if folder := os.environ.get("CHARTER_BUNDLED_MODEL"):
-        return folder
-    output = tmp_path_factory.mktemp("model") / "smollm2"
-    subprocess.run([sys.executable, "-m", "training", "convert", "--output", str(output)], check=True)
-    return str(output)
+def bundled_model() -> str:
+    return os.environ.get("CHARTER_BUNDLED_MODEL") or str(base_model_folder(None, CACHE))
 
 
 @pytest.fixture
@@ -108,7 +105,7 @@ async def check_nothing_we_send_kills_it(client: ChatClient) -> None:
         ChatRequest(16, temperature=1.0, stop=("a", "\n")),
         ChatRequest(16, temperature=1e-9),
     ]
-    asked = [client.chat(ask(text), request=request) for text in texts for request in requests for _ in range(4)]
+    asked = [client.chat(ask(text), request=request) for text in texts for request in requests for _ in range(2)]
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert not [o for o in outcomes if isinstance(o, BaseException) and not isinstance(o, JudgeRejected)]
     assert (await client.chat(ask("Still there?"), request=ChatRequest(2))).text
@@ -122,22 +119,51 @@ async def kill_and_check(engine: Engine, victim: int, session: int) -> None:
     assert not engine.alive()
 
 
-async def test_it_serves_and_dies_with_its_server_or_its_guard(bundled_model, sockets):
-    first = await start_engine(settings(bundled_model, sockets))
-    async with ChatClient([first.endpoint], ClientSettings(attempts=1)) as client:
+async def test_it_serves_and_dies_with_its_server(bundled_model, sockets):
+    engine = await start_engine(settings(bundled_model, sockets))
+    async with ChatClient([engine.endpoint], ClientSettings(attempts=1)) as client:
         await check_answers(client)
         await check_refusals(client)
         await check_nothing_we_send_kills_it(client)
-        session = server_of(first.pid)
-        await kill_and_check(first, session, session)
+        session = server_of(engine.pid)
+        await kill_and_check(engine, session, session)
         with pytest.raises(JudgeUnavailable):
             await client.chat(ask("hi"), request=ChatRequest(1))
+    assert (sockets / "v.sock").exists()  # left by the kill; a server may be started over it
+    await check_it_dies_with_its_guard(bundled_model, sockets)
+    await check_a_clean_stop_leaves_nothing(bundled_model, sockets)
 
-    assert (sockets / "v.sock").exists()  # left by the kill, replaced at the next start
-    second = await start_engine(settings(bundled_model, sockets))
-    async with ChatClient([second.endpoint]) as client:
-        assert (await client.chat(ask("hi"), request=ChatRequest(2))).text
-    await kill_and_check(second, second.pid, server_of(second.pid))
+
+async def check_it_dies_with_its_guard(bundled_model: str, sockets: Path) -> None:
+    """As soon as the model's process is there."""
+    starting = asyncio.ensure_future(start_engine(settings(bundled_model, sockets)))
+    guard = await guard_at_work(sockets / "v.log")
+    session = server_of(guard)
+    os.kill(guard, signal.SIGKILL)
+    with pytest.raises(EngineFailed):
+        await starting
+    await until(lambda: not session_members(session))
+
+
+async def check_a_clean_stop_leaves_nothing(bundled_model: str, sockets: Path) -> None:
+    starting = asyncio.ensure_future(start_engine(settings(bundled_model, sockets)))
+    session = server_of(await guard_at_work(sockets / "v.log"))
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not session_members(session)
+    assert not (sockets / "v.sock").exists()
+
+
+async def guard_at_work(log: Path) -> int:
+    """The guard's id, once the server below it has started the model's process."""
+    await asyncio.sleep(0)
+    await until(lambda: guards() and log.exists() and b"EngineCore" in log.read_bytes())
+    return guards()[0]
+
+
+def guards() -> list[int]:
+    return [p for p in children_of(os.getpid()) if b"guard.py" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
 async def test_it_dies_with_its_parent(bundled_model, sockets):
@@ -157,16 +183,3 @@ async def test_a_bad_model_folder_shows_the_log(tmp_path, sockets):
     with pytest.raises(EngineFailed, match="ended with status 1 before it was up") as caught:
         await start_engine(settings(str(tmp_path), sockets))
     assert "nonsense" in caught.value.log_tail
-
-
-async def test_a_clean_stop_leaves_nothing(bundled_model, sockets):
-    starting = asyncio.ensure_future(start_engine(settings(bundled_model, sockets)))
-    log = sockets / "v.log"
-    await until(lambda: log.exists() and b"EngineCore" in log.read_bytes())
-    guard = next(p for p in children_of(os.getpid()) if b"guard.py" in Path(f"/proc/{p}/cmdline").read_bytes())
-    session = server_of(guard)
-    starting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await starting
-    assert not session_members(session)
-    assert not (sockets / "v.sock").exists()

@@ -17,7 +17,7 @@ import pytest
 
 from service.client import Client, Event
 from service.demo.base_model import base_model_folder
-from service.demo.content import CONSTITUTION, HUMAN, PROMPTS
+from service.demo.content import HUMAN, PROMPTS
 from service.demo.recipe import CACHE
 from service.demo.service_process import ServiceProcess, ServiceSettings, start_service
 from service.schemas import (
@@ -38,7 +38,26 @@ pytestmark = [
     pytest.mark.timeout(1200),
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
 ]
-TRAIN, HELD_OUT, TOKENS = 6, 3, 24
+TRAIN, HELD_OUT, PEOPLE, TOKENS = 6, 3, 6, 24
+LAW = b"""
+name: small
+version: "1"
+principles:
+  - id: brief
+    kind: checked
+    text: Answers are short.
+    check: {max_words: 12}
+  - id: plain
+    kind: checked
+    text: Answers are plain text.
+    check: {plain_text: {}}
+  - id: kind
+    kind: judged
+    text: Answers are kind.
+    examples:
+      - {prompt: "Hello?", better: "Hello, friend.", worse: "What do you want from me now, stranger?"}
+      - {prompt: "I failed.", better: "That is hard. What happened?", worse: "No wonder."}
+"""
 
 
 @pytest.fixture
@@ -68,6 +87,12 @@ def few_prompts(folder: Path) -> Path:
     return file
 
 
+def few_pairs(folder: Path) -> Path:
+    file = folder / "people.jsonl"
+    file.write_text("\n".join(HUMAN.read_text().splitlines()[:PEOPLE]))
+    return file
+
+
 def kill_vllm(service: ServiceProcess) -> bool:
     """SIGKILL of a vLLM server below the service; False where none runs."""
     for child in psutil.Process(service.pid).children(recursive=True):
@@ -83,14 +108,14 @@ def request(client: Client, model: Path, folder: Path) -> RunRequest:
     base = client.add_model(name="base", path=model)
     prompts = client.add_prompts(few_prompts(folder))
     return RunRequest(
-        constitution=client.add_constitution(CONSTITUTION.read_bytes()).id,
+        constitution=client.add_constitution(LAW).id,
         prompts=prompts.id,
         model=base.id,
         judge=JudgeSettings(model=base.id),
         sample=SampleSettings(replies_per_prompt=2, max_tokens=TOKENS),
         revise=ReviseSettings(replies_per_prompt=1, max_tokens=TOKENS),
         compare=CompareSettings(pairs_per_prompt=1),
-        mix=MixSettings(human=client.add_preferences(HUMAN).id),
+        mix=MixSettings(human=client.add_preferences(few_pairs(folder)).id),
         training=TrainingSettings(learning_rate=1e-4, pairs_per_step=4, lora_rank=4),
         evaluate=EvaluateSettings(replies_per_prompt=1, max_tokens=TOKENS),
     )
@@ -120,6 +145,6 @@ def test_the_whole_job_survives_two_kills_of_vllm(service: ServiceProcess, tmp_p
         bundle = tmp_path / "adapter.tar.gz"
         client.download_adapter(client.adapter_of(run.id).id, bundle)
     assert report["counts"]["samples"] == TRAIN * 2
-    assert {one["id"] for one in report["principles"]} >= {"brief", "kind", "honest", "joint"}
+    assert {one["id"] for one in report["principles"]} == {"brief", "plain", "kind", "joint"}
     manifest = verify_bundle(bundle)
     assert manifest.base_model.sha256 == model_sha256(model)

@@ -1,6 +1,7 @@
 """Is a judge fit? The scripted one prefers the shorter reply, so its accuracy on any set of examples is known."""
 
 import pytest
+import scipy.stats
 
 from constitutions.schema import CheckedPrinciple, Constitution, Example, JudgedPrinciple
 from judges.behaviour import Behaviour, Fault
@@ -52,6 +53,8 @@ def test_wilson_by_hand():
     assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
     assert wilson(0, 20).low == 0.0
     assert wilson(20, 20).high == 1.0
+    theirs = scipy.stats.binomtest(29, 50).proportion_ci(method="wilson")
+    assert (wilson(29, 50).low, wilson(29, 50).high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 
 @pytest.mark.parametrize(

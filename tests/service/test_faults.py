@@ -80,9 +80,9 @@ async def judged_run(live: Live, tiny: Path, port: int, timeout_s: float = 30.0)
 )
 async def test_a_judge_that_turns_bad(live: Live, tiny: Path, fault: str, said: str) -> None:
     port = free_port()
-    run = await judged_run(live, tiny, port, timeout_s=1.0 if fault == "hang" else 30.0)
     faults = [{"kind": fault, "from_request": GOOD_ANSWERS, "seconds": 0}]
     with judge_by_url(live.bench.settings.folder, port, faults=faults):
+        run = await judged_run(live, tiny, port, timeout_s=1.0 if fault == "hang" else 30.0)
         run = await finished(live.bench, run.id)
     assert run.status == "failed"
     assert re.fullmatch(rf"stage judge: .*'far' at http://127\.0\.0\.1:{port}.*{said}.*resume the run", run.error or "")
@@ -101,13 +101,12 @@ async def test_a_judge_that_turns_bad(live: Live, tiny: Path, fault: str, said: 
 
 async def test_a_judge_that_is_busy_for_a_while(live: Live, tiny: Path) -> None:
     port = free_port()
-    run = await judged_run(live, tiny, port)
     busy = [
         {"kind": "429", "until_request": 2, "seconds": 1},
         {"kind": "429", "from_request": 30, "until_request": 50, "seconds": 1},
     ]
     with judge_by_url(live.bench.settings.folder, port, faults=busy):
-        run = await finished(live.bench, run.id)
+        run = await finished(live.bench, (await judged_run(live, tiny, port)).id)
         assert run.status == "succeeded", run.error
         assert await asked(port) == {"compare": 2 + QUESTIONS + 22}  # the examination, the verdicts, the refusals
     await assert_judged_once(live.bench, run.id)
@@ -168,8 +167,8 @@ async def test_a_full_disk_under_everything(live: Live, tiny: Path, full: Callab
     """Not even the error can be recorded. It is once there is room, and the API says what is wrong until then."""
     port = free_port()
     before = folder(live.bench, "verdicts")
-    run = await judged_run(live, tiny, port)
     with judge_by_url(live.bench.settings.folder, port, latency_s=0.1):
+        run = await judged_run(live, tiny, port)
         await until(lambda: folder(live.bench, "verdicts") > before)
         full(1)
         there = published(live.bench)

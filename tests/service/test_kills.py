@@ -22,7 +22,7 @@ from tests.service.pipeline.bench import Bench, add_run, open_bench, prompts
 from tests.service.serving import Serving
 
 KILLS = 20
-WITHIN_S = 600.0
+WITHIN_S = 900.0
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def kill_one(serving: Serving, chance: random.Random) -> str:
     return who
 
 
-@pytest.mark.timeout(660)
+@pytest.mark.timeout(960)
 async def test_twenty_kills_lose_nothing(tmp_path: Path, tiny: Path, seed: int) -> None:
     chance = random.Random(seed)
     bench = await open_bench(tmp_path / "h", latency_s=0.05)

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from training.errors import TrainingError
-from training.statistics import Interval, NoInterval, clustered_difference, clustered_mean, student_t_975, wilson
+from training.statistics import Interval, NoInterval, clustered_difference, clustered_mean, student_t_975
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 5, 10, 47, 1000])
@@ -65,10 +65,3 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
         assert isinstance(interval, Interval)
         held += interval.low <= 0.4 <= interval.high
     assert held / 400 == pytest.approx(0.95, abs=0.033)
-
-
-def test_wilson_against_scipy():
-    theirs = scipy.stats.binomtest(29, 50).proportion_ci(method="wilson")
-    ours = wilson(29, 50)
-    assert isinstance(ours, Interval)
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)

@@ -20,7 +20,7 @@ import pytest
 from service.demo.service_process import free_port
 from training.tiny import build_tiny_model
 
-WITHIN_S = 120.0
+WITHIN_S = 240.0
 HUMAN_PAIRS = 300
 # Where nobody listens: whoever asks through this proxy, or opens this database, fails.
 NOWHERE = "http://127.0.0.1:9"

@@ -9,7 +9,7 @@ POSTED = Posted(constitution="con_1", prompts="prm_1", human="prf_1", model="mdl
 def test_the_request_is_what_the_issue_asks_for():
     request = run_request(POSTED, seed=7)
     assert RunRequest.model_validate_json(request.model_dump_json()) == request
-    assert (request.sample.replies_per_prompt, request.sample.max_tokens, request.sample.temperature) == (4, 64, 0.7)
+    assert (request.sample.replies_per_prompt, request.sample.max_tokens, request.sample.temperature) == (4, 48, 0.7)
     assert (request.revise.replies_per_prompt, request.revise.steps) == (1, 1)
     assert request.compare.pairs_per_prompt == 2
     assert (request.mix.human, request.mix.ratio) == ("prf_1", 0.25)

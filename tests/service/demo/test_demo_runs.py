@@ -23,7 +23,7 @@ from tests.service.demo.conftest import HUMAN_PAIRS, Demos, Ended, Started, hh_l
 from training.bundle import verify_bundle
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "summary.schema.json").read_text(encoding="utf-8"))
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""The layers below the first adapted one, computed once: they are the same for policy and reference.
+
+With LoRA on the last layers only, the layers below give both the same hidden states, and no gradient goes into them.
+The reference's forward pass keeps what leaves them; the policy's begins there. Left out: keeping it over steps.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from training.errors import TrainingError
+
+Mode = Literal["plain", "keep", "replay"]
+
+
+@dataclass(slots=True)
+class Trunk:
+    """Layers whose passes can be kept and replayed. Without layers it does nothing."""
+
+    layers: Sequence[nn.Module] = ()
+    _mode: Mode = "plain"
+    _kept: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for layer in self.layers:
+            # The model's own loop stays; only what the layer does when it is called changes.
+            layer.forward = self._forward_of(layer.forward, last=layer is self.layers[-1])
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep what leaves the trunk in the one pass below."""
+        self._kept.clear()
+        with self._as("keep"):
+            yield
+
+    @contextlib.contextmanager
+    def replaying(self) -> Iterator[None]:
+        """Give what was kept, for the same batch; where nothing was, compute it."""
+        with self._as("replay" if self._kept else "plain"):
+            yield
+        self._kept.clear()
+
+    @contextlib.contextmanager
+    def _as(self, mode: Mode) -> Iterator[None]:
+        self._mode = mode
+        try:
+            yield
+        finally:
+            self._mode = "plain"
+
+    def _forward_of(self, forward: Callable[..., Tensor], *, last: bool) -> Callable[..., Tensor]:
+        def shared(hidden_states: Tensor, *arguments: object, **options: object) -> Tensor:
+            if self._mode == "replay":
+                return self._kept[0] if last else hidden_states
+            out = forward(hidden_states, *arguments, **options)
+            if self._mode == "keep" and last:
+                if not isinstance(out, Tensor):
+                    raise TrainingError("lora_layers_share: these layers hand on more than hidden states; leave it 1")
+                self._kept.append(out.detach())
+            return out
+
+        return shared
+
+
+def decoder_layers(base: PreTrainedModel) -> tuple[str, nn.ModuleList]:
+    """The list of the model's layers and its own name (mostly `layers`). Raises TrainingError where there is no one."""
+    found = [
+        (name, module)
+        for name, module in base.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == base.config.num_hidden_layers
+    ]
+    if len(found) != 1:
+        raise TrainingError("lora_layers_share: this model's layers are not one list; leave it 1, for all layers")
+    name, module = found[0]
+    return re.sub(r".*\.", "", name), module
+
+
+def replays_exactly(trunk: Trunk, compute: Callable[[], Tensor]) -> bool:
+    """True where `compute` gives the same with the trunk replayed."""
+    with torch.no_grad():
+        with trunk.keeping():
+            plain = compute()
+        with trunk.replaying():
+            return torch.equal(plain, compute())
