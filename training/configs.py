@@ -43,7 +43,8 @@ class TrainConfig:
     - `epochs`: passes over the rows. Raise it for small sets; watch the held-out lift.
     - `lora_rank`: size of the update: 8 to 64. Raise it for large sets.
     - `lora_layers_share`: share of the layers, counted from the last, that the adapter changes. At 0.5 a step of DPO
-      takes two thirds of the time, since the layers below are computed once for policy and reference.
+      takes 0.7 of the time in the first epoch, since the layers below are computed once for policy and reference, and
+      no gradient goes into them in any.
     - `lora_targets`: names of linear layers, such as q_proj; empty means all of them but the head.
     - `max_tokens`: rows with a longer prompt plus reply are dropped and counted.
     - `tokens_per_batch`: how many tokens go through the model at once. Lower it when memory runs out.
@@ -142,6 +143,11 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
         if isinstance(value, int | float) and low is not None and high is not None and not low <= value <= high:
             raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
     return schema(**values)  # type: ignore[arg-type]
+
+
+def defaults_of(schema: type[TrainConfig]) -> dict[str, object]:
+    """The knobs that have a default, as JSON values."""
+    return {one.name: one.default for one in fields(schema) if one.default is not dataclasses.MISSING}
 
 
 def config_to_json(config: TrainConfig) -> dict[str, object]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.configs import TrainConfig, config_to_json
+from training.configs import TrainConfig, config_to_json, defaults_of
 from training.errors import ConfigError, RunFolderBusy
 from training.publish import clear_unfinished, published_file
 from training.weights import file_sha256, model_sha256
@@ -80,7 +80,7 @@ def open_run_folder(config: TrainConfig, method: str, precision: str) -> Iterato
             ) from error
         clear_unfinished(folder.checkpoints)
         clear_unfinished(folder.path)
-        _hold_config(folder.path / "config.json", _identity(config, method, precision))
+        _hold_config(folder.path / "config.json", _identity(config, method, precision), defaults_of(type(config)))
         yield folder
 
 
@@ -92,9 +92,11 @@ def _identity(config: TrainConfig, method: str, precision: str) -> dict[str, obj
     return {"method": method, **values, "precision": precision, **hashes}
 
 
-def _hold_config(path: Path, identity: dict[str, object]) -> None:
+def _hold_config(path: Path, identity: dict[str, object], defaults: Mapping[str, object]) -> None:
     if path.exists():
         before = json.loads(path.read_text())
+        # A knob that did not exist when the run began was at its default.
+        before = {**defaults, **before}
         differing = [key for key in identity if key not in _MAY_CHANGE and before.get(key) != identity[key]]
         if differing:
             key = differing[0]

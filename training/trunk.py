@@ -36,15 +36,21 @@ class Trunk:
     def keeping(self) -> Iterator[None]:
         """Keep what leaves the trunk in the one pass below."""
         self._kept.clear()
-        with self._as("keep"):
-            yield
+        try:
+            with self._as("keep"):
+                yield
+        except BaseException:
+            self._kept.clear()
+            raise
 
     @contextlib.contextmanager
     def replaying(self) -> Iterator[None]:
         """Give what was kept, for the same batch; where nothing was, compute it."""
-        with self._as("replay" if self._kept else "plain"):
-            yield
-        self._kept.clear()
+        try:
+            with self._as("replay" if self._kept else "plain"):
+                yield
+        finally:
+            self._kept.clear()
 
     @contextlib.contextmanager
     def _as(self, mode: Mode) -> Iterator[None]:
@@ -58,11 +64,13 @@ class Trunk:
         def shared(hidden_states: Tensor, *arguments: object, **options: object) -> Tensor:
             if self._mode == "replay":
                 return self._kept[0] if last else hidden_states
-            out = forward(hidden_states, *arguments, **options)
+            # No gradient goes below the adapter, whatever asks for one (peft does, where layers are recomputed).
+            with torch.no_grad():
+                out = forward(hidden_states, *arguments, **options)
             if self._mode == "keep" and last:
                 if not isinstance(out, Tensor):
                     raise TrainingError("lora_layers_share: these layers hand on more than hidden states; leave it 1")
-                self._kept.append(out.detach())
+                self._kept.append(out)
             return out
 
         return shared
@@ -81,10 +89,12 @@ def decoder_layers(base: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     return re.sub(r".*\.", "", name), module
 
 
-def replays_exactly(trunk: Trunk, compute: Callable[[], Tensor]) -> bool:
-    """True where `compute` gives the same with the trunk replayed."""
+def replays(trunk: Trunk, compute: Callable[[], Tensor], tolerance: float) -> bool:
+    """True where `compute` gives the same with the trunk replayed, up to the order of a GPU's sums."""
+    if not trunk.layers:
+        return True
     with torch.no_grad():
         with trunk.keeping():
             plain = compute()
         with trunk.replaying():
-            return torch.equal(plain, compute())
+            return bool(((plain - compute()).abs() <= tolerance * plain.abs().clamp(min=1)).all())

@@ -82,8 +82,9 @@ def test_dpo_learns_and_leaves_what_it_promises(tmp_path: Path, tiny: Path, caps
     assert json.loads((config.output / "config.json").read_text())["precision"] == "fp32"
 
 
-def test_plain_peft_and_the_merged_model_give_the_trained_policy(tmp_path: Path, tiny: Path):
-    config = dpo_config(tmp_path, tiny)
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_plain_peft_and_the_merged_model_give_the_trained_policy(tmp_path: Path, tiny: Path, share: float):
+    config = dpo_config(tmp_path, tiny, lora_layers_share=share)
     train_dpo(config)
     ids = torch.tensor([[1, 70, 80, 90]])
     base = AutoModelForCausalLM.from_pretrained(tiny)
@@ -103,11 +104,11 @@ def test_a_finished_run_returns_at_once_with_its_result(tmp_path: Path, tiny: Pa
     assert len(steps(config)) == 3
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
-def test_resume_equals_not_stopping_bit_for_bit(tmp_path: Path, tiny: Path, kill: signal.Signals):
-    whole = dpo_config(tmp_path / "whole", tiny, sft_weight=0.2)
+@pytest.mark.parametrize(("kill", "share"), [(signal.SIGKILL, 1.0), (signal.SIGTERM, 0.5)])
+def test_resume_equals_not_stopping_bit_for_bit(tmp_path: Path, tiny: Path, kill: signal.Signals, share: float):
+    whole = dpo_config(tmp_path / "whole", tiny, sft_weight=0.2, lora_layers_share=share)
     train_dpo(whole)
-    values = settings(tmp_path / "cut", tiny, pairs(10), sft_weight=0.2)
+    values = settings(tmp_path / "cut", tiny, pairs(10), sft_weight=0.2, lora_layers_share=share)
     process = command(tmp_path / "cut", values)
     for line in process.stdout:
         if json.loads(line).get("done") == 5:  # one step after the checkpoint of step 4
@@ -145,6 +146,17 @@ def test_a_run_goes_on_only_with_the_config_and_rows_that_began_it(tmp_path: Pat
         train_dpo(dpo_config(tmp_path, tiny, epochs=1, beta=0.2))
     with pytest.raises(ConfigError, match="began with rows_sha256"):
         train_dpo(dpo_config(tmp_path, tiny, rows=pairs(9), epochs=1))
+
+
+def test_a_run_that_began_before_a_knob_existed_goes_on(tmp_path: Path, tiny: Path):
+    config = dpo_config(tmp_path, tiny, epochs=1)
+    result = train_dpo(config)
+    held = json.loads((config.output / "config.json").read_text())
+    assert held.pop("lora_layers_share") == 1.0
+    (config.output / "config.json").write_text(json.dumps(held))
+    assert train_dpo(config) == result
+    with pytest.raises(ConfigError, match=r"began with lora_layers_share = 1\.0, now it is 0\.5"):
+        train_dpo(dpo_config(tmp_path, tiny, epochs=1, lora_layers_share=0.5))
 
 
 def test_a_run_may_go_on_with_smaller_batches(tmp_path: Path, tiny: Path):
@@ -192,8 +204,9 @@ def test_text_that_looks_like_a_control_token_stays_text(tiny: Path):
     assert ids.index(tokenizer.eos_token_id) == 12
 
 
-def test_sft_learns(tmp_path: Path, tiny: Path):
-    values = settings(tmp_path, tiny, pairs(10), epochs=8)
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_sft_learns(tmp_path: Path, tiny: Path, share: float):
+    values = settings(tmp_path, tiny, pairs(10), epochs=8, lora_layers_share=share)
     values["replies_per_step"] = values.pop("pairs_per_step")
     config = config_from(values, SftConfig, "test")
     result = train_sft(config)

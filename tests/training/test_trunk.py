@@ -75,6 +75,19 @@ def test_what_was_kept_is_given_once(policy: Policy):
     assert len(calls) == 3
 
 
+@pytest.mark.parametrize("place", ["keeping", "replaying"])
+def test_an_error_leaves_nothing_to_replay(policy: Policy, place: str):
+    with policy.as_reference(), policy.trunk.keeping():
+        reply_logps(policy, pack_groups(GROUPS, torch.float32, CPU))
+    with pytest.raises(KeyError), getattr(policy.trunk, place)():
+        reply_logps(policy, pack_groups(GROUPS, torch.float32, CPU))
+        raise KeyError
+    calls = calls_of_the_first_layer(policy)
+    with policy.trunk.replaying():
+        reply_logps(policy, pack_groups(GROUPS, torch.float32, CPU))
+    assert len(calls) == 1
+
+
 def test_recomputing_gives_the_same(config: DpoConfig, policy: Policy):
     again = load_policy(replace(config, gradient_checkpointing=True), Numbers(CPU, "fp32"))
     with torch.no_grad():
