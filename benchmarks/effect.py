@@ -25,10 +25,10 @@ def joint_of(summary: Path) -> dict[str, float]:
 
 
 def run_seed(seed: int, out: Path) -> dict[str, float]:
-    """One demo; its output goes to `out`/demo.log."""
-    out.mkdir(parents=True, exist_ok=True)
+    """One demo; its output goes to `out`.log, since the demo wants a folder of its own."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with (out / "demo.log").open("wb") as log:
+    with out.with_name(f"{out.name}.log").open("wb") as log:
         command = [sys.executable, "-m", "service.demo", "--seed", str(seed), "--out", str(out)]
         subprocess.run(command, stdout=log, stderr=log, check=True)
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
