@@ -8,6 +8,8 @@ from service.store.records import NewEvent
 from service.store.runs import Runs
 
 EVERY_S = 0.5
+# Of many replies begun together none is done for a while: the first of them tell nothing of the speed.
+TELLING_SHARE = 0.05
 
 
 class Progress:
@@ -37,8 +39,8 @@ class Progress:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds left at the speed so far; None while nothing new is done."""
-        if not self._new:
+        """Seconds left at the speed so far; None while too little new is done to tell it."""
+        if self._new < max(1.0, TELLING_SHARE * self._total):
             return None
         return (self._clock() - self._began) / self._new * (self._total - self._done)
 
