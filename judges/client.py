@@ -115,7 +115,8 @@ class ChatClient:
         limit = self._settings.max_tokens_total
         if limit is not None and self.tokens_spent >= limit:
             raise BudgetSpent(
-                f"the judge's budget of {limit} tokens is spent ({self.tokens_spent}); raise judge.max_tokens_total"
+                f"the judge's budget of {limit} tokens is spent ({self.tokens_spent}); begin a new run with a higher "
+                "judge.max_tokens_total: it takes over what is judged already"
             )
 
     async def _ask(self, replica: Replica, method: str, path: str, body: bytes) -> bytes:
