@@ -11,14 +11,14 @@ from constitutions.schema import Constitution
 from judges.client import ChatClient
 from judges.gathering import all_of
 from judges.records import Comparison, Preference, PrincipleVerdict, Prompt, Sample
-from service.engines import folder_of
+from service.engines import context_tokens, folder_of
 from service.errors import RunFailed
 from service.pipeline.children import run_training
 from service.pipeline.context import RunContext
 from service.pipeline.pairs import comparison_of
 from service.pipeline.progress import Progress
 from service.pipeline.replies import Sampling, groups_of, sample_replies
-from service.pipeline.sample import context_tokens, identity_of
+from service.pipeline.sample import identity_of
 from service.pipeline.train import fetch_adapter
 from service.pipeline.verdicts import PromptPairs, count_verdicts, ensure_verdicts
 from service.shards import read_shards
@@ -143,7 +143,7 @@ async def _replies(context: RunContext, client: ChatClient, identity: str, progr
         temperature=wanted.temperature,
         top_p=1.0,
         seed=context.request.seed,
-        limit_tokens=context_tokens(context),
+        limit_tokens=context_tokens(context.model, context.tools.settings),
     )
     return await sample_replies(context, client, context.held_out, sampling, progress)
 
@@ -180,7 +180,7 @@ async def _adapter_replies(context: RunContext, adapter_sha256: str, progress: P
         if ended.status != 0:
             raise RunFailed(f"merging the adapter ended with status {ended.status}: {ended.complaint}; resume the run")
     async with (
-        context.tools.engines.leased(folder, context.model.served_name) as endpoint,
+        context.tools.engines.leased(folder, context.model) as endpoint,
         context.sampling_client(endpoint) as client,
     ):
         return await _replies(context, client, f"{identity_of(context.model)}+{adapter_sha256}", progress)

@@ -1,5 +1,6 @@
 """Stage `sample`: the base model answers every training prompt several times."""
 
+from service.engines import context_tokens
 from service.errors import RunFailed
 from service.pipeline.context import RunContext
 from service.pipeline.replies import Sampling, sample_replies
@@ -19,7 +20,7 @@ async def run_sample(context: RunContext) -> JsonObject:
         temperature=wanted.temperature,
         top_p=wanted.top_p,
         seed=context.request.seed,
-        limit_tokens=context_tokens(context),
+        limit_tokens=context_tokens(context.model, context.tools.settings),
     )
     total = len(context.train) * wanted.replies_per_prompt
     async with await context.policy_client() as client:
@@ -30,9 +31,3 @@ async def run_sample(context: RunContext) -> JsonObject:
 def identity_of(model: ModelRecord) -> str:
     """The weights' hash; of an endpoint, whose weights nobody here sees, its address and name."""
     return model.sha256 or f"{model.url or model.path} {model.served_name}"
-
-
-def context_tokens(context: RunContext) -> int:
-    """The smaller of the model's own context and the engine's."""
-    own = context.model.context_tokens
-    return own if context.model.url is not None else min(own, context.tools.settings.max_model_len)

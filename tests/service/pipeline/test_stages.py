@@ -12,7 +12,7 @@ from service.pipeline.context import open_context
 from service.pipeline.stages import run_stage
 from service.schemas import STAGES, Stage
 from service.shards import keys_in, read_shards
-from tests.service.pipeline.bench import Bench, add_law, add_run, open_bench, report_on
+from tests.service.pipeline.bench import CONTEXT_TOKENS, Bench, add_law, add_run, open_bench, report_on
 from training.bundle import verify_bundle
 from training.rows import PreferenceRow
 from training.tiny import build_tiny_model
@@ -30,7 +30,7 @@ async def go(bench: Bench, run_id: str, stages: tuple[Stage, ...]) -> None:
 
 
 async def calls(bench: Bench, model: Path) -> Counter[str]:
-    engine = bench.engines._engines[str(model)]
+    engine = bench.engines._engines[str(model), CONTEXT_TOKENS]
     async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=engine.endpoint.uds)) as http:
         return Counter((await http.get("http://localhost/calls")).json()["kinds"])
 
