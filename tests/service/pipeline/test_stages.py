@@ -132,6 +132,22 @@ async def test_a_prompt_that_does_not_fit_is_named_before_sampling(tmp_path: Pat
         await bench.close()
 
 
+async def test_a_held_out_prompt_that_does_not_fit_is_named_before_sampling(tmp_path: Path, tiny: Path) -> None:
+    given = (Prompt("p0", (Message("user", "Hi"),)), Prompt("epic", (Message("user", "word " * 5000),), "held_out"))
+    bench = await open_bench(tmp_path / "home")
+    try:
+        unheard = await add_run(bench, tiny, given=given, stages=("sample",))
+        await go(bench, unheard.id, ("sample",))  # nobody will ask it
+        there = await bench.artifacts.keys()
+        run = await add_run(bench, tiny, given=given, seed=1)
+        with pytest.raises(RunFailed, match=r"prompt 'epic' \(number 1 .*lower evaluate\.max_tokens"):
+            await go(bench, run.id, ("sample",))
+        assert await bench.artifacts.keys() == there
+        assert await bench.store.runs.stages(run.id) == {}
+    finally:
+        await bench.close()
+
+
 async def test_a_failing_judge_ends_the_run_and_keeps_nothing(tmp_path: Path, tiny: Path) -> None:
     bench = await open_bench(tmp_path / "home", faults=[{"kind": "garbage", "only": "compare"}])
     stages: tuple[Stage, ...] = ("sample", "judge")
