@@ -4,6 +4,7 @@ from service.engines import context_tokens
 from service.errors import RunFailed
 from service.pipeline.context import RunContext
 from service.pipeline.replies import Sampling, refuse_too_long, sample_replies
+from service.pipeline.weights import refuse_changed_base
 from service.store.records import JsonObject, ModelRecord
 
 
@@ -12,6 +13,7 @@ async def run_sample(context: RunContext) -> JsonObject:
     wanted = context.request.sample
     if not context.train:
         raise RunFailed("the prompt set has no prompt of the split 'train'; upload some")
+    await refuse_changed_base(context)
     sampling = Sampling(
         stage="sample",
         model=context.model.name,
