@@ -2,15 +2,20 @@
 
 A file is published complete or not at all, and never changed: a second `put_new` of a key is told that it exists.
 Only the library's blocking calls, in threads: its asynchronous ones end on a thread that Python does not know, and a
-process that leaves at that moment aborts (1 in 50 did).
+process that leaves at that moment aborts (1 in 50 did). The threads are the store's own: whoever else needs one, as to
+kill a child, does not wait for a bucket that hangs.
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
+from typing import SupportsBytes, TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store
@@ -22,6 +27,11 @@ _KEY = re.compile(r"^[a-z0-9][a-zA-Z0-9_.-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)*$")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_WORDS = tuple(os.strerror(number) for number in FULL)
 _CHUNK_BYTES = 8 * 1024 * 1024
+_THREADS = 16
+# Of a bucket that hangs: how long one request may take, and all repeats of it together.
+_CONNECT_S, _REQUEST_S, _REPEATS_S = 10, 120, 180
+_WRITES = ("take", "write")
+T = TypeVar("T")
 
 
 class Artifacts:
@@ -29,9 +39,17 @@ class Artifacts:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="artifacts")
         self._store: ObjectStore
         if url.startswith("s3://"):
-            self._store = S3Store.from_url(url)
+            self._store = S3Store.from_url(
+                url,
+                client_options={
+                    "connect_timeout": timedelta(seconds=_CONNECT_S),
+                    "timeout": timedelta(seconds=_REQUEST_S),
+                },
+                retry_config={"retry_timeout": timedelta(seconds=_REPEATS_S)},
+            )
         elif "://" in url:
             raise ServiceError(f"artifact store {url.split(':', 1)[0]}://...: use a folder or s3://BUCKET/PREFIX")
         else:
@@ -40,62 +58,65 @@ class Artifacts:
 
     async def put_new(self, key: str, data: bytes) -> bool:
         """Publish; False where the key exists already. Raises StorageFull."""
-        try:
-            await asyncio.to_thread(self._store.put, _checked(key), data, mode="create")
-        except AlreadyExistsError:
-            return False
-        except (BaseError, OSError) as error:
-            raise _storage_error(error, key) from error
-        return True
+        return await self._put(_checked(key), data)
 
     async def put_file(self, key: str, path: Path) -> bool:
         """Publish a file's bytes."""
-        try:
-            await asyncio.to_thread(self._store.put, _checked(key), path, mode="create")
-        except AlreadyExistsError:
-            return False
-        except (BaseError, OSError) as error:
-            raise _storage_error(error, key) from error
-        return True
+        return await self._put(_checked(key), path)
 
     async def get(self, key: str) -> bytes:
         """All bytes. Raises NotFound."""
-        try:
-            return await asyncio.to_thread(lambda: bytes(self._store.get(_checked(key)).bytes()))
-        except (BaseError, OSError) as error:
-            raise _read_error(error, key) from error
+        _checked(key)
+        return await self._ask("give", key, lambda: bytes(self._store.get(key).bytes()))
 
     async def get_file(self, key: str, path: Path) -> None:
-        """Copy into a file, in chunks."""
+        """Copy into a file, in chunks. Raises StorageFull."""
         chunks = await self.stream(key)
-        await asyncio.to_thread(_write_chunks, path, chunks)
+        await self._ask("write", str(path), lambda: _write_chunks(path, chunks))
 
     async def stream(self, key: str) -> Iterator[bytes]:
         """The bytes in chunks of 8 MB. Raises NotFound before the first."""
-        try:
-            result = await asyncio.to_thread(self._store.get, _checked(key))
-        except (BaseError, OSError) as error:
-            raise _read_error(error, key) from error
-        return (bytes(chunk) for chunk in result.stream(min_chunk_size=_CHUNK_BYTES))
+        _checked(key)
+        result = await self._ask("give", key, lambda: self._store.get(key))
+        return _chunks(key, iter(result.stream(min_chunk_size=_CHUNK_BYTES)))
 
     async def exists(self, key: str) -> bool:
+        _checked(key)
         try:
-            await asyncio.to_thread(self._store.head, _checked(key))
-        except (NotFoundError, FileNotFoundError):
+            await self._ask("look for", key, lambda: self._store.head(key))
+        except NotFound:
             return False
         return True
 
     async def keys(self, prefix: str = "") -> list[str]:
         """All keys below a prefix (a whole folder name), sorted."""
-        pages = await asyncio.to_thread(lambda: list(self._store.list(prefix or None)))
+        pages = await self._ask("list", prefix, lambda: list(self._store.list(prefix or None)))
         return sorted(str(entry["path"]) for page in pages for entry in page)
 
     async def delete(self, key: str) -> None:
         """Gone, whether it was there or not."""
-        try:
-            await asyncio.to_thread(self._store.delete, _checked(key))
-        except (NotFoundError, FileNotFoundError):
-            return
+        _checked(key)
+        with contextlib.suppress(NotFound):
+            await self._ask("delete", key, lambda: self._store.delete(key))
+
+    async def _put(self, key: str, source: bytes | Path) -> bool:
+        def put() -> bool:
+            try:
+                self._store.put(key, source, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
+
+        return await self._ask("take", key, put)
+
+    async def _ask(self, verb: str, name: str, work: Callable[[], T]) -> T:
+        """The work's result, from a thread of the store's own."""
+
+        def told() -> T:
+            with _faults_told(verb, name):
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, told)
 
 
 def _checked(key: str) -> str:
@@ -104,19 +125,31 @@ def _checked(key: str) -> str:
     return key
 
 
+def _chunks(key: str, pieces: Iterator[SupportsBytes]) -> Iterator[bytes]:
+    with _faults_told("give", key):
+        for piece in pieces:
+            yield bytes(piece)
+
+
 def _write_chunks(path: Path, chunks: Iterator[bytes]) -> None:
     with path.open("wb") as file:
         file.writelines(chunks)
 
 
-def _read_error(error: BaseError | OSError, key: str) -> ServiceError:
-    if isinstance(error, (NotFoundError, FileNotFoundError)):
-        return NotFound(f"the artifact {key!r} is not in the store; was it deleted?")
-    return ServiceError(f"the artifact store did not give {key!r}: {str(error).splitlines()[0]}")
-
-
-def _storage_error(error: BaseError | OSError, key: str) -> ServiceError:
-    text = str(error)
-    if any(words in text for words in _FULL_WORDS) or (isinstance(error, OSError) and error.errno in FULL):
-        return StorageFull(f"no space left to write {key!r}; free some, then resume the run")
-    return ServiceError(f"the artifact store did not take {key!r}: {text.splitlines()[0]}")
+@contextlib.contextmanager
+def _faults_told(verb: str, name: str) -> Iterator[None]:
+    """Turn an error of the library or of the system into one of ours."""
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        text = str(error)
+        if isinstance(error, (NotFoundError, FileNotFoundError)) and verb not in _WRITES:
+            raise NotFound(f"the artifact {name!r} is not in the store; was it deleted?") from error
+        if any(words in text for words in _FULL_WORDS) or (isinstance(error, OSError) and error.errno in FULL):
+            raise StorageFull(
+                f"no space left to write {name!r}; free some, then send it again, or resume the run"
+            ) from error
+        raise ServiceError(
+            f"the artifact store did not {verb} {name!r} ({text.splitlines()[0]}); mend the folder or the bucket, "
+            "then send it again, or resume the run"
+        ) from error

@@ -21,6 +21,8 @@ from service.settings import Settings
 from service.store.records import ModelRecord
 
 _log = logging.getLogger(__name__)
+# A folder and its server's context in tokens: of one folder registered twice, each may have another.
+ServerKey = tuple[str, int]
 _LONGEST_SOCKET_PATH = 107  # bytes, sun_path of unix(7)
 
 
@@ -29,7 +31,7 @@ class EnginePool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[ServerKey, Engine] = {}
         self._lock = asyncio.Lock()
         self._buried = 0
 
@@ -37,18 +39,22 @@ class EnginePool:
         """Where to ask this model; starts its server where the model is a folder."""
         if model.url is not None:
             return Endpoint(model.served_name, _without_v1(model.url), api_key=_secret(model))
-        return (await self._running(folder_of(model), model.served_name)).endpoint
+        return (await self._running(folder_of(model), model)).endpoint
 
     @contextlib.asynccontextmanager
-    async def leased(self, folder: Path, name: str) -> AsyncIterator[Endpoint]:
-        """A server for this folder, until the block ends."""
+    async def leased(self, folder: Path, base: ModelRecord) -> AsyncIterator[Endpoint]:
+        """A server for this folder, which holds other weights of the base model, until the block ends."""
         try:
-            yield (await self._running(folder, name)).endpoint
+            yield (await self._running(folder, base)).endpoint
         finally:
             async with self._lock:
-                if engine := self._engines.pop(str(folder), None):
+                if engine := self._engines.pop(self.key(folder, base), None):
                     self._buried += not engine.alive()
                     await engine.stop()
+
+    def key(self, folder: Path, model: ModelRecord) -> ServerKey:
+        """What one server is shared by."""
+        return str(folder), context_tokens(model, self._settings)
 
     def deaths(self) -> int:
         """How many servers have died so far: more than before means that one died meanwhile."""
@@ -69,40 +75,49 @@ class EnginePool:
         async with self._lock:
             await self._stop_all()
 
-    async def _running(self, folder: Path, name: str) -> Engine:
+    async def _running(self, folder: Path, model: ModelRecord) -> Engine:
+        key = self.key(folder, model)
         async with self._lock:
-            engine = self._engines.get(str(folder))
+            engine = self._engines.get(key)
             if engine is not None and engine.alive():
                 return engine
             if engine is not None:
                 self._buried += 1
-                del self._engines[str(folder)]
+                del self._engines[key]
                 await engine.stop()
-            settings = self._engine_settings(folder, name)
+            settings = engine_settings(folder, model, self._settings)
             if self._engines and not on_cpu(settings):
                 # Two servers that each take most of a GPU do not fit.
                 await self._stop_all()
-            self._engines[str(folder)] = await _started(settings)
-            return self._engines[str(folder)]
+            self._engines[key] = await _started(settings)
+            return self._engines[key]
 
     async def _stop_all(self) -> None:
         self._buried = self.deaths()
         engines, self._engines = list(self._engines.values()), {}
         await asyncio.gather(*(engine.stop() for engine in engines))
 
-    def _engine_settings(self, folder: Path, name: str) -> EngineSettings:
-        settings = self._settings
-        label = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-        return EngineSettings(
-            model_path=str(folder),
-            served_name=name,
-            socket_path=_socket_path(settings.folder, f"{label}-{os.getpid()}"),
-            log_path=settings.folder / "logs" / f"engine-{label}.log",
-            program=settings.engine,
-            max_model_len=settings.max_model_len,
-            max_num_seqs=settings.engine_concurrency,
-            behaviour=settings.scripted_behaviour,
-        )
+
+def context_tokens(model: ModelRecord, settings: Settings) -> int:
+    """An endpoint's own context; a folder's, but no more than the engines may take."""
+    # vLLM does not start with a longer context than the model was made for.
+    return model.context_tokens if model.url is not None else min(model.context_tokens, settings.max_model_len)
+
+
+def engine_settings(folder: Path, model: ModelRecord, settings: Settings) -> EngineSettings:
+    """The server of this folder under the model's name: its own weights, or others of the same shape."""
+    context = context_tokens(model, settings)
+    label = hashlib.sha256(f"{folder} {context}".encode()).hexdigest()[:12]
+    return EngineSettings(
+        model_path=str(folder),
+        served_name=model.served_name,
+        socket_path=_socket_path(settings.folder, f"{label}-{os.getpid()}"),
+        log_path=settings.folder / "logs" / f"engine-{label}.log",
+        program=settings.engine,
+        max_model_len=context,
+        max_num_seqs=settings.engine_concurrency,
+        behaviour=settings.scripted_behaviour,
+    )
 
 
 async def _started(settings: EngineSettings) -> Engine:

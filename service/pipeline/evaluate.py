@@ -17,8 +17,8 @@ from service.pipeline.children import run_training
 from service.pipeline.context import RunContext
 from service.pipeline.pairs import comparison_of
 from service.pipeline.progress import Progress
-from service.pipeline.replies import Sampling, groups_of, sample_replies
-from service.pipeline.sample import context_tokens, identity_of
+from service.pipeline.replies import groups_of, sample_replies
+from service.pipeline.sample import held_out_sampling, identity_of
 from service.pipeline.train import fetch_adapter
 from service.pipeline.verdicts import PromptPairs, count_verdicts, ensure_verdicts
 from service.shards import read_shards
@@ -134,18 +134,7 @@ def _meetings_per_prompt(context: RunContext) -> int:
 
 
 async def _replies(context: RunContext, client: ChatClient, identity: str, progress: Progress) -> tuple[str, ...]:
-    wanted = context.request.evaluate
-    sampling = Sampling(
-        model=context.model.name,
-        identity=identity,
-        replies_per_prompt=wanted.replies_per_prompt,
-        max_tokens=wanted.max_tokens,
-        temperature=wanted.temperature,
-        top_p=1.0,
-        seed=context.request.seed,
-        limit_tokens=context_tokens(context),
-    )
-    return await sample_replies(context, client, context.held_out, sampling, progress)
+    return await sample_replies(context, client, context.held_out, held_out_sampling(context, identity), progress)
 
 
 async def _both_replies(
@@ -180,7 +169,7 @@ async def _adapter_replies(context: RunContext, adapter_sha256: str, progress: P
         if ended.status != 0:
             raise RunFailed(f"merging the adapter ended with status {ended.status}: {ended.complaint}; resume the run")
     async with (
-        context.tools.engines.leased(folder, context.model.served_name) as endpoint,
+        context.tools.engines.leased(folder, context.model) as endpoint,
         context.sampling_client(endpoint) as client,
     ):
         return await _replies(context, client, f"{identity_of(context.model)}+{adapter_sha256}", progress)

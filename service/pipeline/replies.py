@@ -21,6 +21,7 @@ from judges.wire import ChatRequest
 from service.errors import RunFailed
 from service.pipeline.context import PROMPTS_PER_SHARD, RunContext
 from service.pipeline.progress import Progress
+from service.schemas import Stage
 from service.shards import ensure_shard, shard_key
 
 STAGE_VERSION = 1
@@ -31,8 +32,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Who answers and how. `identity` names the exact weights; `limit_tokens` is the context of the model."""
+    """Who answers, for which stage, how. `identity` names the weights, `limit_tokens` is the context of the model."""
 
+    stage: Stage
     model: str
     identity: str
     replies_per_prompt: int
@@ -76,7 +78,7 @@ async def sample_replies(
     context: RunContext, client: ChatClient, prompts: Sequence[Prompt], sampling: Sampling, progress: Progress
 ) -> tuple[str, ...]:
     """The keys of the shards that hold every prompt's replies. Raises RunFailed for a prompt that does not fit."""
-    await _refuse_too_long(client, prompts, sampling)
+    await refuse_too_long(client, prompts, sampling)
     at_once = asyncio.Semaphore(context.shards_at_once)
 
     async def shard(group: tuple[Prompt, ...]) -> str:
@@ -118,8 +120,11 @@ async def _reply(client: ChatClient, prompt: Prompt, index: int, sampling: Sampl
     )
 
 
-async def _refuse_too_long(client: ChatClient, prompts: Sequence[Prompt], sampling: Sampling) -> None:
-    """Ask once for each prompt that may not fit: a token is a byte at least, so most need not be asked for."""
+async def refuse_too_long(client: ChatClient, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+    """Raise RunFailed for a prompt that does not fit.
+
+    Each that may not fit is asked for once; a token is a byte at least, so most need not be.
+    """
     suspects = [
         (number, prompt)
         for number, prompt in enumerate(prompts, start=1)
@@ -132,7 +137,8 @@ async def _refuse_too_long(client: ChatClient, prompts: Sequence[Prompt], sampli
         except PromptTooLong as error:
             raise RunFailed(
                 f"prompt {prompt.id!r} (number {number} of its split) does not fit: with a reply of "
-                f"{sampling.max_tokens} tokens it exceeds the context ({error}); shorten it, or lower max_tokens"
+                f"{sampling.max_tokens} tokens it exceeds the context ({error}); shorten it, or lower "
+                f"{sampling.stage}.max_tokens"
             ) from error
 
     await all_of(probe(number, prompt) for number, prompt in suspects)

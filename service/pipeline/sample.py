@@ -1,17 +1,21 @@
 """Stage `sample`: the base model answers every training prompt several times."""
 
+from service.engines import context_tokens
 from service.errors import RunFailed
 from service.pipeline.context import RunContext
-from service.pipeline.replies import Sampling, sample_replies
+from service.pipeline.replies import Sampling, refuse_too_long, sample_replies
+from service.pipeline.weights import refuse_changed_base
 from service.store.records import JsonObject, ModelRecord
 
 
 async def run_sample(context: RunContext) -> JsonObject:
-    """Ensure the samples. Leaves `shards` of `judges.records.Sample`."""
+    """Ensure the samples, once the held-out prompts fit too. Leaves `shards` of `judges.records.Sample`."""
     wanted = context.request.sample
     if not context.train:
         raise RunFailed("the prompt set has no prompt of the split 'train'; upload some")
+    await refuse_changed_base(context)
     sampling = Sampling(
+        stage="sample",
         model=context.model.name,
         identity=identity_of(context.model),
         replies_per_prompt=wanted.replies_per_prompt,
@@ -19,20 +23,33 @@ async def run_sample(context: RunContext) -> JsonObject:
         temperature=wanted.temperature,
         top_p=wanted.top_p,
         seed=context.request.seed,
-        limit_tokens=context_tokens(context),
+        limit_tokens=context_tokens(context.model, context.tools.settings),
     )
     total = len(context.train) * wanted.replies_per_prompt
     async with await context.policy_client() as client:
+        if "evaluate" in context.request.stages:
+            # Found in `evaluate` only, the run would be lost with its training.
+            await refuse_too_long(client, context.held_out, held_out_sampling(context, identity_of(context.model)))
         shards = await sample_replies(context, client, context.train, sampling, context.progress("sample", total))
     return {"shards": list(shards), "samples": total, "prompts": len(context.train)}
+
+
+def held_out_sampling(context: RunContext, identity: str) -> Sampling:
+    """How `evaluate` asks the base and the adapter."""
+    wanted = context.request.evaluate
+    return Sampling(
+        stage="evaluate",
+        model=context.model.name,
+        identity=identity,
+        replies_per_prompt=wanted.replies_per_prompt,
+        max_tokens=wanted.max_tokens,
+        temperature=wanted.temperature,
+        top_p=1.0,
+        seed=context.request.seed,
+        limit_tokens=context_tokens(context.model, context.tools.settings),
+    )
 
 
 def identity_of(model: ModelRecord) -> str:
     """The weights' hash; of an endpoint, whose weights nobody here sees, its address and name."""
     return model.sha256 or f"{model.url or model.path} {model.served_name}"
-
-
-def context_tokens(context: RunContext) -> int:
-    """The smaller of the model's own context and the engine's."""
-    own = context.model.context_tokens
-    return own if context.model.url is not None else min(own, context.tools.settings.max_model_len)

@@ -1,4 +1,8 @@
-"""One stage of a run: skipped where it is done, started and ended with an event, done again when a server died."""
+"""One stage of a run: skipped where it is done, started and ended with an event, done again when a server died.
+
+The last stage empties the run's scratch folder. A run that ends before that keeps it, to be resumed, until it is
+deleted and the garbage collected (`service/gc.py`).
+"""
 
 import shutil
 import time

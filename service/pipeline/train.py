@@ -11,6 +11,7 @@ from service.errors import RunFailed
 from service.pipeline.children import run_training
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
+from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.shards import read_shard
 from service.store.records import JsonObject, NewEvent
 from training.rows import PreferenceRow, write_rows
@@ -47,15 +48,18 @@ async def fetch_adapter(context: RunContext, folder: Path) -> Path:
 async def _train(context: RunContext) -> Path:
     """Run the trainer until it is done, and again when something killed it."""
     folder = context.scratch / "train"
+    output = folder / "output"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await asyncio.to_thread(clear_other_base, context.model, output)
     config = await _write_inputs(context, folder)
-    watch = _Watch(context)
+    watch = _Watch(context, output)
     deaths = 0
     while True:
         before = watch.done
         ended = await run_training((context.request.training.method, str(config)), folder / "trainer.log", watch.read)
         if ended.status == 0:
-            return folder / "output"
+            await refuse_other_base(context, output)
+            return output
         if ended.status > 0:
             raise RunFailed(f"the trainer ended with status {ended.status}: {ended.complaint}; then resume the run")
         deaths = deaths + 1 if watch.done == before else 1
@@ -103,8 +107,9 @@ def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
 class _Watch:
     """Reads the trainer's lines: progress becomes events, and so do the numbers of each step."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, output: Path) -> None:
         self._context = context
+        self._output = output
         self._progress: Progress | None = None
         self.done = 0
 
@@ -115,6 +120,8 @@ class _Watch:
         values: dict[str, JsonValue] = json.loads(line)
         done, total = int(str(values.pop("done"))), int(str(values.pop("total")))
         values.pop("type")
+        if self._progress is None:
+            await refuse_other_base(self._context, self._output)
         self._progress = self._progress or self._context.progress("train", total)
         await self._progress.set(done)
         self.done = done

@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.artifacts import Artifacts
+from service.errors import Conflict
 from service.gc import collect_garbage, kept_keys
 from service.store.records import PromptSetRecord
 from service.store.store import Store
+from tests.service.store.rows import Rows
 
 PART = st.sampled_from(["a", "b", "shards", "x.parquet"])
 KEY = st.lists(PART, min_size=1, max_size=4).map("/".join)
@@ -45,3 +47,36 @@ async def test_a_prompt_sets_file_stays_and_goes_once_the_set_is_deleted(store, 
 
     await store.prompt_sets.delete(project.id, added.id)
     assert (await collect_garbage(store, artifacts, settle_s=0)).deleted == ("prompts/1.parquet",)
+
+
+async def test_scratch_goes_with_its_run_and_stays_while_the_run_can_be_resumed(store, tmp_path):
+    artifacts, scratch = Artifacts(str(tmp_path / "artifacts")), tmp_path / "scratch"
+    rows = Rows(store, (await store.access.ensure_project("default")).id)
+    endings = {"failed": ("running", "failed"), "succeeded": ("running", "succeeded"), "cancelled": ("cancelled",)}
+    runs = {}
+    for ending, path in endings.items():
+        runs[ending] = (await rows.run()).id
+        for status in path:
+            assert await store.runs.move(runs[ending], status)
+    forgotten = "run_" + "0" * 32
+    for name in (*runs.values(), forgotten, "notes"):
+        (scratch / name / "train").mkdir(parents=True)
+        (scratch / name / "train" / "checkpoint").write_bytes(b"x")
+
+    async def collect(**options):
+        return (await collect_garbage(store, artifacts, scratch=scratch, settle_s=0, **options)).deleted
+
+    spent = tuple(f"scratch/{name}/" for name in sorted([runs["succeeded"], forgotten]))
+    assert await collect(dry_run=True) == spent
+    assert len(list(scratch.iterdir())) == 5
+    assert await collect() == spent
+    assert {path.name for path in scratch.iterdir()} == {runs["failed"], runs["cancelled"], "notes"}
+    assert (scratch / runs["failed"] / "train" / "checkpoint").exists()
+
+    await store.runs.delete(rows.project, runs["failed"])
+    assert await collect() == (f"scratch/{runs['failed']}/",)
+
+    await store.runs.resume(rows.project, runs["cancelled"], rows.enqueue)
+    with pytest.raises(Conflict, match="runs are unfinished"):
+        await collect()
+    assert (scratch / runs["cancelled"]).exists()

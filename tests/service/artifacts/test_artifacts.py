@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,66 @@ async def test_a_folder_in_the_place_of_a_file_is_told(artifacts: Artifacts) -> 
         await artifacts.put_new("a/b/c", b"2")
 
 
+async def test_every_call_tells_what_the_store_said_and_what_to_do(artifacts: Artifacts, tmp_path: Path) -> None:
+    """A folder that was replaced by a file, as a bucket that is away."""
+    shutil.rmtree(artifacts.url)
+    Path(artifacts.url).write_text("not a folder")
+    for verb, call in (
+        ("take", artifacts.put_new("a", b"x")),
+        ("take", artifacts.put_file("a", tmp_path / "no source")),
+        ("give", artifacts.get("a")),
+        ("give", artifacts.stream("a")),
+        ("give", artifacts.get_file("a", tmp_path / "copy")),
+        ("look for", artifacts.exists("a")),
+        ("list", artifacts.keys("a")),
+        ("delete", artifacts.delete("a")),
+    ):
+        with pytest.raises(ServiceError, match=rf"store did not {verb} 'a' \(.+\); mend .* or resume the run") as told:
+            await call
+        assert not isinstance(told.value, NotFound)
+
+
+async def test_a_copy_that_cannot_be_written_is_no_missing_artifact(artifacts: Artifacts, tmp_path: Path) -> None:
+    await artifacts.put_new("a", b"x")
+    with pytest.raises(ServiceError, match=r"did not write '.*/gone/copy' .*No such file") as told:
+        await artifacts.get_file("a", tmp_path / "gone" / "copy")
+    assert not isinstance(told.value, NotFound)
+
+
+async def test_an_s3_that_breaks_off_is_told_at_the_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_ALLOW_HTTP", "true")):
+        monkeypatch.setenv(name, value)
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\nETag: "1"\r\n')
+        writer.write(b"Last-Modified: Sat, 21 Nov 2026 13:00:00 GMT\r\n\r\nbegin")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(break_off, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        artifacts = Artifacts("s3://bucket/prefix")
+        with pytest.raises(ServiceError, match=r"did not give 'a' \("):
+            await artifacts.get_file("a", tmp_path / "copy")
+
+
+async def test_a_store_that_hangs_does_not_hold_up_other_threads(artifacts: Artifacts) -> None:
+    """A fifo answers nobody until somebody writes into it."""
+    fifo = Path(artifacts.url) / "fifo"
+    os.mkfifo(fifo)
+    hanging = [asyncio.create_task(artifacts.get("fifo")) for _ in range(40)]
+    await asyncio.sleep(0.2)
+    try:
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "killed"), 5) == "killed"
+        assert not any(task.done() for task in hanging)
+    finally:
+        while not all(task.done() for task in hanging):
+            with contextlib.suppress(OSError):  # nobody reads at this moment
+                os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+            await asyncio.sleep(0.01)
+
+
 async def test_big_files_go_in_chunks(artifacts: Artifacts, tmp_path: Path) -> None:
     data = random.Random(0).randbytes(20_000_000)
     (tmp_path / "big").write_bytes(data)
@@ -117,7 +178,7 @@ async def write(folder, source, limited):
         try:
             await call
         except StorageFull as error:
-            assert f"no space left to write '{key}'" in str(error) and "resume the run" in str(error)
+            assert f"no space left to write '{key}'" in str(error) and "send it again, or resume the run" in str(error)
         else:
             raise SystemExit("it was taken")
     assert await artifacts.keys() == ["small"] and await artifacts.get("small") == b"1"

@@ -28,6 +28,7 @@ from service.store.store import Store
 from training.rows import PreferenceRow
 from training.weights import model_sha256
 
+CONTEXT_TOKENS = 2048
 LAW = """
 name: small
 version: "{version}"
@@ -99,6 +100,12 @@ async def add_law(bench: Bench, version: str = "1", kindness: str = "Answers are
     return (await bench.store.constitutions.add(record)).id
 
 
+def model_record(project: str, folder: Path, context_tokens: int = CONTEXT_TOKENS) -> ModelRecord:
+    """A folder, as if it were registered now."""
+    sha256 = model_sha256(folder)
+    return ModelRecord("", project, "tiny", str(folder), None, "tiny", None, sha256, context_tokens, "Apache-2.0", "")
+
+
 async def add_run(
     bench: Bench,
     model: Path,
@@ -117,11 +124,7 @@ async def add_run(
     prompt_set = await bench.store.prompt_sets.add(
         PromptSetRecord("", bench.project, "prompts", "0" * 64, key, train, len(given) - train, "")
     )
-    base = await bench.store.models.add(
-        ModelRecord(
-            "", bench.project, "tiny", str(model), None, "tiny", None, model_sha256(model), 2048, "Apache-2.0", ""
-        )
-    )
+    base = await bench.store.models.add(model_record(bench.project, model))
     judge = base
     if judge_url:
         judge = await bench.store.models.add(

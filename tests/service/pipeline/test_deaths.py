@@ -15,7 +15,7 @@ from service.pipeline.context import open_context
 from service.pipeline.faults import refuse_faulty
 from service.pipeline.stages import run_stage
 from service.schemas import Stage
-from tests.service.pipeline.bench import Bench, add_run, open_bench
+from tests.service.pipeline.bench import CONTEXT_TOKENS, Bench, add_run, model_record, open_bench
 from training.tiny import build_tiny_model
 
 DOWN = Abstention("server_error", "500")
@@ -86,22 +86,24 @@ async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     writer.close()
 
 
-async def kill_server(bench: Bench, folder: str) -> None:
+async def kill_server(bench: Bench, folder: Path) -> None:
     """kill -9 of the first server for this folder, once it is up."""
-    while folder not in bench.engines._engines:  # noqa: ASYNC110 - nobody tells when a server is up
+    key = (str(folder), CONTEXT_TOKENS)
+    while key not in bench.engines._engines:  # noqa: ASYNC110 - nobody tells when a server is up
         await asyncio.sleep(0.02)
-    os.kill(bench.engines._engines[folder].pid, signal.SIGKILL)
+    os.kill(bench.engines._engines[key].pid, signal.SIGKILL)
 
 
 async def test_the_death_of_a_leased_server_is_counted(tmp_path: Path, tiny: Path) -> None:
     bench = await open_bench(tmp_path / "home")
+    base = model_record(bench.project, tiny)
     try:
-        async with bench.engines.leased(tiny, "tiny"):
+        async with bench.engines.leased(tiny, base):
             pass
         assert bench.engines.deaths() == 0  # stopped, not dead
-        async with bench.engines.leased(tiny, "tiny"):
-            await kill_server(bench, str(tiny))
-            await bench.engines._engines[str(tiny)].wait()
+        async with bench.engines.leased(tiny, base):
+            await kill_server(bench, tiny)
+            await bench.engines._engines[str(tiny), CONTEXT_TOKENS].wait()
             assert bench.engines.deaths() == 1
         assert bench.engines.deaths() == 1
     finally:
@@ -116,7 +118,7 @@ async def test_an_adapters_server_that_is_killed_is_started_again(tmp_path: Path
         context = await open_context(run.id, bench.tools)
         for stage in stages[:-1]:
             await run_stage(context, stage)
-        killing = asyncio.create_task(kill_server(bench, str(context.scratch / "merged")))
+        killing = asyncio.create_task(kill_server(bench, context.scratch / "merged"))
         await run_stage(context, "evaluate")
         await killing
         warnings = [event for event in await bench.store.runs.events(run.id, limit=1000) if event.type == "warning"]

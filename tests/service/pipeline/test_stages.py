@@ -12,7 +12,7 @@ from service.pipeline.context import open_context
 from service.pipeline.stages import run_stage
 from service.schemas import STAGES, Stage
 from service.shards import keys_in, read_shards
-from tests.service.pipeline.bench import Bench, add_law, add_run, open_bench, report_on
+from tests.service.pipeline.bench import CONTEXT_TOKENS, Bench, add_law, add_run, open_bench, report_on
 from training.bundle import verify_bundle
 from training.rows import PreferenceRow
 from training.tiny import build_tiny_model
@@ -30,7 +30,7 @@ async def go(bench: Bench, run_id: str, stages: tuple[Stage, ...]) -> None:
 
 
 async def calls(bench: Bench, model: Path) -> Counter[str]:
-    engine = bench.engines._engines[str(model)]
+    engine = bench.engines._engines[str(model), CONTEXT_TOKENS]
     async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=engine.endpoint.uds)) as http:
         return Counter((await http.get("http://localhost/calls")).json()["kinds"])
 
@@ -128,6 +128,22 @@ async def test_a_prompt_that_does_not_fit_is_named_before_sampling(tmp_path: Pat
         with pytest.raises(RunFailed, match=r"prompt 'epic' \(number 2"):
             await go(bench, run.id, ("sample",))
         assert not [key for key in await bench.artifacts.keys() if key.startswith("samples/")]
+    finally:
+        await bench.close()
+
+
+async def test_a_held_out_prompt_that_does_not_fit_is_named_before_sampling(tmp_path: Path, tiny: Path) -> None:
+    given = (Prompt("p0", (Message("user", "Hi"),)), Prompt("epic", (Message("user", "word " * 5000),), "held_out"))
+    bench = await open_bench(tmp_path / "home")
+    try:
+        unheard = await add_run(bench, tiny, given=given, stages=("sample",))
+        await go(bench, unheard.id, ("sample",))  # nobody will ask it
+        there = await bench.artifacts.keys()
+        run = await add_run(bench, tiny, given=given, seed=1)
+        with pytest.raises(RunFailed, match=r"prompt 'epic' \(number 1 .*lower evaluate\.max_tokens"):
+            await go(bench, run.id, ("sample",))
+        assert await bench.artifacts.keys() == there
+        assert await bench.store.runs.stages(run.id) == {}
     finally:
         await bench.close()
 
