@@ -128,12 +128,13 @@ class LabelBody(Wire):
 
 
 class KeyBody(Wire):
-    """`secret` is shown once, when the key is made."""
+    """`secret` is shown once, when the key is made. `revoked_at` is null while the key opens."""
 
     id: str
     name: str
     scopes: list[str]
     created_at: str
+    revoked_at: str | None = None
     secret: str | None = None
 
 
