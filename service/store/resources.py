@@ -20,6 +20,8 @@ from service.store.tables import Adapter, Constitution, Label, Model, Preference
 # What somebody who registers a model says of it, or its folder does.
 _REGISTERED = ("path", "url", "served_name", "api_key_env", "sha256", "context_tokens", "licence")
 
+_NAMED = 5  # runs that use what is to be deleted
+
 
 class Constitutions:
     """Immutable versions."""
@@ -287,9 +289,10 @@ class Labels:
 
 
 async def _refuse_if_used(session: AsyncSession, what: str, users: Select[str]) -> None:
-    ids = list(await session.scalars(users.limit(5)))
+    ids = list(await session.scalars(users.order_by(Run.id)))
     if ids:
-        raise Conflict(f"{what} is used by {', '.join(ids)}; delete those first")
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        raise Conflict(f"{what} is used by {', '.join(ids[:_NAMED])}{more}; delete those first")
 
 
 def _refuse_other_model(there: ModelRecord, new: ModelRecord) -> None:

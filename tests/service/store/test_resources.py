@@ -148,6 +148,15 @@ async def test_what_a_run_uses_stays(rows, store, project):
         assert (await part.get(project, id)).id == id
 
 
+@pytest.mark.parametrize(("runs", "said"), [(5, ""), (6, " and 1 more"), (8, " and 3 more")])
+async def test_of_many_runs_that_use_it_five_are_named_and_the_rest_counted(rows, store, project, runs, said):
+    ids = sorted([(await rows.run()).id for _ in range(runs)])
+    law = (await store.constitutions.get(project, "law")).id
+    with pytest.raises(Conflict) as refused:
+        await store.constitutions.delete(project, law)
+    assert str(refused.value) == f"constitution {law} is used by {', '.join(ids[:5])}{said}; delete those first"
+
+
 async def test_a_run_is_deleted_last_with_all_that_is_its_own(rows, store, project):
     run = await rows.run()
     mixed = await rows.preferences("mixed", run.id)
