@@ -1,11 +1,22 @@
 """The run's body: one frozen schema, read by the API, the pipeline and the CLI. Each field has one reader."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Stage = Literal["sample", "revise", "judge", "mix", "train", "evaluate", "bundle"]
 STAGES: tuple[Stage, ...] = ("sample", "revise", "judge", "mix", "train", "evaluate", "bundle")
+# What a stage reads of the same run. `judge` reads `revise` too, where that is asked for.
+STAGE_NEEDS: Mapping[Stage, tuple[Stage, ...]] = {
+    "sample": (),
+    "revise": ("sample",),
+    "judge": ("sample",),
+    "mix": ("sample", "judge"),
+    "train": ("sample", "judge", "mix"),
+    "evaluate": ("sample", "judge", "mix", "train"),
+    "bundle": ("sample", "judge", "mix", "train"),
+}
 RunStatus = Literal["queued", "running", "cancelling", "cancelled", "failed", "succeeded"]
 
 

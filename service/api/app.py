@@ -18,7 +18,7 @@ from service.store.store import Store
 
 _ERRORS = {
     status: {"model": Problem, "content": {"application/problem+json": {}}}
-    for status in (400, 401, 403, 404, 409, 413, 422, 429, 500, 503)
+    for status in (400, 401, 403, 404, 409, 413, 422, 429, 500, 503, 507)
 }
 _ABOUT = """Turns a written constitution into an aligned LoRA adapter.
 

@@ -69,11 +69,14 @@ class PreferenceSetBody(Wire):
 
 
 class ModelBody(Wire):
+    """`api_key_env` names the variable that holds the endpoint's key; the key itself is not known here."""
+
     id: str
     name: str
     path: str | None
     url: str | None
     served_name: str
+    api_key_env: str | None
     sha256: str | None
     context_tokens: int
     licence: str
@@ -128,12 +131,13 @@ class LabelBody(Wire):
 
 
 class KeyBody(Wire):
-    """`secret` is shown once, when the key is made."""
+    """`secret` is shown once, when the key is made. `revoked_at` is null while the key opens."""
 
     id: str
     name: str
     scopes: list[str]
     created_at: str
+    revoked_at: str | None = None
     secret: str | None = None
 
 

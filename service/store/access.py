@@ -87,9 +87,10 @@ class Access:
             return [_key_record(row) for row in await page(session, ApiKey, project_id, after, limit)]
 
     async def revoke_key(self, project_id: str, id: str) -> None:
+        """By id, or the newest living one of that name: said once for each key of a name, it ends them all."""
         async with self._db.write() as session:
-            row = await find(session, ApiKey, project_id, id)
-            row.revoked_at = now()
+            row = await find(session, ApiKey, project_id, id, lock=True)
+            row.revoked_at = row.revoked_at or now()
 
 
 class AnsweredMeanwhile(Exception):
@@ -199,4 +200,4 @@ def _sha256(secret: str) -> str:
 
 
 def _key_record(row: ApiKey) -> KeyRecord:
-    return KeyRecord(row.id, row.project_id, row.name, tuple(row.scopes.split()), row.created_at)
+    return KeyRecord(row.id, row.project_id, row.name, tuple(row.scopes.split()), row.created_at, row.revoked_at)

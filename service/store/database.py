@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncSession]:
         """Raises StorageFull, and Conflict where another writer was faster in a way that the constraints forbid."""
         joint = _joint.get()
-        try:
+        with _told_as_ours():
             if joint is not None:
                 session = await joint.session()
                 yield session
@@ -104,26 +104,22 @@ class Database:
                 return
             async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
                 yield session
-        except IntegrityError as error:
-            raise Conflict("another request changed the same thing at the same moment; look, then try again") from error
-        except OperationalError as error:
-            if not _is_full(error):
-                raise
-            raise StorageFull(
-                f"no space left to write the database ({error.orig}); free some, then resume the run"
-            ) from error
 
     @contextlib.asynccontextmanager
     async def joined(self, opening: Opening) -> AsyncIterator[Joint]:
-        """The writes of the block are one transaction, in which `opening` writes first. An exception undoes all."""
-        async with AsyncSession(self._writer, expire_on_commit=False) as session:
-            joint = Joint(session, opening)
-            token = _joint.set(joint)
-            try:
-                yield joint
-                await session.commit()
-            finally:
-                _joint.reset(token)
+        """The writes of the block are one transaction, in which `opening` writes first. An exception undoes all.
+
+        Raises what `write` raises: SQLite says that the disk is full when it commits.
+        """
+        with _told_as_ours():
+            async with AsyncSession(self._writer, expire_on_commit=False) as session:
+                joint = Joint(session, opening)
+                token = _joint.set(joint)
+                try:
+                    yield joint
+                    await session.commit()
+                finally:
+                    _joint.reset(token)
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the schema to `revision`; what is there already is left alone."""
@@ -139,6 +135,21 @@ def migrate(url: str, revision: str) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["url"] = async_url(url).replace("sqlite+aiosqlite", "sqlite")
     (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+
+
+@contextlib.contextmanager
+def _told_as_ours() -> Iterator[None]:
+    """What the database refuses, as StorageFull or Conflict; any other fault of it stays as it is."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict("another request changed the same thing at the same moment; look, then try again") from error
+    except OperationalError as error:
+        if not _is_full(error):
+            raise
+        raise StorageFull(
+            f"no space left to write the database ({error.orig}); free some, then send it again, or resume the run"
+        ) from error
 
 
 def _is_full(error: OperationalError) -> bool:

@@ -28,6 +28,8 @@ _KINDS: dict[type[Table], str] = {
 async def find(session: AsyncSession, table: type[Row], project_id: str, id_or_name: str, *, lock: bool = False) -> Row:
     """By id, else the newest of that name (`name@version` for constitutions). Raises NotFound, which names the kind.
 
+    A revoked key has no name any more: else it would stand before an older one of that name that still opens.
+
     With `lock` nobody else changes the row, or deletes it, before this transaction ends.
     """
     asked = "" if "\0" in id_or_name else id_or_name  # Postgres takes no NUL, and no id or name has one
@@ -38,6 +40,8 @@ async def find(session: AsyncSession, table: type[Row], project_id: str, id_or_n
         conditions: list[ColumnElement[bool]] = [table.project_id == project_id, table.__table__.c.name == name]
         if version and table is Constitution:
             conditions.append(table.__table__.c.version == version)
+        if table is ApiKey:
+            conditions.append(table.__table__.c.revoked_at.is_(None))
         newest = select(table).where(*conditions).order_by(table.id.desc()).limit(1)
         row = await session.scalar(newest.with_for_update() if lock else newest)
     if row is None:

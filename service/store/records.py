@@ -19,13 +19,14 @@ class ProjectRecord:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """`scopes` of read, write, admin. The secret itself is not stored."""
+    """`scopes` of read, write, admin. The secret itself is not stored. `revoked_at` is None while the key opens."""
 
     id: str
     project_id: str
     name: str
     scopes: tuple[str, ...]
     created_at: str
+    revoked_at: str | None
 
 
 @dataclass(frozen=True, slots=True)

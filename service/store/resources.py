@@ -17,6 +17,11 @@ from service.store.records import (
 )
 from service.store.tables import Adapter, Constitution, Label, Model, PreferenceSet, PromptSet, Run
 
+# What somebody who registers a model says of it, or its folder does.
+_REGISTERED = ("path", "url", "served_name", "api_key_env", "sha256", "context_tokens", "licence")
+
+_NAMED = 5  # runs that use what is to be deleted
+
 
 class Constitutions:
     """Immutable versions."""
@@ -162,16 +167,16 @@ class Models:
         self._db = database
 
     async def add(self, new: ModelRecord) -> ModelRecord:
-        """The same registration twice gives the first record; a name with another path or URL is a Conflict."""
+        """The same registration twice gives the first record; another one under its name is a Conflict."""
         async with self._db.write() as session:
             await one_at_a_time(session, f"model {new.project_id}")
             there = await session.scalar(
                 select(Model).where(Model.project_id == new.project_id, Model.name == new.name)
             )
             if there is not None:
-                if (there.path, there.url, there.sha256) == (new.path, new.url, new.sha256):
-                    return model_record(there)
-                raise Conflict(f"model {new.name!r} is registered with another path, URL or hash; choose another name")
+                record = model_record(there)
+                _refuse_other_model(record, new)
+                return record
             row = Model(
                 id=new_id("mdl"),
                 project_id=new.project_id,
@@ -284,9 +289,21 @@ class Labels:
 
 
 async def _refuse_if_used(session: AsyncSession, what: str, users: Select[str]) -> None:
-    ids = list(await session.scalars(users.limit(5)))
+    ids = list(await session.scalars(users.order_by(Run.id)))
     if ids:
-        raise Conflict(f"{what} is used by {', '.join(ids)}; delete those first")
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        raise Conflict(f"{what} is used by {', '.join(ids[:_NAMED])}{more}; delete those first")
+
+
+def _refuse_other_model(there: ModelRecord, new: ModelRecord) -> None:
+    """Raises Conflict, with each field in which the two differ."""
+    told = [(field, getattr(there, field), getattr(new, field)) for field in _REGISTERED]
+    differ = [f"{field} ({old!r}, now {given!r})" for field, old, given in told if old != given]
+    if differ:
+        raise Conflict(
+            f"model {new.name!r} is registered ({there.id}) with another {', '.join(differ)}; "
+            "choose another name, or delete it first"
+        )
 
 
 def constitution_record(row: Constitution) -> ConstitutionRecord:

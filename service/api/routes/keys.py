@@ -41,13 +41,13 @@ async def create(new: NewKeyRequest, backend: BackendHere, key: KeyHere) -> KeyB
 
 @router.get("", operation_id="list_keys")
 async def list_(backend: BackendHere, key: KeyHere, after: After = None, limit: Limit = 20) -> Page[KeyBody]:
-    """Oldest first, without secrets."""
+    """Oldest first, without secrets; a revoked one has a `revoked_at`."""
     records = await backend.store.access.list_keys(key.project_id, after, limit)
     return page_of([KeyBody.model_validate(record) for record in records], limit)
 
 
 @router.delete("/{id}", operation_id="revoke_key")
 async def delete(id: str, backend: BackendHere, key: KeyHere) -> Deleted:
-    """Revoked at once, for good."""
+    """Revoked at once, for good. By name: the newest of it that is not revoked."""
     await backend.store.access.revoke_key(key.project_id, id)
     return Deleted(id=id)

@@ -1,5 +1,6 @@
 """Runs: start one (or ask what it would cost), follow, cancel, resume, and read what its stages made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
+from constitutions.loader import load_constitution
 from judges.records import PrincipleVerdict, Revision, Sample
 from service.api.guard import RepeatableRoute
 from service.api.state import Backend, BackendHere, KeyHere
@@ -15,7 +17,7 @@ from service.errors import InvalidInput, NotFound
 from service.exchange.run_rows import Kind, run_rows
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
-from service.schemas import RunRequest
+from service.schemas import STAGE_NEEDS, STAGES, RunRequest, Stage
 from service.store.records import KeyRecord, RunReferences
 from service.store.resources import Constitutions, Models, PreferenceSets, PromptSets
 
@@ -109,7 +111,7 @@ async def _page(kind: Kind, id: str, backend: Backend, key: KeyRecord, window: W
 
 
 async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> RunReferences:
-    """Every name in the request must exist; every fault is named at once. Raises InvalidInput."""
+    """Every name in the request must exist, and every stage have what it reads. Raises InvalidInput with all faults."""
     store = backend.store
     lookups: dict[str, tuple[Constitutions | PromptSets | PreferenceSets | Models, str | None]] = {
         "constitution": (store.constitutions, request.constitution),
@@ -120,7 +122,7 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
         "judge.model": (store.models, request.judge.model),
     }
     ids: dict[str, str | None] = {}
-    problems: list[str] = []
+    problems = _stages_cut_off(request.stages)
     for field, (resources, name) in lookups.items():
         ids[field] = None
         if name is None:
@@ -133,6 +135,7 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
             problems.append(f"{field}: {name!r} does not exist; {there}")
     if problems:
         raise InvalidInput("; ".join(problems), tuple(problems))
+    await _refuse_unknown_principles(request, backend, project_id)
     await _refuse_impossible(request, backend, project_id)
     return RunReferences(
         constitution_id=ids["constitution"] or "",
@@ -142,6 +145,33 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
         model_id=ids["model"] or "",
         judge_id=ids["judge.model"] or "",
     )
+
+
+def _stages_cut_off(stages: Sequence[Stage]) -> list[str]:
+    """The stages that would find nothing to work on, with those that are missing."""
+    if not stages:
+        return [f"stages: none is named; leave the field out to go through all, or name some of {', '.join(STAGES)}"]
+    missing = {stage: [need for need in STAGE_NEEDS[stage] if need not in stages] for stage in stages}
+    return [
+        f"stages: {stage!r} needs {', '.join(needs)} in the same run; add what is missing, or leave {stage!r} out"
+        for stage, needs in missing.items()
+        if needs
+    ]
+
+
+async def _refuse_unknown_principles(request: RunRequest, backend: Backend, project_id: str) -> None:
+    """A misspelt id would leave its principle without a weight."""
+    if not request.judge.allow_unqualified:
+        return
+    law = await backend.store.constitutions.get(project_id, request.constitution)
+    known = [principle.id for principle in load_constitution(law.source, name=law.name).principles]
+    problems = tuple(
+        f"judge.allow_unqualified: {id!r} is no principle of {law.name!r}; it has {', '.join(known)}"
+        for id in request.judge.allow_unqualified
+        if id not in known
+    )
+    if problems:
+        raise InvalidInput("; ".join(problems), problems)
 
 
 async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: str) -> None:

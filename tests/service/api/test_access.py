@@ -50,6 +50,29 @@ async def test_a_revoked_key_opens_nothing(service: Service) -> None:
     assert made["secret"] not in (await service.http.get("/v1/keys")).text
 
 
+async def test_of_two_keys_named_alike_each_is_revoked_once(service: Service) -> None:
+    new = {"name": "ci", "scopes": ["read"]}
+    older, newer = [(await service.http.post("/v1/keys", json=new)).json() for _ in range(2)]
+    async with service.client(older["secret"]) as old, service.client(newer["secret"]) as young:
+        for opens in ((200, 401), (401, 401)):
+            assert (await service.http.delete("/v1/keys/ci")).status_code == 200
+            assert tuple([(await ci.get("/v1/runs")).status_code for ci in (old, young)]) == opens
+    assert (await service.http.delete("/v1/keys/ci")).status_code == 404  # no more is said to be gone than was
+    shown = {one["id"]: one["revoked_at"] for one in (await service.http.get("/v1/keys")).json()["data"]}
+    assert shown.pop(newer["id"]) <= shown.pop(older["id"])
+    assert set(shown.values()) == {None}  # the key that asks
+
+
+async def test_a_key_is_revoked_when_it_was_first_revoked(service: Service) -> None:
+    made = (await service.http.post("/v1/keys", json={"name": "ci", "scopes": ["read"]})).json()
+    times = set()
+    for _ in range(2):
+        assert (await service.http.delete(f"/v1/keys/{made['id']}")).status_code == 200
+        keys = (await service.http.get("/v1/keys")).json()["data"]
+        times.add(next(one["revoked_at"] for one in keys if one["id"] == made["id"]))
+    assert len(times) == 1 and None not in times
+
+
 async def test_a_foreign_host_name_is_refused(service: Service) -> None:
     answer = await service.http.get("/healthz", headers={"Host": "evil.example"})
     assert answer.status_code == 400 and "CHARTER_ALLOWED_HOSTS" in answer.json()["detail"]

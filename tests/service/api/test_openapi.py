@@ -5,6 +5,7 @@ import re
 import pytest
 
 from service.api.guard import PUBLIC
+from service.api.problems import STATUSES
 from service.schemas import RunRequest
 from tests.service.api.conftest import Service
 
@@ -56,6 +57,11 @@ def test_errors_are_declared_in_their_type(spec: dict) -> None:
         for status, answer in operation["responses"].items():
             if int(status) >= 400:
                 assert set(answer["content"]) == {"application/problem+json"}, (path, method, status)
+
+
+def test_every_status_that_the_code_answers_is_declared(spec: dict) -> None:
+    declared = {status for _, _, operation in operations(spec) for status in operation["responses"]}
+    assert {str(status.value) for _, status in STATUSES} <= declared
 
 
 def test_the_example_of_a_run_is_a_run(spec: dict) -> None:

@@ -1,8 +1,13 @@
 """Idempotency-Key: whatever happens between the write and the answer, a repeat neither doubles nor loses anything."""
 
 import asyncio
+import contextlib
+import resource
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -101,3 +106,40 @@ async def test_a_dry_run_is_answered_again_too(service: Service, tmp_path: Path)
     first = await service.http.post("/v1/runs?dry_run=true", json=body, headers=KEY)
     again = await service.http.post("/v1/runs?dry_run=true", json=body, headers=KEY)
     assert (first.status_code, again.json()) == (again.status_code, first.json())
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """This process may write no file beyond its first byte."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_full_disk_is_told_and_the_same_request_may_be_sent_again(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    """SQLite notices at the commit, which comes after the route. (Postgres has its own process, and its own disk.)"""
+    file = tmp_path / "charter.sqlite"
+    shutil.copy(sqlite_template, file)
+    app = create_app(Settings(home=tmp_path / "home", database_url=f"sqlite:///{file}"))
+    label = {"annotator": "ann", "prompt": "Why?", "a": "So.", "b": "Hm.", "choice": "a"}
+    async with app.router.lifespan_context(app):
+        store = app.state.backend.store
+        project = await store.access.ensure_project("default")
+        secret = (await store.access.create_key(project.id, "ci", ("read", "write"))).secret
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        headers = {"Authorization": f"Bearer {secret}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as http:
+            with full_disk():
+                keyed = await http.post("/v1/labels", json=label, headers=KEY)
+                bare = await http.post("/v1/labels", json=label)
+            for refused in (keyed, bare):
+                assert refused.status_code == 507 and refused.json()["code"] == "storage_full", refused.text
+                assert "free some, then send it again" in refused.json()["detail"]
+            made = await http.post("/v1/labels", json=label, headers=KEY)
+            assert made.status_code == 201 and "Idempotent-Replayed" not in made.headers
+            assert [row["id"] for row in (await http.get("/v1/labels")).json()["data"]] == [made.json()["id"]]

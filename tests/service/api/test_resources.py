@@ -172,6 +172,17 @@ async def test_models_are_folders_or_endpoints(service: Service, tmp_path: Path)
     assert answer.status_code == 422 and "auto_map" in answer.json()["detail"]
 
 
+async def test_a_model_posted_again_otherwise_is_refused(service: Service) -> None:
+    new = {"name": "far", "url": "https://judge.example", "served_name": "a", "api_key_env": "FAR_KEY"}
+    made = (await service.http.post("/v1/models", json=new)).json()
+    assert made["api_key_env"] == "FAR_KEY"
+    assert (await service.http.post("/v1/models", json=new)).json() == made
+    answer = await service.http.post("/v1/models", json=new | {"api_key_env": "OTHER_KEY", "licence": "MIT"})
+    assert answer.status_code == 409
+    assert "another api_key_env ('FAR_KEY', now 'OTHER_KEY'), licence ('', now 'MIT')" in answer.json()["detail"]
+    assert "delete it first" in answer.json()["detail"]
+
+
 async def test_openapi_has_an_example_for_each_body(service: Service) -> None:
     spec = (await service.http.get("/openapi.json")).json()
     for path, methods in spec["paths"].items():

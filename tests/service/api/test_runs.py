@@ -4,6 +4,9 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
+from service.schemas import STAGES
 from service.store.records import NewEvent
 from tests.service.api.conftest import Service
 
@@ -36,6 +39,47 @@ async def test_a_wrong_knob_is_named(service: Service, tmp_path: Path) -> None:
     body = await service.run_body(tmp_path / "m")
     answer = await service.http.post("/v1/runs", json=body | {"training": {"learning_rat": 1}})
     assert answer.status_code == 422 and "training.learning_rat" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ([], ["stages: none is named; leave the field out to go through all, or name some of sample, revise, judge"]),
+        (["train"], ["stages: 'train' needs sample, judge, mix in the same run"]),
+        (["revise"], ["stages: 'revise' needs sample in the same run"]),
+        (["sample", "mix"], ["stages: 'mix' needs judge in the same run"]),
+        (["sample", "judge", "mix", "bundle"], ["stages: 'bundle' needs train in the same run"]),
+        (["sample", "judge", "mix", "evaluate", "bundle"], ["stages: 'evaluate' needs", "stages: 'bundle' needs"]),
+    ],
+)
+async def test_stages_that_would_find_nothing_to_work_on_are_refused(
+    service: Service, tmp_path: Path, stages: list[str], said: list[str]
+) -> None:
+    body = await service.run_body(tmp_path / "m")
+    answer = await service.http.post("/v1/runs", json=body | {"stages": stages})
+    assert answer.status_code == 422, answer.text
+    for error, start in zip(answer.json()["errors"], said, strict=True):
+        assert error.startswith(start)
+    assert (await service.http.get("/v1/runs")).json()["data"] == []
+
+
+async def test_stages_may_end_early_or_leave_out_what_no_other_reads(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m")
+    for left_out in ((), ("revise", "evaluate")):
+        stages = [stage for stage in STAGES if stage not in left_out]
+        for end in range(1, len(stages) + 1):
+            answer = await service.http.post("/v1/runs?dry_run=true", json=body | {"stages": stages[:end]})
+            assert answer.status_code == 201, answer.text
+
+
+async def test_a_misspelt_principle_is_named(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m")
+    for given, status in ((["brief"], 201), (["brief", "breif"], 422)):
+        judge = {"model": "base", "allow_unqualified": given}
+        answer = await service.http.post("/v1/runs", json=body | {"judge": judge})
+        assert answer.status_code == status, answer.text
+    said = "judge.allow_unqualified: 'breif' is no principle of 'short'; it has brief"
+    assert answer.json()["errors"] == [said]
 
 
 async def test_cancel_and_resume(service: Service, tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import re
+from dataclasses import fields, replace
 from datetime import datetime
 
 import pytest
 
 from service.errors import Conflict, NotFound
 from service.store.database import new_id
-from service.store.records import LabelRecord
+from service.store.records import LabelRecord, ModelRecord
 from service.store.store import Store
 
 ID = re.compile(r"^(con|prm|prf|mdl|run|adp|lbl|key|prj)_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$")
@@ -61,11 +62,34 @@ async def test_a_name_finds_the_newest_and_name_at_version_that_one(rows, store,
         await store.constitutions.get(project, "law@3")
 
 
-async def test_a_model_name_stays_with_its_path(rows):
-    first = await rows.model()
-    assert (await rows.model()).id == first.id
-    with pytest.raises(Conflict, match="registered with another path"):
-        await rows.model(path="/models/other")
+REGISTERED = ModelRecord("", "", "judge", None, "https://a", "a-70b", "A_KEY", None, 8192, "MIT", "")
+OTHERWISE = {
+    "path": "/models/judge",
+    "url": "https://b",
+    "served_name": "b-70b",
+    "api_key_env": None,
+    "sha256": "c" * 64,
+    "context_tokens": 4096,
+    "licence": "Apache-2.0",
+}
+
+
+@pytest.mark.parametrize("field", OTHERWISE)
+async def test_a_model_name_stays_with_all_that_was_said_of_it(store, project, field):
+    new = replace(REGISTERED, project_id=project)
+    first = await store.models.add(new)
+    assert await store.models.add(new) == first
+    other = replace(new, **{field: OTHERWISE[field]})
+    said = f"({first.id}) with another {field} ({getattr(new, field)!r}, now {OTHERWISE[field]!r}); choose another name"
+    with pytest.raises(Conflict, match=re.escape(said)):
+        await store.models.add(other)
+    assert await store.models.get(project, "judge") == first
+    await store.models.delete(project, first.id)
+    assert getattr(await store.models.add(other), field) == OTHERWISE[field]
+
+
+def test_no_field_of_a_model_is_forgotten():
+    assert {field.name for field in fields(ModelRecord)} - {"id", "project_id", "name", "created_at"} == set(OTHERWISE)
 
 
 async def test_pages_follow_one_another_without_gap_or_repeat(rows, store, project):
@@ -122,6 +146,15 @@ async def test_what_a_run_uses_stays(rows, store, project):
         with pytest.raises(Conflict, match=f"is used by {run.id}; delete those first"):
             await part.delete(project, id)
         assert (await part.get(project, id)).id == id
+
+
+@pytest.mark.parametrize(("runs", "said"), [(5, ""), (6, " and 1 more"), (8, " and 3 more")])
+async def test_of_many_runs_that_use_it_five_are_named_and_the_rest_counted(rows, store, project, runs, said):
+    ids = sorted([(await rows.run()).id for _ in range(runs)])
+    law = (await store.constitutions.get(project, "law")).id
+    with pytest.raises(Conflict) as refused:
+        await store.constitutions.delete(project, law)
+    assert str(refused.value) == f"constitution {law} is used by {', '.join(ids[:5])}{said}; delete those first"
 
 
 async def test_a_run_is_deleted_last_with_all_that_is_its_own(rows, store, project):
