@@ -37,7 +37,7 @@ def gc(
     dry_run: Annotated[bool, typer.Option(help="Only say what would be deleted.")] = False,
     settle_s: Annotated[float, typer.Option(help="Seconds for uploads under way to be entered.", min=0)] = SETTLE_S,
 ) -> None:
-    """Delete the files of the artifact store that nothing refers to any more.
+    """Delete the files of the artifact store that nothing refers to any more, and the scratch of runs that need none.
 
     Example: `charter gc --dry-run`
     """
@@ -56,7 +56,9 @@ async def _create_key(name: str, scopes: tuple[str, ...]) -> str:
 async def _collect(dry_run: bool, settle_s: float) -> Freed:
     settings = Settings()
     async with _opened(settings) as store:
-        return await collect_garbage(store, Artifacts(settings.artifacts), dry_run=dry_run, settle_s=settle_s)
+        return await collect_garbage(
+            store, Artifacts(settings.artifacts), scratch=settings.scratch, dry_run=dry_run, settle_s=settle_s
+        )
 
 
 @asynccontextmanager

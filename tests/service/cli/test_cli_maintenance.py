@@ -1,7 +1,6 @@
 """`charter key create` and `charter gc` work on the store itself."""
 
 import re
-from pathlib import Path
 
 from service.errors import Conflict
 
@@ -22,7 +21,10 @@ def test_gc_says_what_it_would_delete_and_then_deletes_it(charter, tmp_path):
     forgotten = tmp_path / "home" / "artifacts" / "shards" / "forgotten.parquet"
     forgotten.parent.mkdir(parents=True)
     forgotten.write_bytes(b"x")
-    assert charter("gc", "--dry-run", "--settle-s", "0").stdout == "shards/forgotten.parquet\n"
-    assert forgotten.exists()
-    assert "deleted 1 file(s), kept 0" in charter("gc", "--settle-s", "0").stderr
-    assert not Path(forgotten).exists()
+    scratch = tmp_path / "home" / "scratch" / f"run_{0:032x}"
+    scratch.mkdir(parents=True)
+    told = charter("gc", "--dry-run", "--settle-s", "0").stdout
+    assert sorted(told.splitlines()) == [f"scratch/run_{0:032x}/", "shards/forgotten.parquet"]
+    assert forgotten.exists() and scratch.exists()
+    assert "deleted 2 file(s), kept 0" in charter("gc", "--settle-s", "0").stderr
+    assert not forgotten.exists() and not scratch.exists()
