@@ -289,14 +289,18 @@ class Client:
         part = file.with_name(f"{file.name}.part")
         digest = hashlib.sha256()
         try:
-            with self._reaching(), self._http.stream("GET", path, params=parameters) as response:
+            # The file first: where it cannot be written, nothing is asked for.
+            with (
+                part.open("wb") as out,
+                self._reaching(),
+                self._http.stream("GET", path, params=parameters) as response,
+            ):
                 if response.is_error:
                     response.read()
                     self._answer(response)
-                with part.open("wb") as out:
-                    for chunk in response.iter_bytes():
-                        digest.update(chunk)
-                        out.write(chunk)
+                for chunk in response.iter_bytes():
+                    digest.update(chunk)
+                    out.write(chunk)
             if response.headers.get("X-Sha256", digest.hexdigest()) != digest.hexdigest():
                 raise ServiceError(f"{path}: the bytes that came do not have the hash that was told; try again")
             part.replace(file)

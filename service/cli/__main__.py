@@ -7,10 +7,14 @@ from typing import NoReturn
 
 import httpx
 import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 
 from constitutions.errors import CharterError, ConstitutionError
 from service.cli import adapters, judging, laws, maintenance, programs, runs, uploads
+from service.cli.faults import file_fault, setting_fault
+from service.settings import Settings
 
 app = typer.Typer(
     name="charter",
@@ -40,6 +44,12 @@ def main() -> None:
         _fail(str(error))
     except httpx.TransportError as error:
         _fail(f"the service cannot be reached ({error}); start it with `charter serve`, or set CHARTER_URL")
+    except ValidationError as error:
+        _fail(setting_fault(error, Settings))
+    except SettingsError as error:
+        _fail(f"{error}: not JSON; mend the variable (docs/operations.md lists them)")
+    except OSError as error:
+        _fail(file_fault(error))
 
 
 def _fail(message: str) -> NoReturn:
