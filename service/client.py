@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import time
+import urllib.parse
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -145,10 +146,16 @@ class Client:
     def constitutions(self) -> Iterator[Constitution]:
         return self._all("/v1/constitutions", Constitution)
 
+    def delete_constitution(self, id: str) -> None:
+        self._delete("constitutions", id)
+
     def add_prompts(self, file: Path, *, name: str | None = None) -> PromptSet:
         """Upload JSONL, CSV or Parquet."""
         answer = self._upload("/v1/prompt-sets", file.read_bytes(), {"filename": file.name, "name": name})
         return TypeAdapter(PromptSet).validate_python(answer)
+
+    def delete_prompts(self, id: str) -> None:
+        self._delete("prompt-sets", id)
 
     def add_preferences(self, file: Path, *, name: str | None = None, format: str | None = None) -> PreferenceSet:
         """Upload people's pairs in any of the formats; .gz is unpacked by the service."""
@@ -160,6 +167,9 @@ class Client:
         """Save a set as JSONL."""
         self._save(f"/v1/preference-sets/{id}/export", file, {"format": format})
 
+    def delete_preferences(self, id: str) -> None:
+        self._delete("preference-sets", id)
+
     def add_model(
         self,
         *,
@@ -168,11 +178,20 @@ class Client:
         url: str | None = None,
         served_name: str | None = None,
         api_key_env: str | None = None,
+        context_tokens: int | None = None,
+        licence: str = "",
     ) -> Model:
         """Register a model folder on the service's machine, or an endpoint and what that calls the model."""
         body: JsonObject = {"name": name, "api_key_env": api_key_env, "url": url, "served_name": served_name}
+        body |= {"context_tokens": context_tokens, "licence": licence}
         body["path"] = None if path is None else str(path.absolute())
         return TypeAdapter(Model).validate_python(self._post("/v1/models", body))
+
+    def models(self) -> Iterator[Model]:
+        return self._all("/v1/models", Model)
+
+    def delete_model(self, id: str) -> None:
+        self._delete("models", id)
 
     def plan_run(self, request: RunRequest) -> JsonValue:
         """What the run would cost, without starting it."""
@@ -192,6 +211,9 @@ class Client:
 
     def resume_run(self, id: str) -> Run:
         return TypeAdapter(Run).validate_python(self._post(f"/v1/runs/{id}/resume", None))
+
+    def delete_run(self, id: str) -> None:
+        self._delete("runs", id)
 
     def report(self, id: str) -> JsonObject:
         return TypeAdapter(JsonObject).validate_python(self._get(f"/v1/runs/{id}/report"))
@@ -228,11 +250,18 @@ class Client:
         """Save the bundle (tar.gz)."""
         self._save(f"/v1/adapters/{id}/download", file, {})
 
+    def delete_adapter(self, id: str) -> None:
+        self._delete("adapters", id)
+
     def delete(self, path: str) -> None:
-        """Delete a resource, such as /v1/runs/run_..."""
+        """Delete any other resource, such as /v1/labels/lbl_..."""
         with self._reaching():
             response = self._http.delete(path)
         self._answer(response)
+
+    def _delete(self, kind: str, id: str) -> None:
+        """An id or name is one segment of the path, whatever stands in it."""
+        self.delete(f"/v1/{kind}/{urllib.parse.quote(id, safe='')}")
 
     def _stream(self, id: str, after: int) -> Iterator[Event]:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
@@ -289,14 +318,18 @@ class Client:
         part = file.with_name(f"{file.name}.part")
         digest = hashlib.sha256()
         try:
-            with self._reaching(), self._http.stream("GET", path, params=parameters) as response:
+            # The file first: where it cannot be written, nothing is asked for.
+            with (
+                part.open("wb") as out,
+                self._reaching(),
+                self._http.stream("GET", path, params=parameters) as response,
+            ):
                 if response.is_error:
                     response.read()
                     self._answer(response)
-                with part.open("wb") as out:
-                    for chunk in response.iter_bytes():
-                        digest.update(chunk)
-                        out.write(chunk)
+                for chunk in response.iter_bytes():
+                    digest.update(chunk)
+                    out.write(chunk)
             if response.headers.get("X-Sha256", digest.hexdigest()) != digest.hexdigest():
                 raise ServiceError(f"{path}: the bytes that came do not have the hash that was told; try again")
             part.replace(file)

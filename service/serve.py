@@ -10,9 +10,13 @@ import time
 from collections.abc import AsyncIterator
 
 import uvicorn
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
+from constitutions.errors import CharterError
 from judges.guard import die_with_parent
 from service.api.app import create_app
+from service.cli.faults import file_fault, setting_fault
 from service.errors import ServiceError
 from service.settings import Settings
 from service.store.store import Store
@@ -103,8 +107,18 @@ async def _keep_worker(settings: Settings) -> None:
 
 
 def main() -> None:
+    """Serve; what the caller can mend is one line on stderr and status 1."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(serve(Settings()))
+    try:
+        asyncio.run(serve(Settings()))
+    except ValidationError as error:
+        sys.exit(f"error: {setting_fault(error, Settings)}")
+    except SettingsError as error:
+        sys.exit(f"error: {error}: not JSON; mend the variable (docs/operations.md lists them)")
+    except CharterError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {file_fault(error)}")
 
 
 if __name__ == "__main__":

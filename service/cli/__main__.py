@@ -7,10 +7,14 @@ from typing import NoReturn
 
 import httpx
 import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 
 from constitutions.errors import CharterError, ConstitutionError
-from service.cli import adapters, judging, laws, maintenance, programs, runs, uploads
+from service.cli import adapters, judging, laws, maintenance, models, programs, runs, uploads
+from service.cli.faults import file_fault, setting_fault
+from service.settings import Settings
 
 app = typer.Typer(
     name="charter",
@@ -24,6 +28,7 @@ app.command()(maintenance.gc)
 app.add_typer(laws.app, name="constitution")
 app.add_typer(uploads.prompts, name="prompts")
 app.add_typer(uploads.preferences, name="preferences")
+app.add_typer(models.app, name="model")
 app.add_typer(runs.app, name="run")
 app.add_typer(judging.app, name="judge")
 app.add_typer(adapters.app, name="adapter")
@@ -40,6 +45,12 @@ def main() -> None:
         _fail(str(error))
     except httpx.TransportError as error:
         _fail(f"the service cannot be reached ({error}); start it with `charter serve`, or set CHARTER_URL")
+    except ValidationError as error:
+        _fail(setting_fault(error, Settings))
+    except SettingsError as error:
+        _fail(f"{error}: not JSON; mend the variable (docs/operations.md lists them)")
+    except OSError as error:
+        _fail(file_fault(error))
 
 
 def _fail(message: str) -> NoReturn:

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from service.cli.connection import DEFAULT_URL, Key, Url, connect, print_rows
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_rows
+from service.client import Client
 from training.bundle import verify_bundle
 
-app = typer.Typer(help="Adapters: list and download.", no_args_is_help=True)
+app = typer.Typer(help="Adapters: list, download, delete.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -37,3 +38,16 @@ def download(
     manifest = verify_bundle(file)
     typer.echo(f"{file}: {len(manifest.files)} files verified; load it on {manifest.base_model.name}")
     typer.echo(f"base model sha256 {manifest.base_model.sha256}")
+
+
+@app.command()
+def delete(
+    adapter: Annotated[str, typer.Argument(help="The adapter's id, adp_..., or its name (the newest of it).")],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Delete an adapter; its file goes with `charter gc`.
+
+    Example: `charter adapter delete adp_0123`
+    """
+    delete_with(Client.delete_adapter, adapter, url, key)

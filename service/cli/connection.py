@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, Protocol
 
 import typer
@@ -27,6 +27,13 @@ def connect(url: str, key: str) -> Client:
     if not key:
         raise NoKey("no API key: set CHARTER_API_KEY to the key that `charter serve` printed at its first start")
     return Client(url, api_key=key)
+
+
+def delete_with(delete: Callable[[Client, str], None], name: str, url: str, key: str) -> None:
+    """Delete one resource, and say so."""
+    with connect(url, key) as client:
+        delete(client, name)
+    typer.echo(f"deleted {name}")
 
 
 def print_json(value: JsonValue) -> None:

@@ -4,7 +4,7 @@ from constitutions.errors import CharterError
 
 
 class NoKey(CharterError):
-    """A command that asks the service was given no API key."""
+    """A command that asks the service, or an endpoint that wants a key, was given none."""
 
 
 class UnreadableRequest(CharterError):

@@ -12,8 +12,10 @@ from constitutions.schema import Constitution
 from judges.client import ChatClient
 from judges.qualify import WEIGHTED, Qualification, qualify
 from judges.replicas import Endpoint
+from service.cli.errors import NoKey
 from service.demo.summary import JudgeStanding
 from service.demo.tables import standing_line
+from service.engines import _without_v1
 
 app = typer.Typer(help="Judges: qualify one on a constitution's examples.", no_args_is_help=True)
 
@@ -27,14 +29,14 @@ def judge() -> None:
 def qualify_judge(
     constitution: Annotated[Path, typer.Argument(help="The constitution whose examples are judged.")],
     model: Annotated[str, typer.Option(help="The judge's name at its endpoint.")],
-    judge_url: Annotated[str, typer.Option(help="An OpenAI-compatible endpoint, without /v1.")],
+    judge_url: Annotated[str, typer.Option(help="An OpenAI-compatible endpoint, with or without /v1.")],
     key_env: Annotated[str | None, typer.Option(help="Name of the variable that holds the endpoint's key.")] = None,
 ) -> None:
     """Examine a judge on the constitution's own examples, both orders each.
 
     Example: `charter judge qualify my-constitution.yaml --model my-judge --judge-url http://localhost:8000`
     """
-    endpoint = Endpoint(model=model, base_url=judge_url, api_key=os.environ.get(key_env) if key_env else None)
+    endpoint = Endpoint(model=model, base_url=_without_v1(judge_url), api_key=_key(key_env))
     result = asyncio.run(_qualify(endpoint, load_constitution_file(constitution)))
     for one in result.per_principle:
         standing = JudgeStanding(
@@ -49,6 +51,15 @@ def qualify_judge(
         )
         typer.echo(standing_line(standing))
     typer.echo(f"the longer reply wins in {100 * result.longest_wins:.0f} % of these examples")
+
+
+def _key(variable: str | None) -> str | None:
+    """The endpoint's key. Raises NoKey where the variable that should hold it is unset or empty."""
+    if variable is None:
+        return None
+    if key := os.environ.get(variable):
+        return key
+    raise NoKey(f"--key-env {variable}: no such variable, or it is empty; export it, or leave --key-env out")
 
 
 async def _qualify(endpoint: Endpoint, constitution: Constitution) -> Qualification:

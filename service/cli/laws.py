@@ -1,4 +1,4 @@
-"""`charter constitution`: lint and diff work on files, without a service; post sends one."""
+"""`charter constitution`: lint and diff work on files, without a service; post sends one, delete removes it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +8,11 @@ import typer
 from constitutions.differences import diff_constitutions
 from constitutions.lint import lint_constitution
 from constitutions.loader import load_constitution_file
-from service.cli.connection import DEFAULT_URL, Key, Url, connect, print_record
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record
 from service.cli.difference import difference_lines
+from service.client import Client
 
-app = typer.Typer(help="Constitutions: lint, diff, post.", no_args_is_help=True)
+app = typer.Typer(help="Constitutions: lint, diff, post, delete.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A constitution in YAML or JSON.")]
 
 
@@ -48,3 +49,18 @@ def post(file: File, url: Url = DEFAULT_URL, key: Key = "") -> None:
     """
     with connect(url, key) as client:
         print_record(client.add_constitution(file.read_bytes()))
+
+
+@app.command()
+def delete(
+    constitution: Annotated[
+        str, typer.Argument(help="Its id, con_..., its name (the newest version), or name@version.")
+    ],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Delete one version of a constitution. Refused while a run uses it.
+
+    Example: `charter constitution delete my-constitution@1`
+    """
+    delete_with(Client.delete_constitution, constitution, url, key)

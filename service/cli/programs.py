@@ -15,6 +15,7 @@ from service.demo.demo import run_demo
 from service.demo.recipe import DemoOptions
 from service.demo.summary import read_summary
 from service.demo.tables import print_summary
+from service.settings import Settings
 
 Home = Annotated[Path | None, typer.Option(help="Folder of the service's data. Also CHARTER_HOME.", metavar="DIR")]
 
@@ -97,4 +98,5 @@ def summary(
 def _become(module: str, **variables: object) -> None:
     """Replace this process by `python -m module`; what was given on the command line goes in as its variables."""
     os.environ.update({name: str(value) for name, value in variables.items() if value is not None})
+    Settings()  # what is wrong with them is told here, in one line
     os.execv(sys.executable, [sys.executable, "-m", module])  # noqa: S606 - our own module, no shell

@@ -1,4 +1,4 @@
-"""`charter run`: create, follow, cancel, resume, report."""
+"""`charter run`: create, follow, cancel, resume, report, delete."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
-from service.cli.connection import DEFAULT_URL, Key, Url, connect, print_json, print_record, print_rows
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_json, print_record, print_rows
 from service.cli.errors import UnreadableRequest
 from service.client import Client
 from service.demo.bars import progress_view
@@ -89,6 +89,15 @@ def report(run: RunId, url: Url = DEFAULT_URL, key: Key = "") -> None:
     """
     with connect(url, key) as client:
         print_json(client.report(run))
+
+
+@app.command()
+def delete(run: RunId, url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """Delete a run with its events. Refused while it runs, or while its adapter is there.
+
+    Example: `charter run delete run_0123`
+    """
+    delete_with(Client.delete_run, run, url, key)
 
 
 def show_until_over(client: Client, run_id: str) -> None:

@@ -1,21 +1,17 @@
-"""`charter prompts` and `charter preferences`: files go in, files come out."""
+"""`charter prompts` and `charter preferences`: files go in, files come out, sets are deleted."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.cli.connection import DEFAULT_URL, Key, Url, connect, print_record
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record
+from service.client import Client
 from service.exchange.preferences import Format
 
-prompts = typer.Typer(help="Prompt sets: JSONL, CSV or Parquet.", no_args_is_help=True)
-preferences = typer.Typer(help="People's preferences: import and export.", no_args_is_help=True)
+prompts = typer.Typer(help="Prompt sets, from JSONL, CSV or Parquet: post, delete.", no_args_is_help=True)
+preferences = typer.Typer(help="People's preferences: import, export, delete.", no_args_is_help=True)
 Name = Annotated[str | None, typer.Option(help="What to call it; the file's name otherwise.")]
-
-
-@prompts.callback()
-def prompt_sets() -> None:
-    """Keeps `post` a sub-command while it is the only one."""
 
 
 @prompts.command("post")
@@ -31,6 +27,19 @@ def post_prompts(
     """
     with connect(url, key) as client:
         print_record(client.add_prompts(file, name=name))
+
+
+@prompts.command("delete")
+def delete_prompts(
+    prompt_set: Annotated[str, typer.Argument(help="The set's id, prm_..., or its name (the newest of it).")],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Delete a prompt set. Refused while a run uses it.
+
+    Example: `charter prompts delete questions`
+    """
+    delete_with(Client.delete_prompts, prompt_set, url, key)
 
 
 @preferences.command("post")
@@ -64,3 +73,16 @@ def export_preferences(
     with connect(url, key) as client:
         client.export_preferences(preference_set, file, format=format)
     typer.echo(str(file))
+
+
+@preferences.command("delete")
+def delete_preferences(
+    preference_set: Annotated[str, typer.Argument(help="The set's id, prf_..., or its name (the newest of it).")],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Delete a preference set. Refused while a run uses it, or made it.
+
+    Example: `charter preferences delete helpful`
+    """
+    delete_with(Client.delete_preferences, preference_set, url, key)

@@ -1,8 +1,10 @@
 """`charter judge qualify`: a judge is examined on a constitution's own examples."""
 
+import pytest
 import yaml
 
 from judges.errors import JudgeError
+from service.cli.errors import NoKey
 
 SHORT = "Keep them in the fridge."
 LONG = "There are a great many ways in which one could perhaps consider keeping them for a somewhat longer time."
@@ -57,3 +59,20 @@ def test_a_judge_that_is_down_is_an_error_that_names_it(charter, tmp_path):
     result = charter("judge", "qualify", law, "--model", "gone", "--judge-url", "http://127.0.0.1:9")
     assert isinstance(result.exception, JudgeError)
     assert "127.0.0.1:9" in str(result.exception)
+
+
+@pytest.mark.parametrize("end", ["/v1", "/v1/", "/"])
+def test_an_endpoints_url_may_end_in_v1(end, charter, judge_url, tmp_path):
+    law = a_law(tmp_path, better=SHORT, worse=LONG, examples=1)
+    result = charter("judge", "qualify", law, "--model", "scripted", "--judge-url", judge_url + end)
+    assert result.exit_code == 0, result.output
+    assert "plain: " in result.output
+
+
+@pytest.mark.parametrize("environment", [{}, {"MY_JUDGES_KEY": ""}], ids=["unset", "empty"])
+def test_a_key_that_is_not_there_is_refused_by_its_variables_name(environment, charter, judge_url, tmp_path):
+    law = a_law(tmp_path, better=SHORT, worse=LONG, examples=1)
+    ask = ("judge", "qualify", law, "--model", "scripted", "--judge-url", judge_url, "--key-env", "MY_JUDGES_KEY")
+    refused = charter(*ask, **environment)
+    assert isinstance(refused.exception, NoKey) and "MY_JUDGES_KEY" in str(refused.exception)
+    assert charter(*ask, MY_JUDGES_KEY="secret").exit_code == 0

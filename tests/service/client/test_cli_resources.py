@@ -1,0 +1,74 @@
+"""`charter` against a real service: what is registered is listed, and each kind of resource is deleted."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from service.cli.__main__ import app
+from service.client import ApiError
+from tests.service.client.test_client import file, model_folder, prepared, publish
+
+Charter = Callable[..., Result]
+
+
+@pytest.fixture
+def charter(live) -> Charter:
+    """Runs a command with the address and the key of the service."""
+    own = {"CHARTER_URL": live.process.url, "CHARTER_API_KEY": live.process.api_key()}
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, list(arguments), env=own)
+
+    return run
+
+
+def test_a_folder_and_an_endpoint_are_models(charter, tmp_path):
+    folder = model_folder(tmp_path)
+    added = charter("model", "add", "from-folder", str(folder), "--context-tokens", "64")
+    assert added.exit_code == 0, added.output
+    judge = ("model", "add", "from-url", "https://judge.example/v1", "--served-name", "judge-70b")
+    assert charter(*judge, "--api-key-env", "JUDGE_KEY", "--licence", "MIT").exit_code == 0
+    rows = [line.split("\t") for line in charter("model", "list").stdout.splitlines()]
+    assert ["from-folder", str(folder), "None", "64"] in [row[1:] for row in rows]
+    assert ["from-url", "None", "https://judge.example/v1", "8192"] in [row[1:] for row in rows]
+
+
+def test_a_folder_that_is_none_is_the_services_own_words(charter, tmp_path):
+    refused = charter("model", "add", "none", str(tmp_path))
+    assert isinstance(refused.exception, ApiError) and "config.json" in str(refused.exception)
+
+
+def test_everything_that_the_api_deletes_is_deleted(charter, client, live, tmp_path):
+    """In the order that dependencies allow; whatever is deleted is then unknown."""
+    request = prepared(client, tmp_path).model_copy(update={"model": "base"})
+    text = '{"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}\n'
+    pairs = client.add_preferences(file(tmp_path, "pairs.jsonl", text))
+    run = client.create_run(request)
+    client.cancel_run(run.id)
+    asyncio.run(publish(live, run.id, file(tmp_path, "bundle", "x"), "0" * 64))
+    refused = charter("run", "delete", run.id)
+    assert isinstance(refused.exception, ApiError) and refused.exception.status == 409
+    unused = client.add_model(name="unused", url="https://judge.example")
+    other = client.add_constitution(b"name: other\nprinciples: [{id: a, kind: judged, text: Be kind.}]\n")
+    for group, id in (
+        ("adapter", client.adapter_of(run.id).id),
+        ("run", run.id),
+        ("prompts", request.prompts),
+        ("preferences", pairs.id),
+        ("model", unused.name),
+        ("constitution", f"{other.name}@{other.version}"),
+    ):
+        done = charter(group, "delete", id)
+        assert (done.exit_code, done.stdout) == (0, f"deleted {id}\n"), done.output
+        again = charter(group, "delete", id)
+        assert isinstance(again.exception, ApiError) and again.exception.status == 404
+
+
+def test_an_id_is_one_segment_of_the_path(charter, client):
+    """`run delete ../models/x` must not delete a model."""
+    client.add_model(name="stays", url="https://judge.example")
+    refused = charter("run", "delete", "../models/stays")
+    assert isinstance(refused.exception, ApiError)
+    assert "stays" in [model.name for model in client.models()]
