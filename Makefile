@@ -10,7 +10,7 @@ ARGS ?=
 
 help:
 	@echo "make demo    run the main job: a constitution in, an aligned adapter out (ARGS=\"--human FILE\")"
-	@echo "make test    all tests"
+	@echo "make test    all tests but the house rules, which make check runs"
 	@echo "make check   format, lint (code and Dockerfile), types, import contract, house tests"
 	@echo "make bench   the benchmarks"
 	@echo "make setup   the virtual environment alone (the others do it where it is missing)"

@@ -38,7 +38,7 @@ class EnginePool:
     async def endpoint(self, model: ModelRecord) -> Endpoint:
         """Where to ask this model; starts its server where the model is a folder."""
         if model.url is not None:
-            return Endpoint(model.served_name, _without_v1(model.url), api_key=_secret(model))
+            return Endpoint(model.served_name, without_v1(model.url), api_key=_secret(model))
         return (await self._running(folder_of(model), model)).endpoint
 
     @contextlib.asynccontextmanager
@@ -150,7 +150,7 @@ def _socket_path(home: Path, name: str) -> Path:
     return Path(tempfile.gettempdir()) / f"charter-{os.getuid()}-{label}" / f"{name}.sock"
 
 
-def _without_v1(url: str) -> str:
+def without_v1(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
 

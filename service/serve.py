@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from typing import TextIO
 
 import uvicorn
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from judges.guard import die_with_parent
 from service.api.app import create_app
 from service.cli.faults import file_fault, setting_fault
 from service.errors import ServiceError
+from service.logs import log_to_stderr
 from service.settings import Settings
 from service.store.store import Store
 
@@ -50,9 +52,18 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server raises the signal again when it has ended: that must not end us before the worker has.
         loop.add_signal_handler(number, lambda: None)
+    told = asyncio.create_task(_tell_address(server, settings))
     async with _worker(settings):
         await server.serve()
+    told.cancel()
     await store.close()
+
+
+async def _tell_address(server: uvicorn.Server, settings: Settings) -> None:
+    """Once it listens."""
+    while not server.started:  # noqa: ASYNC110 - uvicorn sets a flag, no event
+        await asyncio.sleep(0.05)
+    _log.info("listening on http://%s:%s", settings.host, settings.port)
 
 
 async def first_key(store: Store, settings: Settings) -> None:
@@ -60,10 +71,14 @@ async def first_key(store: Store, settings: Settings) -> None:
     if await store.access.has_keys():
         return
     project = await store.access.ensure_project("default")
-    secret = (await store.access.create_key(project.id, "first", ("read", "write", "admin"))).secret
-    if settings.first_key_file is not None:
-        descriptor = os.open(settings.first_key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+    with contextlib.ExitStack() as opened:
+        file: TextIO | None = None
+        if settings.first_key_file is not None:
+            # Opened before the key is made: a file that is there already must not cost the key.
+            descriptor = os.open(settings.first_key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            file = opened.enter_context(os.fdopen(descriptor, "w"))
+        secret = (await store.access.create_key(project.id, "first", ("read", "write", "admin"))).secret
+        if file is not None:
             file.write(secret + "\n")
     print(f"Your first API key, shown this once: {secret}", flush=True)
 
@@ -108,7 +123,7 @@ async def _keep_worker(settings: Settings) -> None:
 
 def main() -> None:
     """Serve; what the caller can mend is one line on stderr and status 1."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     try:
         asyncio.run(serve(Settings()))
     except ValidationError as error:

@@ -15,6 +15,7 @@ import time
 from service.artifacts import Artifacts
 from service.durable import Executor, migrate_jobs, new_executor_id
 from service.engines import EnginePool
+from service.logs import log_to_stderr
 from service.pipeline.context import Tools, open_context
 from service.pipeline.stages import run_stage
 from service.schemas import Stage
@@ -83,8 +84,7 @@ async def _renew(executor: Executor, settings: Settings) -> bool:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log_to_stderr()
     status = asyncio.run(work(Settings()))
     # The job library's threads may still wait for the database; nothing of ours is left to do.
     sys.stdout.flush()

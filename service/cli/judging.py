@@ -15,7 +15,7 @@ from judges.replicas import Endpoint
 from service.cli.errors import NoKey
 from service.demo.summary import JudgeStanding
 from service.demo.tables import standing_line
-from service.engines import _without_v1
+from service.engines import without_v1
 
 app = typer.Typer(help="Judges: qualify one on a constitution's examples.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def qualify_judge(
 
     Example: `charter judge qualify my-constitution.yaml --model my-judge --judge-url http://localhost:8000`
     """
-    endpoint = Endpoint(model=model, base_url=_without_v1(judge_url), api_key=_key(key_env))
+    endpoint = Endpoint(model=model, base_url=without_v1(judge_url), api_key=_key(key_env))
     result = asyncio.run(_qualify(endpoint, load_constitution_file(constitution)))
     for one in result.per_principle:
         standing = JudgeStanding(
