@@ -9,6 +9,7 @@ import contextlib
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +19,13 @@ import pytest
 from judges.records import PrincipleVerdict, Sample
 from service.schemas import STAGES
 from service.shards import keys_in, read_shards
+from service.store.records import EventRecord
 from tests.service.pipeline.bench import Bench, add_run, open_bench, prompts
 from tests.service.serving import Serving
 
 KILLS = 20
+# At most so many in one stage, or the first would take them all; the trainer lives in one of them only.
+AT_MOST = {"sample": 4, "revise": 4, "judge": 4, "train": 8, "evaluate": 6}
 WITHIN_S = 900.0
 
 
@@ -32,11 +36,12 @@ def seed() -> Iterator[int]:
     yield seed
 
 
-def kill_one(serving: Serving, chance: random.Random) -> str:
+def kill_one(serving: Serving, chance: random.Random, before: Counter[str]) -> str:
     """kill -9 of somebody; returns who it was, empty where nobody of that kind lives."""
-    # The trainer lives for a short part of the run: while it does, half of the kills are its.
+    # The trainer lives for a short part of the run: while it does, the first and half of the others are its.
     others = ["service.worker", "service.serve"]
-    who = "training" if serving.descendants("-m training") and chance.random() < 0.5 else chance.choice(others)
+    trains = serving.descendants("-m training") and (not before["training"] or chance.random() < 0.5)
+    who = "training" if trains else chance.choice(others)
     if who == "service.serve":
         serving.process.kill()
         serving.process.wait()
@@ -55,24 +60,29 @@ async def test_twenty_kills_lose_nothing(tmp_path: Path, tiny: Path, seed: int) 
     bench = await open_bench(tmp_path / "h", latency_s=0.05)
     run = await add_run(bench, tiny, given=prompts(train=36, held_out=4), training=TRAINING)
     serving = Serving(tmp_path / "h")
-    killed: list[str] = []
-    seen = await newest_event(bench, run.id)
+    killed: Counter[str] = Counter()
+    stages: Counter[str] = Counter()
+    seen = (await newest_event(bench, run.id)).seq
     deadline = time.monotonic() + WITHIN_S
     try:
         while (status := (await bench.store.runs.get_any(run.id)).status) in ("queued", "running"):
-            assert time.monotonic() < deadline, f"still {status} after {killed}"
+            assert time.monotonic() < deadline, f"still {status} after {killed} in {stages}"
             serving.revive()
             await asyncio.sleep(chance.uniform(0.1, 1.0))
             # Only what is at work can lose something: after each kill the run gets on first.
             newest = await newest_event(bench, run.id)
-            if len(killed) < KILLS and newest > seen and (who := kill_one(serving, chance)):
-                killed.append(who)
-                seen = await newest_event(bench, run.id)
+            stage = newest.stage or ""
+            wanted = killed.total() < KILLS and newest.seq > seen and stages[stage] < AT_MOST.get(stage, 0)
+            if wanted and (who := kill_one(serving, chance, killed)):
+                killed[who] += 1
+                stages[stage] += 1
+                seen = (await newest_event(bench, run.id)).seq
         record = await bench.store.runs.get_any(run.id)
         assert record.status == "succeeded", record.error
+        assert killed.total() == KILLS and len(killed) == 3
         await assert_complete(bench, run.id)
     finally:
-        print(f"killed: {killed}")
+        print(f"killed: {dict(killed)} in {dict(stages)}")
         serving.stop()
         await bench.close()
 
@@ -80,8 +90,8 @@ async def test_twenty_kills_lose_nothing(tmp_path: Path, tiny: Path, seed: int) 
 TRAINING = {"pairs_per_step": 4, "max_tokens": 2048, "lora_rank": 2}
 
 
-async def newest_event(bench: Bench, run_id: str) -> int:
-    return (await bench.store.runs.events(run_id, limit=100_000))[-1].seq
+async def newest_event(bench: Bench, run_id: str) -> EventRecord:
+    return (await bench.store.runs.events(run_id, limit=100_000))[-1]
 
 
 async def assert_complete(bench: Bench, run_id: str) -> None:
