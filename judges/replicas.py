@@ -15,6 +15,7 @@ from judges.errors import JudgeUnavailable
 _OPENS_AFTER = 5  # failures in a row
 _FIRST_REST_S = 1.0
 _LONGEST_REST_S = 30.0
+_KEPT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,10 @@ class Replica:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if endpoint.api_key:
             headers["Authorization"] = f"Bearer {endpoint.api_key}"
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=concurrency)
+        # A server hangs up on idle connections (uvicorn after 5 s), many at once after a lull: a request that goes out
+        # at that moment fails. A new connection to a socket costs nothing; others are not kept for nearly so long.
+        kept = 0 if endpoint.uds else concurrency
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=_KEPT_S)
         self.http = httpx.AsyncClient(
             base_url=endpoint.base_url,
             headers=headers,

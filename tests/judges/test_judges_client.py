@@ -1,6 +1,7 @@
 """The client against a real HTTP server on a Unix socket that fails in every way it can."""
 
 import asyncio
+import re
 import time
 
 import pytest
@@ -155,6 +156,26 @@ async def test_a_dead_replica_costs_nothing_but_time(sockets):
     async with Scripted(sockets) as well, ChatClient([dead, well.endpoint]) as client:
         replies = await asyncio.gather(*(client.chat(HELLO, request=ASK) for _ in range(30)))
     assert len(replies) == well.server.number == 30
+
+
+async def test_a_server_that_hangs_up_on_idle_connections_costs_no_request(sockets):
+    """As uvicorn does after 5 s: here at once, when a second request comes over the same connection."""
+    answer = b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(answer)
+
+    async def once(reader, writer):
+        asked = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(re.search(rb"content-length: (\d+)", asked)[1]))
+        writer.write(head + answer)
+        await reader.read(1)
+        writer.transport.abort()
+
+    async with (
+        await asyncio.start_unix_server(once, sockets / "s.sock"),
+        ChatClient([Endpoint("m", uds=str(sockets / "s.sock"))], ONE) as client,
+    ):
+        for _ in range(10):
+            assert (await client.chat(HELLO, request=ASK)).text == "x"
 
 
 async def test_the_breaker_spares_a_dead_server(sockets):
