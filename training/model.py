@@ -21,7 +21,7 @@ from training.lora import LoraLinear
 from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
 from training.tokenising import first_line
-from training.trunk import Trunk, decoder_layers, replays
+from training.trunk import Trunk, check_replay, decoder_layers
 
 # Knobs of model configs that change the logits after the head: the chunked path would be wrong.
 _AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
@@ -149,5 +149,4 @@ def check_layout(policy: Policy, group: TokenGroup) -> None:
             f"row {group.row_id!r}: packed and plain log-probabilities differ by {apart_R.max().item():.3g} nats a "
             "token; this model's attention or head is not supported, or its weights are broken: take another model"
         )
-    if not replays(policy.trunk, lambda: reply_logps(policy, packed), _LAYOUT_TOLERANCE[dtype]):
-        raise TrainingError("lora_layers_share: these layers hand on more than hidden states; leave it 1")
+    check_replay(policy.trunk, lambda: reply_logps(policy, packed), _LAYOUT_TOLERANCE[dtype])

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from training.errors import TrainingError
 
 Mode = Literal["plain", "keep", "replay"]
+_MORE = "lora_layers_share: these layers hand on more than hidden states; leave it 1"
 
 
 @dataclass(slots=True)
@@ -36,12 +37,10 @@ class Trunk:
     def keeping(self) -> Iterator[None]:
         """Keep what leaves the trunk in the one pass below."""
         self._kept.clear()
-        try:
-            with self._as("keep"):
-                yield
-        except BaseException:
-            self._kept.clear()
-            raise
+        with contextlib.ExitStack() as undo, self._as("keep"):
+            undo.callback(self._kept.clear)
+            yield
+            undo.pop_all()  # the pass is whole: what it kept stays
 
     @contextlib.contextmanager
     def replaying(self) -> Iterator[None]:
@@ -69,7 +68,7 @@ class Trunk:
                 out = forward(hidden_states, *arguments, **options)
             if self._mode == "keep" and last:
                 if not isinstance(out, Tensor):
-                    raise TrainingError("lora_layers_share: these layers hand on more than hidden states; leave it 1")
+                    raise TrainingError(_MORE)
                 self._kept.append(out)
             return out
 
@@ -89,12 +88,14 @@ def decoder_layers(base: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     return re.sub(r".*\.", "", name), module
 
 
-def replays(trunk: Trunk, compute: Callable[[], Tensor], tolerance: float) -> bool:
-    """True where `compute` gives the same with the trunk replayed, up to the order of a GPU's sums."""
+def check_replay(trunk: Trunk, compute: Callable[[], Tensor], tolerance: float) -> None:
+    """Raise TrainingError unless `compute` gives the same with the trunk replayed, up to the order of a GPU's sums."""
     if not trunk.layers:
-        return True
+        return
     with torch.no_grad():
         with trunk.keeping():
             plain = compute()
         with trunk.replaying():
-            return bool(((plain - compute()).abs() <= tolerance * plain.abs().clamp(min=1)).all())
+            apart = (plain - compute()).abs()
+    if not bool((apart <= tolerance * plain.abs().clamp(min=1)).all()):
+        raise TrainingError(_MORE)
