@@ -126,10 +126,8 @@ def main() -> None:
     log_to_stderr()
     try:
         asyncio.run(serve(Settings()))
-    except ValidationError as error:
+    except (ValidationError, SettingsError) as error:
         sys.exit(f"error: {setting_fault(error, Settings)}")
-    except SettingsError as error:
-        sys.exit(f"error: {error}: not JSON; mend the variable (docs/operations.md lists them)")
     except CharterError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

@@ -45,10 +45,8 @@ def main() -> None:
         _fail(str(error))
     except httpx.TransportError as error:
         _fail(f"the service cannot be reached ({error}); start it with `charter serve`, or set CHARTER_URL")
-    except ValidationError as error:
+    except (ValidationError, SettingsError) as error:
         _fail(setting_fault(error, Settings))
-    except SettingsError as error:
-        _fail(f"{error}: not JSON; mend the variable (docs/operations.md lists them)")
     except OSError as error:
         _fail(file_fault(error))
 

@@ -1,7 +1,7 @@
 """What a program says at its edge, in one line, of a file or a setting that is wrong."""
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsError
 
 
 def file_fault(error: OSError) -> str:
@@ -10,8 +10,10 @@ def file_fault(error: OSError) -> str:
     return f"{place}{error.strerror or error}; check the path, the rights and the free space"
 
 
-def setting_fault(error: ValidationError, settings: type[BaseSettings]) -> str:
+def setting_fault(error: ValidationError | SettingsError, settings: type[BaseSettings]) -> str:
     """Each variable that is wrong, and why. An error of anything but these settings is ours, and raised again."""
+    if isinstance(error, SettingsError):
+        return f"{error}: not JSON; mend the variable (docs/operations.md lists them)"
     if error.title != settings.__name__:
         raise error
     prefix = settings.model_config["env_prefix"]
