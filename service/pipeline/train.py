@@ -55,14 +55,14 @@ async def _train(context: RunContext) -> Path:
     watch = _Watch(context, output)
     deaths = 0
     while True:
-        before = watch.done
+        before = watch.furthest
         ended = await run_training((context.request.training.method, str(config)), folder / "trainer.log", watch.read)
         if ended.status == 0:
             await refuse_other_base(context, output)
             return output
         if ended.status > 0:
             raise RunFailed(f"the trainer ended with status {ended.status}: {ended.complaint}; then resume the run")
-        deaths = deaths + 1 if watch.done == before else 1
+        deaths = deaths + 1 if watch.furthest == before else 1
         if deaths > MOST_DEATHS_WITHOUT_PROGRESS:
             raise RunFailed(
                 f"the trainer was killed {deaths} times in a row by signal {-ended.status} and got no further; "
@@ -111,7 +111,7 @@ class _Watch:
         self._context = context
         self._output = output
         self._progress: Progress | None = None
-        self.done = 0
+        self.furthest = 0
 
     async def read(self, line: str) -> None:
         """One line of the trainer's stdout; what is not one of its JSON lines comes from a library."""
@@ -124,6 +124,6 @@ class _Watch:
             await refuse_other_base(self._context, self._output)
         self._progress = self._progress or self._context.progress("train", total)
         await self._progress.set(done)
-        self.done = done
+        self.furthest = max(self.furthest, done)
         event = NewEvent("train", "metric", done=done, total=total, data=values)
         await self._context.tools.store.runs.add_event(self._context.run.id, event)

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from judges.records import PrincipleVerdict, Sample
+from service.pipeline.train import MOST_DEATHS_WITHOUT_PROGRESS
 from service.schemas import STAGES
 from service.shards import keys_in, read_shards
 from service.store.records import EventRecord
@@ -36,11 +37,11 @@ def seed() -> Iterator[int]:
     yield seed
 
 
-def kill_one(serving: Serving, chance: random.Random, before: Counter[str]) -> str:
+def kill_one(serving: Serving, chance: random.Random, trainer_too: bool, first: bool) -> str:
     """kill -9 of somebody; returns who it was, empty where nobody of that kind lives."""
     # The trainer lives for a short part of the run: while it does, the first and half of the others are its.
     others = ["service.worker", "service.serve"]
-    trains = serving.descendants("-m training") and (not before["training"] or chance.random() < 0.5)
+    trains = trainer_too and serving.descendants("-m training") and (first or chance.random() < 0.5)
     who = "training" if trains else chance.choice(others)
     if who == "service.serve":
         serving.process.kill()
@@ -62,6 +63,7 @@ async def test_twenty_kills_lose_nothing(tmp_path: Path, tiny: Path, seed: int) 
     serving = Serving(tmp_path / "h")
     killed: Counter[str] = Counter()
     stages: Counter[str] = Counter()
+    deaths_at: Counter[int] = Counter()
     seen = (await newest_event(bench, run.id)).seq
     deadline = time.monotonic() + WITHIN_S
     try:
@@ -73,8 +75,12 @@ async def test_twenty_kills_lose_nothing(tmp_path: Path, tiny: Path, seed: int) 
             newest = await newest_event(bench, run.id)
             stage = newest.stage or ""
             wanted = killed.total() < KILLS and newest.seq > seen and stages[stage] < AT_MOST.get(stage, 0)
-            if wanted and (who := kill_one(serving, chance, killed)):
+            step = await furthest_step(bench, run.id)
+            # A trainer killed oftener than this at one step is given up, and rightly.
+            trainer_too = deaths_at[step] < MOST_DEATHS_WITHOUT_PROGRESS
+            if wanted and (who := kill_one(serving, chance, trainer_too, first=not killed["training"])):
                 killed[who] += 1
+                deaths_at[step] += who == "training"
                 stages[stage] += 1
                 seen = (await newest_event(bench, run.id)).seq
         record = await bench.store.runs.get_any(run.id)
@@ -92,6 +98,11 @@ TRAINING = {"pairs_per_step": 4, "max_tokens": 2048, "lora_rank": 2}
 
 async def newest_event(bench: Bench, run_id: str) -> EventRecord:
     return (await bench.store.runs.events(run_id, limit=100_000))[-1]
+
+
+async def furthest_step(bench: Bench, run_id: str) -> int:
+    events = await bench.store.runs.events(run_id, limit=100_000)
+    return max((e.done or 0 for e in events if e.stage == "train" and e.type == "metric"), default=0)
 
 
 async def assert_complete(bench: Bench, run_id: str) -> None:
