@@ -154,6 +154,9 @@ class Client:
         answer = self._upload("/v1/prompt-sets", file.read_bytes(), {"filename": file.name, "name": name})
         return TypeAdapter(PromptSet).validate_python(answer)
 
+    def prompt_sets(self) -> Iterator[PromptSet]:
+        return self._all("/v1/prompt-sets", PromptSet)
+
     def delete_prompts(self, id: str) -> None:
         self._delete("prompt-sets", id)
 
@@ -166,6 +169,9 @@ class Client:
     def export_preferences(self, id: str, file: Path, *, format: str = "charter") -> None:
         """Save a set as JSONL."""
         self._save(f"/v1/preference-sets/{id}/export", file, {"format": format})
+
+    def preference_sets(self) -> Iterator[PreferenceSet]:
+        return self._all("/v1/preference-sets", PreferenceSet)
 
     def delete_preferences(self, id: str) -> None:
         self._delete("preference-sets", id)

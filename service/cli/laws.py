@@ -1,4 +1,5 @@
-"""`charter constitution`: lint and diff work on files, without a service; post sends one, delete removes it."""
+"""`charter constitution`: lint and diff work on files, without a service; post sends one, list shows and
+delete removes them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +9,11 @@ import typer
 from constitutions.differences import diff_constitutions
 from constitutions.lint import lint_constitution
 from constitutions.loader import load_constitution_file
-from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record, print_rows
 from service.cli.difference import difference_lines
 from service.client import Client
 
-app = typer.Typer(help="Constitutions: lint, diff, post, delete.", no_args_is_help=True)
+app = typer.Typer(help="Constitutions: lint, diff, post, list, delete.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A constitution in YAML or JSON.")]
 
 
@@ -49,6 +50,16 @@ def post(file: File, url: Url = DEFAULT_URL, key: Key = "") -> None:
     """
     with connect(url, key) as client:
         print_record(client.add_constitution(file.read_bytes()))
+
+
+@app.command("list")
+def list_constitutions(url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """All constitutions of the project: id, name, version, hash.
+
+    Example: `charter constitution list`
+    """
+    with connect(url, key) as client:
+        print_rows(client.constitutions(), ("id", "name", "version", "sha256"))
 
 
 @app.command()

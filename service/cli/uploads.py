@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record, print_rows
 from service.client import Client
 from service.exchange.preferences import Format
 
-prompts = typer.Typer(help="Prompt sets, from JSONL, CSV or Parquet: post, delete.", no_args_is_help=True)
-preferences = typer.Typer(help="People's preferences: import, export, delete.", no_args_is_help=True)
+prompts = typer.Typer(help="Prompt sets, from JSONL, CSV or Parquet: post, list, delete.", no_args_is_help=True)
+preferences = typer.Typer(help="People's preferences: import, export, list, delete.", no_args_is_help=True)
 Name = Annotated[str | None, typer.Option(help="What to call it; the file's name otherwise.")]
 
 
@@ -27,6 +27,16 @@ def post_prompts(
     """
     with connect(url, key) as client:
         print_record(client.add_prompts(file, name=name))
+
+
+@prompts.command("list")
+def list_prompts(url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """All prompt sets of the project: id, name, prompts to train on, prompts held out.
+
+    Example: `charter prompts list`
+    """
+    with connect(url, key) as client:
+        print_rows(client.prompt_sets(), ("id", "name", "train", "held_out"))
 
 
 @prompts.command("delete")
@@ -73,6 +83,16 @@ def export_preferences(
     with connect(url, key) as client:
         client.export_preferences(preference_set, file, format=format)
     typer.echo(str(file))
+
+
+@preferences.command("list")
+def list_preferences(url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """All preference sets of the project: id, name, who labelled it, pairs.
+
+    Example: `charter preferences list`
+    """
+    with connect(url, key) as client:
+        print_rows(client.preference_sets(), ("id", "name", "kind", "rows"))
 
 
 @preferences.command("delete")

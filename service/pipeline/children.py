@@ -1,4 +1,5 @@
-"""Child processes of a run: they die with the worker, and a cancelled run ends them within three seconds."""
+"""Child processes of a run: they die with the worker, a cancelled run ends them within three seconds, and one that
+something killed is run again."""
 
 import asyncio
 import contextlib
@@ -14,6 +15,7 @@ import training
 from judges.guard import die_with_parent, kill_session
 
 GRACE_S = 3.0
+MOST_DEATHS_WITHOUT_PROGRESS = 3
 _LONGEST_LINE_BYTES = 1 << 20
 _PACKAGES = Path(training.__file__).parents[1]
 
@@ -63,6 +65,25 @@ async def run_training(arguments: Sequence[str], log: Path, on_line: Callable[[s
         await _end(process)
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return Ended(process.returncode or 0, said[-1] if said else "")
+
+
+async def run_again_when_killed(
+    run: Callable[[], Awaitable[Ended]], furthest: Callable[[], int], on_death: Callable[[int], Awaitable[None]]
+) -> Ended:
+    """Run a child until it ends by itself, or was killed four times without getting any further than before.
+
+    `furthest` counts what is done and kept; `on_death` is told the signal before the child is run again.
+    """
+    deaths = 0
+    while True:
+        before = furthest()
+        ended = await run()
+        if ended.status >= 0:
+            return ended
+        deaths = deaths + 1 if furthest() == before else 1
+        if deaths > MOST_DEATHS_WITHOUT_PROGRESS:
+            return ended
+        await on_death(-ended.status)
 
 
 async def _read(lines: FileIO, on_line: Callable[[str], Awaitable[None]]) -> None:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -13,7 +14,7 @@ from judges.gathering import all_of
 from judges.records import Comparison, Preference, PrincipleVerdict, Prompt, Sample
 from service.engines import folder_of
 from service.errors import RunFailed
-from service.pipeline.children import run_training
+from service.pipeline.children import Ended, run_again_when_killed, run_training
 from service.pipeline.context import RunContext
 from service.pipeline.pairs import comparison_of
 from service.pipeline.progress import Progress
@@ -160,19 +161,29 @@ async def _adapter_replies(context: RunContext, adapter_sha256: str, progress: P
     folder = context.scratch / "merged"
     if not folder.exists():
         adapter = await fetch_adapter(context, context.scratch / "adapter")
-        arguments = ("--model", str(folder_of(context.model)), "--adapter", str(adapter), "--output", str(folder))
-
-        async def ignore(_: str) -> None:
-            return
-
-        ended = await run_training(("merge", *arguments), context.scratch / "merge.log", ignore)
-        if ended.status != 0:
-            raise RunFailed(f"merging the adapter ended with status {ended.status}: {ended.complaint}; resume the run")
+        await _merge(context, adapter, folder)
     async with (
         context.tools.engines.leased(folder, context.model) as endpoint,
         context.sampling_client(endpoint) as client,
     ):
         return await _replies(context, client, f"{identity_of(context.model)}+{adapter_sha256}", progress)
+
+
+async def _merge(context: RunContext, adapter: Path, folder: Path) -> None:
+    arguments = ("--model", str(folder_of(context.model)), "--adapter", str(adapter), "--output", str(folder))
+
+    async def ignore(_: str) -> None:
+        return
+
+    async def start() -> Ended:
+        return await run_training(("merge", *arguments), context.scratch / "merge.log", ignore)
+
+    async def mourn(number: int) -> None:
+        await context.warn("evaluate", f"merging the adapter was killed by signal {number}; it begins again")
+
+    ended = await run_again_when_killed(start, lambda: 0, mourn)
+    if ended.status != 0:
+        raise RunFailed(f"merging the adapter ended with status {ended.status}: {ended.complaint}; resume the run")
 
 
 async def _verdicts(context: RunContext, meetings: Sequence[Sequence[Meeting]], progress: Progress) -> tuple[str, ...]:

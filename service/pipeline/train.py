@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from service.engines import folder_of
 from service.errors import RunFailed
-from service.pipeline.children import run_training
+from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed, run_training
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.weights import clear_other_base, refuse_other_base
@@ -16,7 +16,6 @@ from service.shards import read_shard
 from service.store.records import JsonObject, NewEvent
 from training.rows import PreferenceRow, write_rows
 
-MOST_DEATHS_WITHOUT_PROGRESS = 3
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -53,22 +52,23 @@ async def _train(context: RunContext) -> Path:
     await asyncio.to_thread(clear_other_base, context.model, output)
     config = await _write_inputs(context, folder)
     watch = _Watch(context, output)
-    deaths = 0
-    while True:
-        before = watch.furthest
-        ended = await run_training((context.request.training.method, str(config)), folder / "trainer.log", watch.read)
-        if ended.status == 0:
-            await refuse_other_base(context, output)
-            return output
-        if ended.status > 0:
-            raise RunFailed(f"the trainer ended with status {ended.status}: {ended.complaint}; then resume the run")
-        deaths = deaths + 1 if watch.furthest == before else 1
-        if deaths > MOST_DEATHS_WITHOUT_PROGRESS:
-            raise RunFailed(
-                f"the trainer was killed {deaths} times in a row by signal {-ended.status} and got no further; "
-                "if memory ran out, lower training.max_tokens or training.pairs_per_step in a new run"
-            )
-        await context.warn("train", f"the trainer was killed by signal {-ended.status}; it goes on where it was")
+
+    async def start() -> Ended:
+        return await run_training((context.request.training.method, str(config)), folder / "trainer.log", watch.read)
+
+    async def mourn(number: int) -> None:
+        await context.warn("train", f"the trainer was killed by signal {number}; it goes on where it was")
+
+    ended = await run_again_when_killed(start, lambda: watch.furthest, mourn)
+    if ended.status > 0:
+        raise RunFailed(f"the trainer ended with status {ended.status}: {ended.complaint}; then resume the run")
+    if ended.status < 0:
+        raise RunFailed(
+            f"the trainer was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} and "
+            "got no further; if memory ran out, lower training.max_tokens or training.pairs_per_step in a new run"
+        )
+    await refuse_other_base(context, output)
+    return output
 
 
 async def _write_inputs(context: RunContext, folder: Path) -> Path:

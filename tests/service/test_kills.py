@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from judges.records import PrincipleVerdict, Sample
-from service.pipeline.train import MOST_DEATHS_WITHOUT_PROGRESS
+from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS
 from service.schemas import STAGES
 from service.shards import keys_in, read_shards
 from service.store.records import EventRecord

@@ -25,8 +25,9 @@ def test_the_commands_of_the_design_are_there():
     said = {" ".join(path) for path, _ in ALL}
     assert said >= {
         "serve", "worker", "demo", "summary", "gc", "key create", "constitution lint", "constitution post",
-        "constitution diff", "constitution delete", "prompts post", "prompts delete", "preferences post",
-        "preferences export", "preferences delete", "model add", "model list", "model delete", "run create",
+        "constitution diff", "constitution list", "constitution delete", "prompts post", "prompts list",
+        "prompts delete", "preferences post", "preferences export", "preferences list", "preferences delete",
+        "model add", "model list", "model delete", "run create",
         "run follow", "run cancel", "run resume", "run report", "run delete", "judge qualify", "adapter list",
         "adapter download", "adapter delete",
     }  # fmt: skip

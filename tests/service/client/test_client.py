@@ -54,6 +54,7 @@ def test_what_goes_up_comes_back(client: Client, tmp_path: Path) -> None:
     assert client.add_constitution(LAW).id == law.id
     assert law.id in [known.id for known in client.constitutions()]
     prompts = client.add_prompts(file(tmp_path, "odd \u2028 name.csv", "prompt,split\nWhy?,train\nHow?,held_out\n"))
+    assert prompts.id in [known.id for known in client.prompt_sets()]
     assert (prompts.train, prompts.held_out) == (1, 1)
 
 
@@ -63,6 +64,7 @@ def test_preferences_go_up_packed_and_come_down(client: Client, tmp_path: Path) 
     packed = tmp_path / "people.jsonl.gz"
     packed.write_bytes(gzip.compress("".join(json.dumps(p, ensure_ascii=False) + "\n" for p in pairs).encode()))
     made = client.add_preferences(packed, name="people")
+    assert made.id in [known.id for known in client.preference_sets()]
     assert (made.name, made.kind, made.rows) == ("people", "human", 3)
     client.export_preferences(made.id, tmp_path / "out.jsonl", format="hh-rlhf")
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").split("\n")
