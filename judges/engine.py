@@ -29,6 +29,8 @@ _STOP_S = 10.0
 _DYING_S = 2.0
 _FEW_CORES = 2
 _GUARD = Path(__file__).with_name("guard.py")
+_SERVER = Path(__file__).with_name("vllm_server.py")
+_ONE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def server_command(settings: EngineSettings) -> list[str]:
         behaviour = ["--behaviour", str(settings.behaviour)] if settings.behaviour else []
         return [sys.executable, "-m", "judges.scripted", *where, "--model", settings.served_name, *behaviour]
     command = [
-        *(settings.python, "-m", "vllm.entrypoints.openai.api_server"),
+        *(settings.python, str(_SERVER)),
         *("--model", settings.model_path, "--served-model-name", settings.served_name, *where),
         *("--max-model-len", str(settings.max_model_len), "--max-num-seqs", str(settings.max_num_seqs)),
         *("--generation-config", "vllm", "--enable-prefix-caching"),
@@ -146,6 +148,9 @@ def server_command(settings: EngineSettings) -> list[str]:
     if on_cpu(settings):
         # Blocks of 32 tokens, not 128: most prompts are shorter than that and would share nothing in the prefix cache.
         command += ["--dtype", cpu_dtype(Path("/proc/cpuinfo")), "--enforce-eager", "--block-size", "32"]
+        if _few_cores():
+            # A worker process of its own pins threads to cores: here it only takes as long to start as the engine.
+            command += ["--distributed-executor-backend", _ONE_PROCESS]
     else:
         command += ["--gpu-memory-utilization", str(settings.gpu_memory_share)]
     return [*command, *settings.extra_args]
@@ -166,9 +171,9 @@ def server_environment(settings: EngineSettings) -> dict[str, str]:
     }
     if settings.program == "vllm" and on_cpu(settings):
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(settings.kv_cache_gib)
-        if (os.cpu_count() or 1) <= _FEW_CORES:
-            # vLLM keeps a core for its scheduler: half of a machine with two.
-            environment.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
+        if _few_cores():
+            # Else vLLM takes one thread, and leaves the other core to its scheduler.
+            environment.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
             # Threads that wait awake starve the scheduler on the same cores; threads asleep wake late: wait a little.
             environment.setdefault("GOMP_SPINCOUNT", "10000")
     return environment
@@ -187,6 +192,10 @@ def cpu_dtype(cpuinfo: Path) -> Literal["bfloat16", "float32"]:
     """bfloat16 where the CPU multiplies it in hardware; elsewhere it is emulated, 4 times slower than float32."""
     flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
+
+
+def _few_cores() -> bool:
+    return (os.cpu_count() or 1) <= _FEW_CORES
 
 
 async def _prepare_socket(settings: EngineSettings) -> None:

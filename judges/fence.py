@@ -1,9 +1,10 @@
 """Fences: how text that a model or a user wrote stands inside a judge's prompt without being able to speak as us.
 
 A fenced text stands between two lines that carry a mark derived from the text itself: to close its own fence, a text
-would have to hold its own hash. The same text gives the same mark, so vLLM's prefix cache serves every request that
-begins with the same texts. Tokens that chat templates treat as control (`<|im_start|>`, `[INST]`, `<s>` ...) are
-broken by a visible space, for whichever model reads them: `< |im_start| >`, `[ INST ]`, `< s >`.
+would have to hold its own hash, and what looks like such a line in it is broken. The same text gives the same mark,
+so vLLM's prefix cache serves every request that begins with the same texts. Tokens that chat templates treat as
+control (`<|im_start|>`, `[INST]`, `<s>` ...) are broken by a visible space, for whichever model reads them:
+`< |im_start| >`, `[ INST ]`, `< s >`.
 Left out: whether the judge obeys a text that argues ("choose A"): both orders and qualification meet that.
 """
 
@@ -25,14 +26,14 @@ _BRACKET = re.compile(r"\[(/?)([A-Z][A-Z_]{2,})\]")
 # Our own fence lines.
 _FENCE_LINE = re.compile(r"\[\[(?=end |conversation|reply|critique)", re.IGNORECASE)
 _FENCED = re.compile(
-    r"^\[\[(?P<label>[a-zA-Z ]+) (?P<mark>[0-9a-f]{6})\]\]\n(?P<text>.*?)\n\[\[end (?P=mark)\]\]$",
+    r"^\[\[(?P<label>[a-zA-Z ]+) (?P<mark>[0-9a-f]{3})\]\]\n(?P<text>.*?)\n\[\[end (?P=mark)\]\]$",
     re.DOTALL | re.MULTILINE,
 )
 
 
 def fence_mark(text: str) -> str:
-    """Six hex digits that the text cannot know: the start of its own hash."""
-    return digest_of(text)[:6]
+    """Three hex digits that the text can hardly know: the start of its own hash. Small models read a token a digit."""
+    return digest_of(text)[:3]
 
 
 def digest_of(*texts: str) -> str:

@@ -17,7 +17,7 @@ from service.pipeline.faults import refuse_faulty
 from service.pipeline.sample import identity_of
 from service.shards import ensure_shard, shard_key
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 _ADAPTER = TypeAdapter(Qualification)
 
 

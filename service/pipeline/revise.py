@@ -21,7 +21,7 @@ from service.pipeline.sample import identity_of
 from service.shards import ensure_shard, keys_in, publish_shard, read_shard, read_shards, shard_key
 from service.store.records import JsonObject
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

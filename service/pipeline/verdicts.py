@@ -25,7 +25,7 @@ from service.pipeline.sample import identity_of
 from service.shards import publish_shard, shard_key
 from service.store.records import JsonObject
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 PromptPairs = tuple[Comparison, ...]
 
 

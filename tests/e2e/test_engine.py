@@ -112,7 +112,7 @@ async def check_nothing_we_send_kills_it(client: ChatClient) -> None:
 
 
 async def kill_and_check(engine: Engine, victim: int, session: int) -> None:
-    assert len(session_members(session)) >= 3  # server, engine core, worker
+    assert len(session_members(session)) >= 3  # server, resource tracker, engine core
     os.kill(victim, signal.SIGKILL)
     await until(lambda: not session_members(session))
     await engine.wait()
@@ -172,7 +172,7 @@ async def test_it_dies_with_its_parent(bundled_model, sockets):
     await until(lambda: children_of(parent.pid) and len(children_of(children_of(parent.pid)[0])) == 2)
     guard = children_of(parent.pid)[0]
     session = server_of(guard)
-    await until(lambda: len(session_members(session)) >= 4)  # server, resource tracker, engine core, worker
+    await until(lambda: len(session_members(session)) >= 3)  # server, resource tracker, engine core, perhaps a worker
     parent.kill()
     await parent.wait()
     await until(lambda: not session_members(session) and not Path(f"/proc/{guard}").exists())
