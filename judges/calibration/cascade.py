@@ -5,6 +5,7 @@ to lose. The recorded verdicts of both judges show the cost before any call is m
 Left out: more than two steps; two cascades in a row make three.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from judges.calibration.labels import Floats, Labelled, check_probabilities
 from judges.calibration.reliability import accuracy
 from judges.choices import logit
 from judges.errors import CalibrationError, NoLabels, UnequalLengths
+from judges.gathering import all_of
 from judges.records import Comparison, Preference, PrincipleVerdict
 
 
@@ -33,6 +35,18 @@ class CascadeVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class CascadeRun:
+    """One verdict a comparison, in their order."""
+
+    verdicts: tuple[CascadeVerdict, ...]
+
+    @property
+    def saved(self) -> float:
+        """The share of comparisons that the strong judge never saw."""
+        return 1 - sum(one.asked_strong for one in self.verdicts) / max(1, len(self.verdicts))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RecordedPairs:
     """Verdicts of both judges and labels on N comparisons, each of shape N, 0 to 1. An abstention is 0.5."""
 
@@ -73,6 +87,13 @@ async def judge_in_cascade(
     if isinstance(first.verdict, Preference) and abs(logit(first.verdict.p_a)) >= threshold:
         return CascadeVerdict(first, first, asked_strong=False)
     return CascadeVerdict(await strong(comparison), first, asked_strong=True)
+
+
+async def judge_all_in_cascade(
+    cheap: ComparisonJudge, strong: ComparisonJudge, comparisons: Iterable[Comparison], threshold: float
+) -> CascadeRun:
+    """Every comparison at once; the strong judge's requests start as soon as the cheap one was unsure."""
+    return CascadeRun(await all_of(judge_in_cascade(cheap, strong, one, threshold) for one in comparisons))
 
 
 def simulate(pairs: RecordedPairs, threshold: float) -> CascadeReport:

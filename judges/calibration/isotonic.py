@@ -12,8 +12,10 @@ from scipy.optimize import isotonic_regression
 from judges.calibration.labels import Floats, Labelled, check_both_classes
 from judges.combine import HIGHEST_P, LOWEST_P
 
-# Weighs as many labels, spread evenly over the beliefs and each exactly as often right as believed.
-PRIOR_LABELS = 10.0
+# Weighs as many labels, spread evenly over the beliefs and each exactly as often right as believed; more where there
+# are few, since a handful in one place would outweigh the prior's share of that place.
+PRIOR_LABELS = 20.0
+FEW_LABELS = 10.0
 PRIOR_POINTS = 21
 
 
@@ -47,25 +49,21 @@ def fit_isotonic(pairs: Labelled, *, pairwise: bool = True) -> Isotonic:
     prior_P = np.linspace(LOWEST_P, HIGHEST_P, PRIOR_POINTS)
     x_M = np.concatenate([np.clip(both.p_a_N, LOWEST_P, HIGHEST_P), prior_P])
     y_M = np.concatenate([both.label_N, prior_P])
-    weight_M = np.concatenate(
-        [
-            np.full(both.label_N.size, pairs.label_N.size / both.label_N.size),
-            np.full(PRIOR_POINTS, PRIOR_LABELS / PRIOR_POINTS),
-        ]
-    )
+    labels = pairs.label_N.size
+    prior_labels = PRIOR_LABELS * (1 + FEW_LABELS / labels)
+    weight_M = np.repeat([labels / both.label_N.size, prior_labels / PRIOR_POINTS], [both.label_N.size, PRIOR_POINTS])
     # Rounded, so that p and 1 - (1 - p) are one place.
     place_K, at_M = np.unique(np.round(x_M, 12), return_inverse=True)
     weight_K = _sums(at_M, weight_M)
     fitted = isotonic_regression(_sums(at_M, weight_M * y_M) / weight_K, weights=weight_K)
-    return _curve_through(place_K, weight_K, fitted.x, pairwise=pairwise, labels=pairs.label_N.size)
+    kept_K = _corners(fitted.x)
+    return Isotonic(tuple(place_K[kept_K].tolist()), tuple(fitted.x[kept_K].tolist()), pairwise, labels)
 
 
-def _curve_through(place_K: Floats, weight_K: Floats, fit_K: Floats, *, pairwise: bool, labels: int) -> Isotonic:
-    """One point a level stretch, at its centre of weight: a curve without jumps."""
-    _, stretch_K = np.unique(np.round(fit_K, 12), return_inverse=True)
-    weight = _sums(stretch_K, weight_K)
-    centre, level = _sums(stretch_K, weight_K * place_K) / weight, _sums(stretch_K, weight_K * fit_K) / weight
-    return Isotonic(tuple(centre.tolist()), tuple(level.tolist()), pairwise, labels)
+def _corners(fit_K: Floats) -> NDArray[np.bool_]:
+    """Where a level stretch begins or ends: between those places the curve is straight."""
+    steps = np.diff(fit_K) > 1e-12
+    return np.asarray(np.concatenate([[True], steps]) | np.concatenate([steps, [True]]), dtype=np.bool_)
 
 
 def _sums(group_M: NDArray[np.intp], values_M: Floats) -> Floats:

@@ -24,7 +24,7 @@ class LabelledBelief:
     label_a: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
     """Beliefs and labels of N comparisons in step, each 0 to 1, in arrays of shape N."""
 

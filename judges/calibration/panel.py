@@ -35,10 +35,14 @@ ONE_SIDED_Z_95 = 1.6448536269514722
 
 @dataclass(frozen=True, slots=True)
 class PanelPrior:
-    """Normal prior of a weight on log-odds of mean square 1. Raise `precision` for many judges and very few labels."""
+    """Normal prior of a weight on log-odds of mean square 1. Raise `precision` for many judges and very few labels.
+
+    Switch `turn_harmful` off where the gold labels are harder than what will be judged: no weight is negative then.
+    """
 
     mean: float = 0.2
     precision: float = 2.0
+    turn_harmful: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,9 @@ def fit_panel(table: VoteTable, label_N: Floats, prior: PanelPrior = DEFAULT_PRI
     # A judge that never answered, or always tied, has no scale; any will do, since its log-odds are all zero.
     scale_J = np.sqrt(np.sum(logits_NJ**2, axis=0) / np.maximum(1, table.answered_NJ.sum(axis=0)))
     scale_J = np.where(scale_J > 0, scale_J, 1.0)
-    weights_J = _most_probable(logits_NJ / scale_J, label_N, prior, may_turn_J=_harmful_J(table, label_N))
+    weights_J = _most_probable(
+        logits_NJ / scale_J, label_N, prior, may_turn_J=_harmful_J(table, label_N) & prior.turn_harmful
+    )
     return PanelWeights(table.judges, tuple((weights_J / scale_J).tolist()), len(label_N))
 
 

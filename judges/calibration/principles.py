@@ -15,7 +15,7 @@ import numpy as np
 from judges.calibration.isotonic import Isotonic, fit_isotonic
 from judges.calibration.labels import Labelled, LabelledBelief, check_probabilities, labelled
 from judges.calibration.scaling import Scaling, fit_scaling
-from judges.errors import CalibrationError, UnreadableCalibration
+from judges.errors import CalibrationError, NotAProbability, UnreadableCalibration
 from judges.records import Preference
 
 Calibration = Scaling | Isotonic
@@ -55,7 +55,7 @@ def read_calibration(text: str) -> Calibration:
         stored = json.loads(text)
         method = stored.pop("method")
         return _scaling(**stored) if method == "scaling" else _isotonic(method, **stored)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, NotAProbability) as error:
         raise UnreadableCalibration(f"this is no stored calibration: {error}; fit it again") from error
 
 

@@ -16,7 +16,7 @@ from judges.errors import CalibrationError, NoLabels, Undefined, UnequalLengths
 from judges.records import Preference, PrincipleVerdict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VoteTable:
     """Row n is `comparisons[n]`, column j is `judges[j]`; `p_a_NJ` counts only where `answered_NJ` is true."""
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from training.errors import TrainingError
 from judges.intervals import student_t_975
+from training.errors import TrainingError
 from training.statistics import Interval, NoInterval, clustered_difference, clustered_mean
 
 
