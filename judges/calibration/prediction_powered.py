@@ -12,7 +12,9 @@ items must be a random part of those in question, one a prompt, and the judge th
 Three things differ from the paper, for few labels. The variance of the residuals is divided by n - 2 where lambda was
 fitted, since the fit makes them smaller than they are. The quantile is Student's, its freedom from both variances
 (Welch 1947). And an interval is never narrower than 3/n to either side: n labels without an exception allow that rate
-of them. Left out: rates of clustered items, and the rate of a finite list (for which this is wider than need be).
+of them. What no symmetrical interval does well stays: where the rarer outcome is one in ten or less, 200 labels alone,
+and powered ones, cover 92 to 94 %. Left out: rates of clustered items, and the rate of a finite list (for which this
+is wider than need be).
 """
 
 import math
@@ -31,8 +33,8 @@ FEWEST_LABELS = 10
 class PoweredMean:
     """`interval` is the mean's, 95 %, cut to 0..1; `labels_only` is what the n labels alone give, by the same rules.
 
-    `power` is the lambda above. `effective_labels` is how many labels alone would have had this standard error: n or
-    more, but for chance.
+    `power` is the lambda above. `effective_labels` is n times the square of how much narrower the interval became: so
+    many labels alone would have served. It is n or more, but for chance, and never more than all items.
     """
 
     interval: Interval
@@ -54,26 +56,16 @@ def powered_mean(label_N: Floats, belief_N: Floats, belief_M: Floats) -> Powered
     fitted = 2 if power > 0 else 1
     of_labels = float(np.sum((residual_N - residual_N.mean()) ** 2)) / (n - fitted) / n
     of_beliefs = power**2 * float(belief_M.var(ddof=1)) / m
-    alone = float(label_N.var(ddof=1)) / n
+    freedom = _welch(of_labels, n - fitted, of_beliefs, m - 1)
+    half = max(student_t_975(freedom) * math.sqrt(of_labels + of_beliefs), 3 / n)
+    half_alone = max(student_t_975(n - 1) * math.sqrt(float(label_N.var(ddof=1)) / n), 3 / n)
     return PoweredMean(
-        interval=_interval(
-            power * float(belief_M.mean()) + float(residual_N.mean()),
-            math.sqrt(of_labels + of_beliefs),
-            _welch(of_labels, n - fitted, of_beliefs, m - 1),
-            n,
-        ),
-        labels_only=_interval(float(label_N.mean()), math.sqrt(alone), n - 1, n),
+        interval=_interval(power * float(belief_M.mean()) + float(residual_N.mean()), half),
+        labels_only=_interval(float(label_N.mean()), half_alone),
         power=power,
         labels=n,
-        effective_labels=_effective(n, m, alone, of_labels + of_beliefs),
+        effective_labels=min(n * (half_alone / half) ** 2, float(n + m)),
     )
-
-
-def _effective(labels: int, others: int, alone: float, powered: float) -> float:
-    """Never more than all items: a judge cannot know more of them than labels on each would tell."""
-    if alone == 0:
-        return float(labels)
-    return min(labels * alone / powered, float(labels + others)) if powered > 0 else float(labels + others)
 
 
 def _power(label_N: Floats, belief_N: Floats, belief_M: Floats) -> float:
@@ -84,9 +76,9 @@ def _power(label_N: Floats, belief_N: Floats, belief_M: Floats) -> float:
     return min(max(together / ((1 + len(label_N) / len(belief_M)) * spread), 0.0), 1.0)
 
 
-def _interval(mean: float, error: float, freedom: float, labels: int) -> Interval:
-    half = max(student_t_975(freedom) * error, 3 / labels)
-    return Interval(min(max(mean, 0.0), 1.0), min(max(0.0, mean - half), 1.0), max(min(1.0, mean + half), 0.0))
+def _interval(mean: float, half: float) -> Interval:
+    estimate, low, high = (min(max(value, 0.0), 1.0) for value in (mean, mean - half, mean + half))
+    return Interval(estimate, low, high)
 
 
 def _welch(first: float, first_freedom: int, second: float, second_freedom: int) -> float:

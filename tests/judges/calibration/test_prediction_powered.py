@@ -30,7 +30,8 @@ def test_the_formula_by_hand():
     freedom = (of_labels + of_beliefs) ** 2 / (of_labels**2 / 10 + of_beliefs**2 / 999)
     half = student_t_975(freedom) * math.sqrt(of_labels + of_beliefs)
     assert found.interval.high - found.interval.estimate == pytest.approx(half)
-    assert found.effective_labels == pytest.approx(12 * (3 / 11 / 12) / (of_labels + of_beliefs))
+    half_alone = student_t_975(11) * math.sqrt(3 / 11 / 12)
+    assert found.effective_labels == pytest.approx(12 * (half_alone / half) ** 2)
 
 
 def test_the_published_library_agrees_on_many_labels():
@@ -63,9 +64,16 @@ def test_an_interval_without_an_exception_is_not_a_point():
     assert found.effective_labels == 20
 
 
-def test_a_perfect_judge_is_worth_nearly_all_items_and_never_more():
+def test_twelve_labels_do_not_prove_a_judge_perfect():
+    """The judge agrees in all twelve: by the rule of three the interval is still 3/12 to either side."""
     found = powered_mean(LABELS, LABELS, COIN)
-    assert 0.98 < found.power <= 1 and 900 < found.effective_labels <= 1012
+    assert 0.98 < found.power <= 1 and found.interval.high - found.interval.estimate == pytest.approx(0.25)
+    assert found.effective_labels == pytest.approx(12 * (student_t_975(11) * math.sqrt(3 / 11 / 12) / 0.25) ** 2)
+
+
+def test_a_judge_is_never_worth_more_than_all_items():
+    label_N = np.tile([1.0, 0.0], 500)
+    assert powered_mean(label_N, label_N, np.array([1.0, 0.0])).effective_labels <= 1002
 
 
 def test_what_gives_no_honest_interval_is_refused():
