@@ -16,6 +16,7 @@ from judges.calibration.cascade import (
     judge_in_cascade,
     simulate,
 )
+from judges.choices import logit
 from judges.errors import CalibrationError, NoLabels, NotAProbability, UnequalLengths
 from judges.records import Abstention, Comparison, Message, Preference, PrincipleVerdict, Verdict
 
@@ -51,6 +52,11 @@ async def test_the_strong_judge_is_asked_where_the_cheap_one_is_unsure(cheap: Ve
     assert found.verdict.judge == ("strong" if asked_strong else "cheap") and found.cheap.verdict == cheap
 
 
+async def test_a_verdict_at_the_threshold_is_sure():
+    found = await judge_in_cascade(Judge("cheap", says(0.9)), Judge("strong", says(0.1)), PAIR, threshold=logit(0.9))
+    assert not found.asked_strong
+
+
 async def test_an_abstention_is_never_sure():
     strong = Judge("strong", Abstention("refused", "no"))
     found = await judge_in_cascade(Judge("cheap", Abstention("empty", "")), strong, PAIR, threshold=0.0)
@@ -79,10 +85,12 @@ def test_the_cost_by_hand():
 
 
 def test_the_threshold_stops_at_the_first_step_too_far():
-    """Going on to 0.6 would win it back (that verdict is right), but the step before has lost a fifth."""
-    assert choose_threshold(FIVE, 0.0).saved == 0.4
-    assert choose_threshold(FIVE, 0.0).threshold == pytest.approx(math.log(9))
-    assert choose_threshold(FIVE, 0.2).saved == 1.0
+    """Sure to sureness 0.9 nothing is lost, to 0.8 a third, and to 0.6 nothing again, by luck: it stops at 0.9."""
+    lucky = RecordedPairs(np.array([0.9, 0.2, 0.6]), np.array([0.9, 0.9, 0.1]), np.ones(3))
+    assert simulate(lucky, 0.0).lost == 0
+    assert choose_threshold(lucky, 0.0).saved == pytest.approx(1 / 3)
+    assert choose_threshold(lucky, 0.0).threshold == pytest.approx(math.log(9))
+    assert choose_threshold(lucky, 0.34).saved == 1.0
 
 
 def test_no_step_allowed_leaves_all_to_the_strong_judge():

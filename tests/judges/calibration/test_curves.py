@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judges.calibration.isotonic import fit_isotonic
+from judges.calibration.isotonic import Isotonic, fit_isotonic
 from judges.calibration.labels import Labelled
 from judges.calibration.reliability import brier, expected_calibration_error
 from judges.calibration.scaling import fit_scaling
@@ -118,3 +118,11 @@ def test_labels_that_allow_no_fit(fit):
         fit(Labelled(np.array([0.7, 0.8]), np.ones(2)))
     with pytest.raises(ContradictoryLabels):
         fit(Labelled(np.array([0.7, 0.8]), np.full(2, 0.5)))
+
+
+def test_a_pairwise_curve_is_symmetrical_whatever_its_points():
+    """At 0.9 the curve says 0.8, at 0.1 it says 0.4: the pair gets (0.8 + 1 - 0.4) / 2."""
+    points = (0.1, 0.9), (0.4, 0.8)
+    assert Isotonic(*points, pairwise=True, labels=9).apply(0.9) == pytest.approx(0.7)
+    assert Isotonic(*points, pairwise=True, labels=9).apply(0.1) == pytest.approx(0.3)
+    assert Isotonic(*points, pairwise=False, labels=9).apply(0.1) == pytest.approx(0.4)

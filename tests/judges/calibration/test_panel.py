@@ -148,6 +148,16 @@ def test_agreement_has_no_spread_and_a_lone_judge_decides_alone():
     assert found.effective_judges == 1 and found.p_a == pytest.approx(0.8)
 
 
+def test_a_panel_that_trusts_nobody_believes_nothing():
+    found = panel_belief([verdict("x", 0.9)], PanelWeights(("x",), (0.0,), 30))
+    assert found == PanelBelief(0.5, spread=0.0, effective_judges=0.0, abstentions=0)
+
+
+def test_what_an_abstention_holds_is_never_read():
+    table = VoteTable(("c",), ("x",), np.array([[math.nan]]), np.zeros((1, 1), dtype=bool))
+    assert table.logits_NJ().tolist() == [[0.0]]
+
+
 def test_no_answer_is_an_abstention():
     panel = PanelWeights(("x", "y"), (1.0, 1.0), 30)
     assert panel_belief([verdict("x", None), verdict("y", None)], panel) == Abstention("refused", "x")
