@@ -1,4 +1,4 @@
-"""What can go wrong between us and a model server, one named error each.
+"""What can go wrong between us and a model server, or in fitting one to people's labels, one named error each.
 
 Left out: an answer that was read but decides nothing. That is an `Abstention` (records.py), not an error.
 """
@@ -60,3 +60,39 @@ class EngineFailed(CharterError):
 
 class TemplateError(CharterError):
     """A template was given a field it does not have, or lacks one it needs."""
+
+
+class CalibrationError(CharterError):
+    """People's labels do not allow what was asked of them."""
+
+
+class NoLabels(CalibrationError):
+    """There is no label at all, or none for a verdict that was given."""
+
+
+class TooFewLabels(CalibrationError):
+    """There are labels, but not enough of them for an interval that would hold what it promises."""
+
+
+class OneLabelClass(CalibrationError):
+    """Every label names the same side: nothing tells a right verdict from a habit."""
+
+
+class ContradictoryLabels(CalibrationError):
+    """Every comparison's labels cancel out: people were asked, and together said nothing."""
+
+
+class NotAProbability(CalibrationError):
+    """A belief or a label is not a number, or lies outside 0 to 1."""
+
+
+class UnequalLengths(CalibrationError):
+    """Two columns that belong together have different lengths."""
+
+
+class Undefined(CalibrationError):
+    """The statistic has no value here, such as an agreement beyond chance where chance agrees always."""
+
+
+class UnreadableCalibration(CalibrationError):
+    """Stored JSON that is no calibration of ours."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from judges.intervals import student_t_975
 from training.errors import TrainingError
 
 
@@ -60,22 +61,6 @@ def clustered_mean(
     error = float(means.std(ddof=1)) / math.sqrt(prompts)
     half = student_t_975(prompts - 1) * error if error > 0 else 3 / prompts
     return Interval(estimate, max(bounds[0], estimate - half), min(bounds[1], estimate + half), prompts)
-
-
-def student_t_975(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t. Exact for 1 and 2 degrees, else Hill's expansion (CACM 396), off by 0.004."""
-    if freedom == 1:
-        return math.tan(math.pi * 0.475)
-    if freedom == 2:
-        return 0.95 * math.sqrt(2 / (1 - 0.95**2))
-    z, n = 1.959963984540054, float(freedom)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / n ** (power + 1) for power, term in enumerate(terms))
 
 
 def _mean(prompt: str, values: Mapping[str, Sequence[float]]) -> float:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from judges.intervals import student_t_975
 from training.errors import TrainingError
-from training.statistics import Interval, NoInterval, clustered_difference, clustered_mean, student_t_975
+from training.statistics import Interval, NoInterval, clustered_difference, clustered_mean
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 5, 10, 47, 1000])
