@@ -67,7 +67,7 @@ def pair_gains(fit: Strengths, best_NK: Floats, pairs: Pairs) -> Floats:
 
 
 def choose_disjoint(gains_NP: Floats, open_NP: Flags, most_N: npt.NDArray[np.int_], pairs: Pairs) -> Flags:
-    """Up to `most_N` open pairs of each ranking, no reply twice: the one of most gain, then the next that shares none."""
+    """Up to `most_N` open pairs of each ranking, no reply twice: that of most gain, then the next that shares none."""
     rows, a_P, b_P = np.arange(len(gains_NP)), pairs.a_P, pairs.b_P
     left_NP, chosen_NP = np.where(open_NP, gains_NP, -np.inf), np.zeros_like(open_NP)
     # A pair shares a reply with itself too, so what was chosen is closed.

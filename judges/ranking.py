@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from judges.bradley_terry import Contests, Floats, Indices, Strengths, fit_strengths, p_above, p_best
+from judges.bradley_terry import Contests, Floats, Indices, Strengths, fit_shown_once, fit_strengths, p_above, p_best
 from judges.choices import Choice, sigmoid
 from judges.combine import Combined
 from judges.cycles import Cycles, Win, find_cycles
@@ -72,19 +72,20 @@ def _p_a(answer: Preference | Combined | Choice) -> float:
 
 
 def contests_of(replies: int, asked: Sequence[JudgedPair]) -> Contests:
-    """What was answered, as one ranking's contests; abstentions are not among them. Exactly one half is a tie."""
+    """What was answered, as one ranking's contests; abstentions are not among them. A half of both orders is a tie."""
     judged = [(pair, pair.answer) for pair in asked if not isinstance(pair.answer, Abstention)]
     p_a: Floats = np.array([[_p_a(answer) for _, answer in judged]], dtype=np.float64)
     if not (np.isfinite(p_a) & (p_a >= 0) & (p_a <= 1)).all():
         raise CannotRank("a verdict's p_a is no probability; it must be from 0 to 1")
+    position: Floats = np.array([float(isinstance(answer, Choice)) for _, answer in judged])
     return Contests(
         replies=replies,
         a_C=np.array([pair.a for pair, _ in judged], dtype=np.intp),
         b_C=np.array([pair.b for pair, _ in judged], dtype=np.intp),
         p_a_NC=p_a,
-        tie_NC=(p_a == 0.5).astype(np.float64),
+        tie_NC=(p_a == 0.5) * (1 - position),
         judged_NC=np.ones(p_a.shape, dtype=bool),
-        position_C=np.array([float(isinstance(answer, Choice)) for _, answer in judged]),
+        position_C=position,
     )
 
 
@@ -94,7 +95,8 @@ def ranking_of(replies: int, asked: Sequence[JudgedPair], stopped: Stopped) -> R
     if len(abstained) == len(asked):
         return abstained[0]
     linked = _largest_group(replies, asked)
-    fit = fit_strengths(contests_of(replies, asked))
+    contests = contests_of(replies, asked)
+    fit = fit_shown_once(contests) if contests.position_C.any() else fit_strengths(contests)
     best_first = linked[np.argsort(-fit.mean_NK[0, linked], kind="stable")]
     placed_fit = _only(fit, best_first)
     best = p_best(placed_fit)[0]
