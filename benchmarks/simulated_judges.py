@@ -51,17 +51,19 @@ class Draws:
     flips: float
 
 
+ONE_ORDER = frozenset({"one_order"})
 JUDGES = (
-    Judge("soft, no taste, pair noise 0.2", 0.2, order=0.1),
-    Judge("soft, no taste, pair noise 0.6", 0.6, order=0.3),
-    Judge("soft, no taste, pair noise 1.0", 1.0, order=0.3),
-    Judge("soft, no taste, pair noise 1.6", 1.6, order=0.3),
-    Judge("soft, taste 0.7, pair noise 0.6", 0.6, taste=0.7, order=0.3),
-    Judge("soft, taste 1.0, pair noise 0.6", 0.6, taste=1.0, order=0.3),
-    Judge("soft, taste 1.0, pair noise 1.0", 1.0, taste=1.0, order=0.3),
+    Judge("soft, no taste, pair noise 0.2", 0.2, order=0.1, promised=ONE_ORDER),
+    Judge("soft, no taste, pair noise 0.6", 0.6, order=0.3, promised=ONE_ORDER),
+    Judge("soft, no taste, pair noise 1.0", 1.0, order=0.3, promised=ONE_ORDER),
+    Judge("soft, no taste, pair noise 1.6", 1.6, order=0.3, promised=ONE_ORDER),
+    Judge("soft, taste 0.7, pair noise 0.6", 0.6, taste=0.7, order=0.3, promised=ONE_ORDER),
+    Judge("soft, taste 1.0, pair noise 0.3", 0.3, taste=1.0, order=0.15, promised=frozenset({"adaptive", "one_order"})),
+    Judge("soft, taste 1.0, pair noise 0.6", 0.6, taste=1.0, order=0.3, promised=ONE_ORDER),
+    Judge("soft, taste 1.0, pair noise 1.0", 1.0, taste=1.0, order=0.3, promised=ONE_ORDER),
     Judge("soft, pair noise 0.6, order noise 0.6", 0.6, order=0.6),
-    Judge("soft, ties, taste 0.7, pair noise 0.6", 0.6, taste=0.7, order=0.3, tie_band=0.5),
-    Judge("soft, two clusters of quality, pair noise 0.6", 0.6, order=0.3, clustered=True),
+    Judge("soft, ties, taste 0.7, pair noise 0.6", 0.6, taste=0.7, order=0.3, tie_band=0.5, promised=ONE_ORDER),
+    Judge("soft, two clusters of quality, pair noise 0.6", 0.6, order=0.3, clustered=True, promised=ONE_ORDER),
     Judge("hard, no taste, pair noise 0.4", 0.4, order=0.2, hard=True, bias=0.5),
     Judge("hard, no taste, pair noise 1.0", 1.0, order=0.3, hard=True, bias=0.5),
     Judge("hard, no taste, pair noise 1.6", 1.6, order=0.3, hard=True, bias=0.5),

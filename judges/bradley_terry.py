@@ -20,7 +20,7 @@ Flags = npt.NDArray[np.bool_]
 
 # In logits: two replies drawn at random then differ by 2.8, odds of 17 to 1; few judges are surer of a typical pair.
 PRIOR_SD = 2.0
-_MOST_STEPS, _LONGEST_STEP, _CLOSE = 60, 2.0, 1e-9
+_MOST_STEPS, _LONGEST_STEP, _CLOSE = 60, 2.0, 1e-8
 _DRAWS = 512
 _BONUS_FITS, _P_FLOOR = 4, 1e-6
 _TOSSES = 2  # contests that speak for coin tosses before any scatter is seen
@@ -148,9 +148,10 @@ def p_above(strengths: Strengths) -> Floats:
 def p_best(strengths: Strengths) -> Floats:
     """The probability that each reply is the strongest, of shape N, K: the share of 512 fixed quasi-random draws."""
     roots_NKK = np.linalg.cholesky(strengths.covariance_NKK)
-    k = strengths.mean_NK.shape[1]
+    n, k = strengths.mean_NK.shape
     draws_NSK = strengths.mean_NK[:, None, :] + _normal_draws(k) @ roots_NKK.transpose(0, 2, 1)
-    return np.asarray((draws_NSK.argmax(axis=2)[:, :, None] == np.arange(k)).mean(axis=1))
+    best_NS = draws_NSK.argmax(axis=2) + k * np.arange(n)[:, None]
+    return np.bincount(best_NS.ravel(), minlength=n * k).reshape(n, k) / _DRAWS
 
 
 def _normal_draws(replies: int) -> Floats:

@@ -66,6 +66,11 @@ class Ranking:
         """How many of the pairs asked have no verdict."""
         return sum(isinstance(pair.answer, Abstention) for pair in self.pairs)
 
+    @property
+    def flips(self) -> int:
+        """How many verdicts of both orders name another winner in each; a combined belief does not say."""
+        return sum(isinstance(pair.answer, Preference) and pair.answer.flipped for pair in self.pairs)
+
 
 def _p_a(answer: Preference | Combined | Choice) -> float:
     return answer.p_first if isinstance(answer, Choice) else answer.p_a

@@ -133,6 +133,16 @@ async def test_rings_are_reported():
     assert isinstance(ranking, Ranking) and ranking.cycles.triples == (Triple(0, 1, 2),)
 
 
+async def test_flips_are_counted():
+    """b against c is won by whichever is shown first."""
+
+    async def judge(a, b):
+        return Preference(0.55, 0.9, 0.2, 1.0) if a + b == "bc" else belief(0.8)
+
+    ranking = await rank("abc", judge, FULL)
+    assert isinstance(ranking, Ranking) and ranking.flips == 1
+
+
 async def test_combined_beliefs_rank_too():
     async def judge(a, b):
         return Combined(p_earlier(a, b), ("kind",), "ai", 0)
