@@ -128,18 +128,18 @@ TEXT = """## Ranking eight replies with half the calls
 Written by `python -m benchmarks.ranking --draws {draws} --docs`: {draws} draws of eight replies a judge, simulated
 (`benchmarks/simulated_judges.py`). Under `full` stand Kendall's tau and the top-1 accuracy against the true order when
 all 28 pairs are judged in both orders (56 calls). Under each schedule stand the same two less those of `full`; **bold**
-is within a point (0.01) on both at no more than half the calls. Around tau lies 0.003 to 0.006, around top-1 0.006 to
-0.015 (95 %). `right` is how often the judge's verdict on a pair is true, `rings` how many triples beat each other in a
-ring, `flips` how many pairs change their winner with the order.
+is within a point (0.01) on both at no more than half the calls. `right` is how often the judge's verdict on a pair is
+true, `rings` how many triples beat each other in a ring, `flips` how many pairs change their winner with the order.
 
 - **Fourteen pairs in both orders are not as good as 28**, unless the judge errs mostly by its own taste, which no
   number of calls mends, and hardly by noise. Noise is averaged over the pairs judged, so half the pairs leave more of
   it, whichever they are: the choice of pairs (`adaptive`), neighbours in rounds (`swiss`) and merge sort (which asks
-  more) come out alike, well above pairs at random. `adaptive` loses less at the top than over the whole order.
-- **Every pair in one order is** (`rank_one_order`, 28 calls), for soft verdicts whose noise of the order is at most
+  more) come out alike, well above pairs at random. `adaptive` loses less of the best than `swiss` under noise.
+- **Every pair in one order is** (`rank_one_order`, 28 calls), for soft verdicts whose noise of the order is less than
   half of that of the pair: a second order costs as much as a new pair and tells less. What being shown first is worth
-  is fitted and taken off. It is not as good where the noise of the order is as large as that of the pair, nor for hard
-  verdicts (0 or 1), which a bonus turns over without a trace.
+  is fitted and taken off. At one half it stands at the edge of a point, a little beyond for top-1. It is not as good
+  where the noise of the order is as large as that of the pair, nor for hard verdicts (0 or 1), which a bonus turns
+  over without a trace.
 - `adaptive_21` shows what three quarters of the pairs buy.
 
 So: soft verdicts and half the calls, `rank_one_order`; only the best reply wanted, or pairs that must stand in both
@@ -201,7 +201,15 @@ def page_block(results: list[Result], draws: int) -> str:
     ]
     calls = {name: np.mean([r.schedules[name].calls for r in results]) for name in ("full", *shown)}
     rows.append(["calls", "", "", "", *(f"{calls[name]:.1f}" for name in ("full", *shown))])
-    return f"{TEXT.format(draws=draws)}\n{table(head, rows)}"
+    widths = [
+        f"{min(w):.3f} to {max(w):.3f}"
+        for w in (
+            [getattr(r.schedules[name], f"{measure}_short_95") for r in results for name in shown]
+            for measure in ("tau", "top1")
+        )
+    ]
+    certain = f"The differences are certain (95 %) to within {widths[0]} for tau and {widths[1]} for top-1."
+    return f"{TEXT.format(draws=draws)}\n{table(head, rows)}\n\n{certain}"
 
 
 def _short(q: Quality) -> str:

@@ -7,12 +7,15 @@ Laplace's. Many rankings are fitted at once, since a study fits thousands.
 Left out: who is compared with whom (pairing.py), and what verdicts contradict each other (cycles.py).
 """
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit, ndtr
 from scipy.stats import norm, qmc
+
+from judges.errors import CannotRank
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -96,6 +99,8 @@ def fit_strengths(contests: Contests) -> Strengths:
         point_ND = point_ND + np.clip(step_ND, -_LONGEST_STEP, _LONGEST_STEP)
         if np.abs(step_ND).max(initial=0.0) < _CLOSE:
             break
+    else:
+        raise CannotRank(f"the strengths did not settle in {_MOST_STEPS} steps; is every p_a from 0 to 1?")
     slopes = _slopes(contests, design_CD, point_ND, ties_N)
     noise_N = _noise(contests, slopes)
     covariance_NDD = np.linalg.inv(_curvature(slopes, design_CD) / noise_N[:, None, None] + np.diag(prior_D))
@@ -154,6 +159,7 @@ def p_best(strengths: Strengths) -> Floats:
     return np.bincount(best_NS.ravel(), minlength=n * k).reshape(n, k) / _DRAWS
 
 
+@functools.cache
 def _normal_draws(replies: int) -> Floats:
     return np.asarray(norm.ppf(qmc.Sobol(replies, scramble=True, rng=0).random(_DRAWS)))
 

@@ -20,6 +20,8 @@ from judges.records import Abstention, Preference
 from judges.schedules import Schedule
 
 ADAPTIVE = Schedule()
+# Three replies have three pairs: two gaps and the bonus for being first follow from them only where nothing is noise.
+LEAST_IN_ONE_ORDER = 4
 
 
 class ComparePair(Protocol):
@@ -41,7 +43,7 @@ async def rank(
 
     Raises CannotRank for fewer than two replies or one given twice; an error of `compare_pair` ends the round's others.
     """
-    count = _checked(replies)
+    count = _checked(replies, least=2)
     pairs, asked = all_pairs(count), list[JudgedPair]()
     done_P = np.zeros(len(pairs.a_P), dtype=bool)
     while (chosen_P := next_round(fit_strengths(contests_of(count, asked)), done_P[None], schedule)[0]).any():
@@ -57,9 +59,10 @@ async def rank_one_order(replies: Sequence[str], compare_once: ComparePairOnce) 
     """Rank by every pair shown once: as many requests as half of all pairs in both orders.
 
     Each reply is shown first as often as second, or once more or less, and what being first is worth is fitted. Given
-    up is what the second order gives: the noise of the order itself is not averaged, and no flip can be seen.
+    up is what the second order gives: the noise of the order itself is not averaged, and no flip can be seen. Raises
+    CannotRank for fewer than four replies, whose pairs are too few to tell the bonus, or one given twice.
     """
-    count = _checked(replies)
+    count = _checked(replies, least=LEAST_IN_ONE_ORDER)
     pairs = all_pairs(count)
     both = zip(pairs.a_P.tolist(), pairs.b_P.tolist(), strict=True)
     shown = [(a, b) if (a + b) % 2 else (b, a) for a, b in both]
@@ -68,9 +71,9 @@ async def rank_one_order(replies: Sequence[str], compare_once: ComparePairOnce) 
     return ranking_of(count, asked, "all_judged")
 
 
-def _checked(replies: Sequence[str]) -> int:
-    if len(replies) < 2:
-        raise CannotRank(f"{len(replies)} replies have no order; give at least two")
+def _checked(replies: Sequence[str], least: int) -> int:
+    if len(replies) < least:
+        raise CannotRank(f"{len(replies)} replies cannot be ranked in this way; give at least {least}")
     seen: dict[str, int] = {}
     for index, reply in enumerate(replies):
         if seen.setdefault(reply, index) != index:

@@ -18,6 +18,7 @@ from judges.bradley_terry import (
     p_above,
     p_best,
 )
+from judges.errors import CannotRank
 
 TIGHT = 1 / PRIOR_SD**2
 
@@ -109,6 +110,11 @@ def test_verdicts_that_fit_leave_less_uncertain():
     # Three spare contests of (nearly) no scatter beside the two that stand for coin tosses: 2 / 5.
     assert exact.noise_N[0] == pytest.approx(0.4, abs=0.01) and rough.noise_N[0] == 1.0
     assert exact.covariance_NKK[0, 0, 0] < rough.covariance_NKK[0, 0, 0]
+
+
+def test_no_fit_is_an_error():
+    with pytest.raises(CannotRank, match="did not settle"):
+        fit_strengths(contests(2, [(0, 1, math.nan)]))
 
 
 def test_without_verdicts_all_is_prior():

@@ -153,9 +153,16 @@ async def test_combined_beliefs_rank_too():
 
 @pytest.mark.parametrize("replies", [(), ("a",)])
 async def test_one_reply_is_no_ranking(replies):
-    for ranked in (rank(replies, Judge()), rank_one_order(replies, Judge())):
-        with pytest.raises(CannotRank, match="at least two"):
-            await ranked
+    judge = Judge()
+    with pytest.raises(CannotRank, match="at least 2"):
+        await rank(replies, judge)
+    assert judge.asked == []
+
+
+async def test_one_order_wants_four_replies():
+    """Of three, the bonus for being first cannot be told from the replies."""
+    with pytest.raises(CannotRank, match="at least 4"):
+        await rank_one_order("abc", Judge())
 
 
 async def test_one_text_twice_is_refused():
@@ -201,6 +208,6 @@ async def test_one_order_keeps_abstentions():
     async def judge(first, second):
         return SILENT if "a" in first + second else Choice(p_earlier(first, second), 1.0)
 
-    ranking = await rank_one_order("cab", judge)
-    assert isinstance(ranking, Ranking) and letters(ranking, "cab") == "bc" and ranking.unplaced == (1,)
-    assert ranking.abstentions == 2
+    ranking = await rank_one_order("caedb", judge)
+    assert isinstance(ranking, Ranking) and letters(ranking, "caedb") == "bcde" and ranking.unplaced == (1,)
+    assert ranking.abstentions == 4
