@@ -50,6 +50,10 @@ class BudgetSpent(JudgeError):
     """The run's token budget is used up."""
 
 
+class CannotRank(CharterError):
+    """What was to be ranked has no order: one reply, or the same one twice."""
+
+
 class EngineFailed(CharterError):
     """A managed model server did not come up, or went away. `log_tail` holds the last lines it wrote."""
 
