@@ -50,6 +50,14 @@ class BudgetSpent(JudgeError):
     """The run's token budget is used up."""
 
 
+class LabelsMissing(JudgeError):
+    """The judge cannot write `labels`, the tokens that a protocol reads: every verdict would be an abstention."""
+
+    def __init__(self, message: str, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        super().__init__(message)
+
+
 class EngineFailed(CharterError):
     """A managed model server did not come up, or went away. `log_tail` holds the last lines it wrote."""
 
@@ -60,3 +68,7 @@ class EngineFailed(CharterError):
 
 class TemplateError(CharterError):
     """A template was given a field it does not have, or lacks one it needs."""
+
+
+class NotAList(CharterError):
+    """Too few or too many replies were given to rank."""
