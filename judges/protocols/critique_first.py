@@ -29,6 +29,10 @@ class CritiqueFirst:
     lowest_p: float = 0.0
     labels: tuple[str, ...] = field(default=("A", "B"), init=False)
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.lowest_p <= 0.5:
+            raise ValueError(f"lowest_p is {self.lowest_p}; it must be 0 to 0.5")
+
     @property
     def template_sha256(self) -> str:
         texts = (protocol_template("reason").text, protocol_template("decide").text)

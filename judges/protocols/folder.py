@@ -3,7 +3,8 @@
     reader: score        # choice, score, yes_no or listwise
     highest: 5           # score only: the scale is 1 to this, 9 at most
 
-Each reader offers its fields; a template must show the replies and the principle, and may leave out the rest.
+Each reader offers its fields; a template must show the replies and the principle, and may leave out the rest. What is
+fenced stands on a line of its own, so that its fence does.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _OPTIONAL = {
     "yes_no": frozenset({"conversation"}),
     "listwise": frozenset({"conversation", "question", "letters"}),
 }
+_FENCED = frozenset({"conversation", "reply", "reply_a", "reply_b", "replies"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +69,21 @@ def _read_declared(path: Path) -> _Declared:
     if unknown := sorted(str(key) for key in values if key not in ("reader", "highest")):
         raise TemplateError(f"{path}: unknown key {unknown[0]!r}; it has `reader` and `highest`")
     reader, highest = values.get("reader"), values.get("highest", _HIGHEST)
-    if reader not in _NEEDED:
-        raise TemplateError(f"{path}: `reader` is {reader!r:.80}; choose one of {', '.join(_NEEDED)}")
+    if not isinstance(reader, str) or reader not in _NEEDED:
+        raise TemplateError(f"{path}: `reader` is {_shown(reader)}; choose one of {', '.join(_NEEDED)}")
     if "highest" in values and reader != "score":
         raise TemplateError(f"{path}: `highest` belongs to `reader: score`; remove it")
     if type(highest) is not int or not _LEAST_HIGHEST <= highest <= _MOST_HIGHEST:
         raise TemplateError(
-            f"{path}: `highest` is {highest!r:.80}; it must be a whole number, {_LEAST_HIGHEST} to {_MOST_HIGHEST}, "
+            f"{path}: `highest` is {_shown(highest)}; it must be a whole number, {_LEAST_HIGHEST} to {_MOST_HIGHEST}, "
             "since each level must be one token"
         )
-    return _Declared(str(reader), highest)
+    return _Declared(reader, highest)
+
+
+def _shown(value: object) -> str:
+    """A scalar as it is; of a list or mapping only its kind, since a few aliases make one of any size."""
+    return f"{value!r:.80}" if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
 
 
 def _check_fields(template: Template, reader: str, path: Path) -> None:
@@ -87,3 +94,6 @@ def _check_fields(template: Template, reader: str, path: Path) -> None:
         )
     if missing := sorted(needed - template.fields):
         raise TemplateError(f"{path}: with reader {reader} it must show {{{{{missing[0]}}}}}; add it")
+    lines = {line.strip() for line in template.text.splitlines()}
+    if inline := sorted(name for name in template.fields & _FENCED if f"{{{{{name}}}}}" not in lines):
+        raise TemplateError(f"{path}: {{{{{inline[0]}}}}} must stand on a line of its own; move it there")
