@@ -70,5 +70,5 @@ class TemplateError(CharterError):
     """A template was given a field it does not have, or lacks one it needs."""
 
 
-class NotAList(CharterError):
-    """Too few or too many replies were given to rank."""
+class ProtocolError(CharterError):
+    """A protocol was asked for what it cannot do: a list of one reply, a clamp beyond one half, a name that is none."""

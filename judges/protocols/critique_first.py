@@ -12,6 +12,7 @@ from judges.asking import Asking
 from judges.choices import Choice
 from judges.client import ChatClient
 from judges.compare import both_orders, pair_prompt
+from judges.errors import ProtocolError
 from judges.fence import digest_of, escape
 from judges.protocols.texts import protocol_template
 from judges.records import Comparison, Message, Preference, PrincipleVerdict
@@ -31,7 +32,7 @@ class CritiqueFirst:
 
     def __post_init__(self) -> None:
         if not 0 <= self.lowest_p <= 0.5:
-            raise ValueError(f"lowest_p is {self.lowest_p}; it must be 0 to 0.5")
+            raise ProtocolError(f"lowest_p is {self.lowest_p}; it must be 0 to 0.5")
 
     @property
     def template_sha256(self) -> str:

@@ -12,6 +12,7 @@ from judges.asking import Asking, outcome_of
 from judges.choices import Choice
 from judges.client import ChatClient
 from judges.compare import both_orders, fenced_conversation, pair_prompt
+from judges.errors import ProtocolError
 from judges.fence import digest_of, escape, fence_mark, fenced
 from judges.gathering import all_of
 from judges.protocols.texts import protocol_template
@@ -39,6 +40,10 @@ class Debate:
     turns: int = 1
     max_tokens: int = 200
     labels: tuple[str, ...] = field(default=("A", "B"), init=False)
+
+    def __post_init__(self) -> None:
+        if self.turns < 1:
+            raise ProtocolError(f"a debate of {self.turns} turns has no argument to read; give it 1 or more")
 
     @property
     def template_sha256(self) -> str:

@@ -14,7 +14,7 @@ from judges.asking import Asking, outcome_of
 from judges.choices import logit, sigmoid
 from judges.client import ChatClient
 from judges.compare import DEFAULT_QUESTION, fenced_conversation
-from judges.errors import NotAList
+from judges.errors import ProtocolError
 from judges.fence import digest_of, escape, fence_mark, fenced
 from judges.gathering import all_of
 from judges.records import Abstention, Comparison, Message, Preference, PrincipleVerdict, Prompt
@@ -75,7 +75,7 @@ class Listwise:
     async def rank(
         self, client: ChatClient, prompt: Prompt, replies: tuple[str, ...], principle: JudgedPrinciple
     ) -> ListRanking | Abstention:
-        """2 to 26 replies to one prompt under one principle. Raises NotAList for any other number."""
+        """2 to 26 replies to one prompt under one principle. Raises ProtocolError for any other number."""
         return await self._rank(Asking(client, prompt.id), prompt, replies, principle)
 
     async def judge(self, client: ChatClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
@@ -89,7 +89,7 @@ class Listwise:
         self, asking: Asking, prompt: Prompt, replies: tuple[str, ...], principle: JudgedPrinciple
     ) -> ListRanking | Abstention:
         if not 2 <= len(replies) <= len(_LETTERS):
-            raise NotAList(
+            raise ProtocolError(
                 f"a ranking takes 2 to {len(_LETTERS)} replies; {len(replies)} came for prompt {prompt.id!r}"
             )
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from judges.errors import TemplateError
+from judges.errors import ProtocolError
 from judges.protocols.critique_first import CritiqueFirst
 from judges.protocols.debate import Debate
 from judges.protocols.folder import load_folder
@@ -34,4 +34,4 @@ def load_protocol(name: str) -> JudgeProtocol:
         return PROTOCOLS[name]()
     if "/" in name or Path(name).is_dir():
         return load_folder(Path(name))
-    raise TemplateError(f"no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}, or give a folder's path")
+    raise ProtocolError(f"no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}, or give a folder's path")

@@ -4,6 +4,7 @@ import pytest
 
 from judges.behaviour import Behaviour, Fault
 from judges.client import ChatClient
+from judges.errors import ProtocolError
 from judges.fence import read_fences
 from judges.protocols.critique_first import CritiqueFirst
 from judges.records import Abstention, Preference
@@ -45,7 +46,7 @@ async def test_the_clamp_is_exact_and_leaves_what_is_inside(judged, strength, lo
 
 @pytest.mark.parametrize("lowest_p", [-0.1, 0.51, float("nan")])
 def test_a_clamp_that_leaves_nothing_is_refused(lowest_p):
-    with pytest.raises(ValueError, match=r"0 to 0\.5"):
+    with pytest.raises(ProtocolError, match=r"0 to 0\.5"):
         CritiqueFirst(lowest_p=lowest_p)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from judges.behaviour import Behaviour, Fault
 from judges.client import ChatClient
+from judges.errors import ProtocolError
 from judges.fence import read_fences
 from judges.protocols.debate import Debate
 from judges.records import Abstention, Preference
@@ -56,6 +57,11 @@ async def test_later_turns_hear_the_earlier_ones(sockets, turns):
 async def test_a_side_that_is_silent_ends_the_debate(judged, kind):
     told = await judged(Debate(), Behaviour(faults=(Fault(kind, only="write"),)))
     assert isinstance(told.verdict, Abstention)
+
+
+def test_a_debate_without_a_turn_is_refused():
+    with pytest.raises(ProtocolError, match="0 turns"):
+        Debate(turns=0)
 
 
 def test_settings_that_change_a_verdict_change_its_key():

@@ -8,7 +8,7 @@ import judges.protocols
 from judges.behaviour import Behaviour, Fault
 from judges.client import ChatClient, ClientSettings
 from judges.compare import compare
-from judges.errors import JudgeRejected, JudgeUnavailable, TemplateError
+from judges.errors import JudgeRejected, JudgeUnavailable, ProtocolError
 from judges.fence import read_fences
 from judges.protocols.registry import PROTOCOLS, load_protocol
 from judges.records import Abstention, Preference
@@ -164,5 +164,5 @@ def test_what_is_fenced_stands_on_a_line_of_its_own(path):
 
 
 def test_an_unknown_name_is_told_the_known_ones():
-    with pytest.raises(TemplateError, match="no protocol 'majority'; choose one of pairwise, listwise, "):
+    with pytest.raises(ProtocolError, match="no protocol 'majority'; choose one of pairwise, listwise, "):
         load_protocol("majority")

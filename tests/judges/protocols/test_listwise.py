@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from judges.asking import Asking, outcome_of
 from judges.behaviour import Behaviour
 from judges.client import ChatClient
-from judges.errors import NotAList
+from judges.errors import ProtocolError
 from judges.protocols.listwise import ListRanking, Listwise, Ranked, presentations, read_permutation
 from judges.protocols.registry import load_protocol
 from judges.records import Abstention, Message, Preference, Prompt
@@ -125,7 +125,7 @@ async def test_an_answer_that_is_cut_off_is_an_abstention(sockets):
 
 @pytest.mark.parametrize("count", [0, 1, 27])
 async def test_a_list_of_one_is_no_list(sockets, count):
-    with pytest.raises(NotAList, match=f"2 to 26 replies; {count} came for prompt 'p1'"):
+    with pytest.raises(ProtocolError, match=f"2 to 26 replies; {count} came for prompt 'p1'"):
         await rank(sockets, Behaviour(), ("x",) * count)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from judges.errors import JudgeError, TemplateError
+from judges.errors import JudgeError, ProtocolError
 from service.cli.errors import NoKey
 
 SHORT = "Keep them in the fridge."
@@ -62,7 +62,7 @@ def test_another_protocol_is_named(protocol, charter, judge_url, tmp_path):
     assert result.exit_code == 0, result.output
     assert "plain: trusted (100 %" in result.output
     refused = charter(*ask, "coin-toss")
-    assert isinstance(refused.exception, TemplateError) and "no protocol 'coin-toss'" in str(refused.exception)
+    assert isinstance(refused.exception, ProtocolError) and "no protocol 'coin-toss'" in str(refused.exception)
 
 
 def test_a_judge_that_is_down_is_an_error_that_names_it(charter, tmp_path):
