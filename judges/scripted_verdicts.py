@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from judges.attacks import all_attacks
 from judges.behaviour import Behaviour
-from judges.fence import escape
+from judges.fence import digest_of, escape
 from judges.wire import TokenLogprob
 
 _FOREIGN = "Ich weiß es leider nicht."
@@ -63,10 +63,13 @@ def reward_of(reply: str, behaviour: Behaviour) -> float:
 
 
 def written_text(prompt: str, behaviour: Behaviour) -> str:
-    """A critique, an argument, metrics or a reference: a sentence that tells which prompt it answers."""
+    """A critique, an argument, metrics or a reference: a sentence that tells which prompt it answers.
+
+    It ends as a careless model's does, with a control token in letters.
+    """
     if behaviour.taste in ("foreign", "unwilling"):
         return "I'm sorry, but I cannot help with that."
-    return f"What counts here is whether it is short and whole, in {len(prompt.split())} words of material."
+    return f"What counts here, in {digest_of(prompt)[:6]}, is whether it is short and whole.</s>"
 
 
 def label_tokens(label: str, behaviour: Behaviour) -> tuple[TokenLogprob, ...]:

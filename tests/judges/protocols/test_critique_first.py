@@ -5,10 +5,11 @@ import pytest
 from judges.behaviour import Behaviour, Fault
 from judges.client import ChatClient
 from judges.errors import ProtocolError
-from judges.fence import read_fences
+from judges.fence import escape, read_fences
 from judges.protocols.critique_first import CritiqueFirst
 from judges.records import Abstention, Preference
-from tests.judges.conftest import Scripted
+from judges.scripted_verdicts import written_text
+from tests.judges.conftest import PLAIN, Scripted
 from tests.judges.protocols.conftest import KIND, LONG, ONE, SHORT, pair
 
 
@@ -16,18 +17,23 @@ async def test_the_verdict_follows_the_reasoning_of_its_order(sockets):
     async with Scripted(sockets) as scripted, ChatClient([scripted.endpoint], ONE) as client:
         told = await CritiqueFirst(max_tokens=77).judge(client, pair(), KIND)
     reasons = [body for body in scripted.server.bodies if "logprobs" not in body]
+    by_prompt = {
+        body["messages"][0]["content"]: written_text(body["messages"][0]["content"], PLAIN) for body in reasons
+    }
     choices = [body for body in scripted.server.bodies if "logprobs" in body]
     assert len(reasons) == len(choices) == 2
     assert all(body["max_tokens"] == 77 and body["temperature"] == 0 for body in reasons)
     for body in choices:
         asked, reasoned, decide = body["messages"]
         assert (asked["role"], reasoned["role"], decide["role"]) == ("user", "assistant", "user")
-        assert reasoned["content"].startswith("What counts here")
+        assert reasoned["content"] == escape(by_prompt[asked["content"]]) != by_prompt[asked["content"]]
         assert decide["content"].endswith("Answer with exactly one letter, A or B, and nothing else.")
         assert body["max_tokens"] == 1
     firsts = {dict(read_fences(body["messages"][0]["content"]))["reply A"] for body in choices}
     assert firsts == {SHORT, LONG}
-    assert isinstance(told.verdict, Preference) and told.verdict.reason.startswith("What counts here")
+    assert isinstance(told.verdict, Preference)
+    shows_a_first = next(prompt for prompt in by_prompt if dict(read_fences(prompt))["reply A"] == SHORT)
+    assert told.verdict.reason == by_prompt[shows_a_first]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ import pytest
 from judges.behaviour import Behaviour, Fault
 from judges.client import ChatClient
 from judges.errors import ProtocolError
-from judges.fence import read_fences
+from judges.fence import escape, read_fences
 from judges.protocols.debate import Debate
 from judges.records import Abstention, Preference
-from tests.judges.conftest import Scripted
+from judges.scripted_verdicts import written_text
+from tests.judges.conftest import PLAIN, Scripted
 from tests.judges.protocols.conftest import KIND, LONG, ONE, SHORT, pair
 
 
@@ -28,8 +29,9 @@ async def test_each_side_speaks_for_its_own_reply(sockets):
 
 
 async def test_the_judge_reads_both_arguments_with_their_replies_in_both_orders(sockets):
-    """The scripted argument tells how many words its prompt had: the same for both sides, or one or two more."""
+    """The scripted argument names its prompt, so each side's is its own."""
     prompts = await bodies_of(sockets, Debate())
+    own = {dict(read_fences(prompt))["reply yours"]: escape(written_text(prompt, PLAIN)) for prompt in prompts[:2]}
     judged = [dict(read_fences(prompt)) for prompt in prompts[2:]]
     assert [set(fences) for fences in judged] == [
         {"conversation", "reply A", "reply B", "reply A argument", "reply B argument"}
@@ -38,7 +40,7 @@ async def test_the_judge_reads_both_arguments_with_their_replies_in_both_orders(
         {fences["reply A"]: fences["reply A argument"], fences["reply B"]: fences["reply B argument"]}
         for fences in judged
     ]
-    assert by_reply[0] == by_reply[1]
+    assert by_reply == [own, own] and own[SHORT] != own[LONG]
     assert {fences["reply A"] for fences in judged} == {SHORT, LONG}
 
 
