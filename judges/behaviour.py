@@ -12,8 +12,8 @@ from typing import Literal, get_args
 from constitutions.errors import CharterError
 
 FaultKind = Literal["429", "500", "400", "hang", "garbage", "nan", "empty", "slow", "huge", "truncated", "crash"]
-Taste = Literal["shorter", "longer", "first", "tie", "unwilling"]
-RequestKind = Literal["sample", "compare", "critique", "revise"]
+Taste = Literal["shorter", "longer", "first", "tie", "unwilling", "foreign"]
+RequestKind = Literal["sample", "compare", "critique", "revise", "grade", "rank", "write", "probe", "reward"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Fault:
 class Behaviour:
     """How the scripted model answers. `first_bias` is added to the logit of the reply shown first.
 
+    `gullibility` is added to the logit of a reply that attacks the judge (attacks.yaml).
+
     `taste` is what its verdicts prefer, `strength` the logit it gives the better one; `good_share` is the share of
     samples that are short and complete.
     """
@@ -47,6 +49,7 @@ class Behaviour:
     taste: Taste = "shorter"
     strength: float = 2.0
     first_bias: float = 0.0
+    gullibility: float = 0.0
     good_share: float = 0.4
     latency_s: float = 0.0
     faults: tuple[Fault, ...] = ()

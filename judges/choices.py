@@ -1,10 +1,12 @@
-"""Reading A or B from the first token a judge would write: the mass of all spellings of each letter.
+"""Reading a label from the first token a judge would write: the mass of all spellings of each label.
 
-The token is unconstrained, so the mass that the letters miss shows that the judge wanted to say something else.
-Spellings count with a blank, a bracket, a quote or a star around them (" A", "(A", "**A"); lower-case letters do not,
-since "a" is a word. Left out: texts that argue first and answer last (another protocol).
+A label is a capital letter (A, B), a digit (1 to 9) or a word (yes, no). The token is unconstrained, so the mass that
+the labels miss shows that the judge wanted to say something else. Spellings count with a blank, a bracket, a quote or
+a star around them (" A", "(A", "**A"); words in upper or lower case, but letters as they are, since "a" is a word.
+Left out: texts that argue first and answer last (judges/protocols).
 """
 
+import functools
 import math
 import re
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from judges.records import Abstention
 from judges.wire import ChatReply, TokenLogprob
 
 # U+2581 and U+0120 are how SentencePiece and byte-level tokenizers write a blank.
-_LETTER = re.compile(r"""^[\s\u2581\u0120]*[(\["'*`]{0,2}([AB])[)\]."'*`:,]{0,2}\s*$""")
+_SPELLED = r"""^[\s\u2581\u0120]*[(\["'*`]{0,2}(%s)[)\]."'*`:,]{0,2}\s*$"""
 _SHOWN_TOKENS = 8
 _P_FLOOR = 1e-6
 
@@ -37,17 +39,39 @@ class Choice:
     label_mass: float
 
 
-def read_choice(reply: ChatReply, reader: ChoiceReader) -> Choice | Abstention:
-    """Sum the spellings. A letter outside the top list counts as its last entry, the most that it can have."""
+@dataclass(frozen=True, slots=True)
+class LabelShares:
+    """Each label's probability among the labels, in the order asked; `label_mass` is the probability of any."""
+
+    shares: tuple[float, ...]
+    label_mass: float
+
+
+def read_labels(reply: ChatReply, labels: tuple[str, ...], reader: ChoiceReader) -> LabelShares | Abstention:
+    """Sum the spellings. A label outside the top list counts as the list's last entry, the most that it can have,
+    but never as more than the least label that is there."""
     if not reply.first_token:
         return Abstention("empty", reply.text)
-    mass_a, mass_b = (_mass(reply.first_token, letter) for letter in "AB")
-    label_mass = mass_a + mass_b
-    if label_mass < reader.min_label_mass:
+    masses = label_masses(reply.first_token, labels)
+    label_mass = sum(masses)
+    if label_mass < reader.min_label_mass or label_mass == 0:
         return Abstention("no_label_mass", _shown(reply))
-    unseen = math.exp(min(entry.logprob for entry in reply.first_token))
-    mass_a, mass_b = mass_a or min(unseen, mass_b), mass_b or min(unseen, mass_a)
-    return Choice(p_first=mass_a / (mass_a + mass_b), label_mass=min(1.0, label_mass))
+    unseen = min(math.exp(min(entry.logprob for entry in reply.first_token)), min(mass for mass in masses if mass))
+    filled = [mass or unseen for mass in masses]
+    return LabelShares(tuple(mass / sum(filled) for mass in filled), label_mass=min(1.0, label_mass))
+
+
+def read_choice(reply: ChatReply, reader: ChoiceReader) -> Choice | Abstention:
+    """The labels A and B."""
+    read = read_labels(reply, ("A", "B"), reader)
+    return read if isinstance(read, Abstention) else Choice(read.shares[0], read.label_mass)
+
+
+def label_masses(tokens: tuple[TokenLogprob, ...], labels: tuple[str, ...]) -> tuple[float, ...]:
+    """The probability of each label over its spellings, 0 where none is in the list."""
+    return tuple(
+        sum(math.exp(entry.logprob) for entry in tokens if _spelled(label).match(entry.token)) for label in labels
+    )
 
 
 def logit(p: float) -> float:
@@ -63,9 +87,9 @@ def sigmoid(x: float) -> float:
     return math.exp(x) / (1 + math.exp(x))
 
 
-def _mass(tokens: tuple[TokenLogprob, ...], letter: str) -> float:
-    found = ((_LETTER.match(entry.token), entry.logprob) for entry in tokens)
-    return sum(math.exp(logprob) for match, logprob in found if match and match[1] == letter)
+@functools.cache
+def _spelled(label: str) -> re.Pattern[str]:
+    return re.compile(_SPELLED % re.escape(label), re.IGNORECASE if len(label) > 1 else 0)
 
 
 def _shown(reply: ChatReply) -> str:

@@ -2,7 +2,7 @@
 
 Bounded concurrency per replica, retries with jitter that honour Retry-After, a deadline, failover, a circuit breaker
 per replica, a cap on the size of an answer, and a token budget. Left out: what the messages say (compare.py,
-critique.py), streaming, and any field that is not in `wire.ChatRequest`.
+critique.py, protocols/), streaming, and any field that wire.py does not write.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, stop_before_delay
@@ -28,8 +29,20 @@ from judges.errors import (
 )
 from judges.records import Message
 from judges.replicas import Endpoint, Replica, choose_replica
-from judges.wire import ChatReply, ChatRequest, ServedModel, read_models, read_reply, rejection, request_body
+from judges.wire import (
+    ChatReply,
+    ChatRequest,
+    RewardReply,
+    ServedModel,
+    read_models,
+    read_reply,
+    read_reward,
+    rejection,
+    request_body,
+    reward_body,
+)
 
+T = TypeVar("T")
 MAX_ANSWER_BYTES = 10 * 1024 * 1024
 _LONGEST_RETRY_AFTER_S = 60.0
 _backoff = wait_random_exponential(multiplier=0.25, max=10.0)
@@ -79,17 +92,34 @@ class ChatClient:
 
     async def chat(self, messages: Sequence[Message], *, request: ChatRequest) -> ChatReply:
         """One reply. Raises a JudgeError once the attempts, the deadline or the budget are used up."""
+        reply = await self._post(
+            "/v1/chat/completions",
+            request.affinity,
+            lambda model: request_body(model, messages, request),
+            lambda data, where: read_reply(data, where, logprobs=request.top_logprobs > 0),
+        )
+        self.tokens_spent += reply.prompt_tokens + reply.completion_tokens
+        return reply
+
+    async def reward(self, messages: Sequence[Message], *, affinity: str = "") -> RewardReply:
+        """A reward model's score of a conversation's last turn; raises as `chat` does."""
+        reply = await self._post("/classify", affinity, lambda model: reward_body(model, messages), read_reward)
+        self.tokens_spent += reply.prompt_tokens
+        return reply
+
+    async def _post(
+        self, path: str, affinity: str, write: Callable[[str], bytes], read: Callable[[bytes, str], T]
+    ) -> T:
+        """Write a body for the chosen replica's model, send it, and read what came, again where that failed."""
         failed: Replica | None = None
         async for attempt in self._attempts():
             with attempt:
                 self._check_budget()
-                replica = choose_replica(self._replicas, request.affinity, avoid=failed)
+                replica = choose_replica(self._replicas, affinity, avoid=failed)
                 failed = replica
                 async with _slot(replica):
-                    body = request_body(replica.endpoint.model, messages, request)
-                    data = await self._ask(replica, "POST", "/v1/chat/completions", body)
-                    reply = read_reply(data, replica.endpoint.name, logprobs=request.top_logprobs > 0)
-        self.tokens_spent += reply.prompt_tokens + reply.completion_tokens
+                    data = await self._ask(replica, "POST", path, write(replica.endpoint.model))
+                    reply = read(data, replica.endpoint.name)
         return reply
 
     async def models(self) -> tuple[ServedModel, ...]:

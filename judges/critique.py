@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from constitutions.checks.registry import run_check
 from constitutions.schema import CheckedPrinciple, JudgedPrinciple
+from judges.asking import abstention_for
 from judges.client import ChatClient
-from judges.compare import abstention_for
 from judges.errors import JudgeServerError, JudgeTimedOut, JudgeUnreadable, PromptTooLong
 from judges.fence import escape
 from judges.records import Abstention, Message, Prompt, Revision, Sample

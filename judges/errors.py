@@ -54,6 +54,14 @@ class CannotRank(CharterError):
     """What was to be ranked has no order: one reply, or the same one twice."""
 
 
+class LabelsMissing(JudgeError):
+    """The judge cannot write `labels`, the tokens that a protocol reads: every verdict would be an abstention."""
+
+    def __init__(self, message: str, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        super().__init__(message)
+
+
 class EngineFailed(CharterError):
     """A managed model server did not come up, or went away. `log_tail` holds the last lines it wrote."""
 
@@ -100,3 +108,7 @@ class Undefined(CalibrationError):
 
 class UnreadableCalibration(CalibrationError):
     """Stored JSON that is no calibration of ours."""
+
+
+class ProtocolError(CharterError):
+    """A protocol was asked for what it cannot do: a list of one reply, a clamp beyond one half, a name that is none."""

@@ -13,15 +13,16 @@ from typing import Literal
 
 from constitutions.checks.registry import run_check
 from constitutions.schema import CheckedPrinciple, Constitution, Example
-from judges.choices import ChoiceReader
 from judges.client import ChatClient
-from judges.compare import DEFAULT_READER, compare
 from judges.fence import digest_of
 from judges.gathering import all_of
 from judges.intervals import wilson
+from judges.protocols.pairwise import Pairwise
+from judges.protocols.protocol import JudgeProtocol
 from judges.records import Comparison, Message, Preference, PrincipleVerdict
 
 Standing = Literal["trusted", "weak", "unproven", "at_chance", "harmful"]
+DEFAULT_PROTOCOL = Pairwise()
 ENOUGH_EXAMPLES = 20
 TRUSTED_FROM = 0.7
 WEIGHTED: frozenset[Standing] = frozenset({"trusted", "weak"})
@@ -59,11 +60,11 @@ class Qualification:
 
 
 async def qualify(
-    client: ChatClient, constitution: Constitution, reader: ChoiceReader = DEFAULT_READER
+    client: ChatClient, constitution: Constitution, protocol: JudgeProtocol = DEFAULT_PROTOCOL
 ) -> Qualification:
     """Judge every example of every principle."""
     pairs = [(p, example_comparison(example)) for p in constitution.judged for example in p.examples]
-    verdicts = await all_of(compare(client, pair, principle, reader) for principle, pair in pairs)
+    verdicts = await all_of(protocol.judge(client, pair, principle) for principle, pair in pairs)
     return Qualification(
         judge=client.model,
         per_principle=tuple(

@@ -1,19 +1,20 @@
-"""The model server that ships as a fake: OpenAI's chat completions with scripted answers, faults and counts.
+"""The model server that ships as a fake: OpenAI's chat completions, and a reward model's scores, with scripted answers,
+faults and counts.
 
     python -m judges.scripted --uds SOCKET | --port PORT [--behaviour FILE.json] [--model NAME]
 
-Same input, same answer: samples depend on the prompt and on how often it was asked, verdicts on the two fenced
-replies. GET /calls tells what was asked. Left out: streaming, tokenisation (a token is a word here).
+Same input, same answer: samples depend on the prompt and on how often it was asked, verdicts on the fenced replies
+(scripted_verdicts.py). GET /calls tells what was asked. Left out: streaming, tokenisation (a token is a word here).
 """
 
 import argparse
 import asyncio
 import json
-import math
 import os
+import re
 import socket
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -24,11 +25,28 @@ from starlette.routing import Route
 
 from judges.behaviour import Behaviour, Fault, RequestKind, load_behaviour, sampled_text
 from judges.fence import read_fences
+from judges.protocols.grades import YES_NO
+from judges.protocols.texts import protocol_template
+from judges.scripted_verdicts import (
+    choice_tokens,
+    label_tokens,
+    level_tokens,
+    ranking_text,
+    reward_of,
+    written_text,
+)
 from judges.templates import load_template
+from judges.wire import TokenLogprob
 
 _KEPT_BODIES = 500
 _MAX_MODEL_LEN = 4096
 _LAST_LINES = {name: load_template(name).text.strip().splitlines()[-1] for name in ("critique", "revise")}
+_WRITTEN = tuple(
+    protocol_template(name).text.strip().splitlines()[-1] for name in ("reason", "argue", "metrics", "reference")
+)
+_PROBE = protocol_template("probe").text.split("{{")[0]
+_ORDER_ASKED = re.compile(r"from (?:the )?best to (?:the )?worst")
+_HIGHEST = re.compile(r"from 1 to ([2-9])\b")
 
 
 class ScriptedServer:
@@ -52,6 +70,7 @@ class ScriptedServer:
                 Route("/v1/models", self.models),
                 Route("/calls", self.calls),
                 Route("/v1/chat/completions", self.chat, methods=["POST"]),
+                Route("/classify", self.reward, methods=["POST"]),
             ]
         )
 
@@ -75,10 +94,18 @@ class ScriptedServer:
 
     async def chat(self, request: Request) -> Response:
         body = json.loads(await request.body())
+        turns = [str(turn["content"]) for turn in body["messages"]]
+        kind = request_kind(turns)
+        before = turns[-2] if kind == "revise" else ""
+        return await self._served(body, kind, lambda: self._answer(body, turns, kind, before))
+
+    async def reward(self, request: Request) -> Response:
+        body = json.loads(await request.body())
+        return await self._served(body, "reward", lambda: self._score(body))
+
+    async def _served(self, body: dict[str, object], kind: RequestKind, answer: Callable[[], Response]) -> Response:
+        """Count the request, and answer it unless a fault strikes."""
         number, self.number = self.number, self.number + 1
-        prompt = str(body["messages"][-1]["content"])
-        kind = request_kind(prompt)
-        before = str(body["messages"][-2]["content"]) if kind == "revise" else ""
         self.kinds[kind] += 1
         self.fields |= set(body)
         self.bodies.append(body)
@@ -89,14 +116,20 @@ class ScriptedServer:
                 await asyncio.sleep(self.behaviour.latency_s)
             fault = next((f for f in self.behaviour.faults if f.strikes(number, kind)), None)
             if fault and fault.kind != "slow":
-                return await _faulty(fault)
+                return await _faulty(fault, kind)
             if fault:
                 await asyncio.sleep(fault.seconds)
-            return self._answer(body, prompt, kind, before)
+            return answer()
         finally:
             self.in_flight -= 1
 
-    def _answer(self, body: dict[str, object], prompt: str, kind: RequestKind, before: str) -> Response:
+    def _score(self, body: dict[str, object]) -> Response:
+        turns = [str(turn["content"]) for turn in _list(body["messages"]) if isinstance(turn, dict)]
+        usage = {"prompt_tokens": sum(len(turn.split()) for turn in turns)}
+        return JSONResponse({"data": [{"probs": [reward_of(turns[-1], self.behaviour)]}], "usage": usage})
+
+    def _answer(self, body: dict[str, object], turns: Sequence[str], kind: RequestKind, before: str) -> Response:
+        prompt = turns[-1]
         words = sum(len(str(m).split()) for m in _list(body["messages"]))
         max_tokens = int(str(body["max_tokens"]))
         if body.get("model") != self.model:
@@ -106,7 +139,7 @@ class ScriptedServer:
             return _error(400, said, "input_tokens")
         index = self.prompts[prompt]
         self.prompts[prompt] += 1
-        text, logprobs = self._text(kind, prompt, index, before)
+        text, logprobs = self._text(kind, turns, index, before)
         told = text.split(" ")
         cut = len(told) > max_tokens
         choice: dict[str, object] = {
@@ -115,49 +148,70 @@ class ScriptedServer:
             "finish_reason": "length" if cut or max_tokens == 1 else "stop",
         }
         if body.get("logprobs"):
-            top = [{"token": t, "logprob": lp} for t, lp in logprobs][: int(str(body.get("top_logprobs", 0)))]
+            top = [{"token": entry.token, "logprob": entry.logprob} for entry in logprobs][
+                : int(str(body.get("top_logprobs", 0)))
+            ]
             choice["logprobs"] = {"content": [{"token": told[0], "logprob": -0.1, "top_logprobs": top}]}
         used = min(len(told), max_tokens)
         usage = {"prompt_tokens": words, "completion_tokens": used, "total_tokens": words + used}
         return JSONResponse({"object": "chat.completion", "model": self.model, "choices": [choice], "usage": usage})
 
     def _text(
-        self, kind: RequestKind, prompt: str, index: int, before: str
-    ) -> tuple[str, tuple[tuple[str, float], ...]]:
-        if kind == "compare":
-            fences = dict(read_fences(prompt))
-            top = choice_logprobs(fences["reply A"], fences["reply B"], self.behaviour)
-            return max(top, key=lambda entry: entry[1])[0], top
-        if kind == "critique":
-            return "The reply is longer than it needs to be and opens with a stock phrase.", ()
-        if kind == "revise":
-            kept = before.removeprefix("Certainly! ").split(", and ")[0].split(".")[0]
-            return f"Sure, here is the revised reply:\n\n{kept.strip()}.", ()
-        return sampled_text(prompt, index, self.behaviour), ()
+        self, kind: RequestKind, turns: Sequence[str], index: int, before: str
+    ) -> tuple[str, tuple[TokenLogprob, ...]]:
+        prompt, behaviour = turns[-1], self.behaviour
+        fences = dict(read_fences("\n".join(turns)))
+        match kind:
+            case "compare":
+                return _likeliest(choice_tokens(fences["reply A"], fences["reply B"], behaviour))
+            case "grade":
+                return _likeliest(level_tokens(fences["reply"], _levels_asked(prompt), behaviour))
+            case "probe":
+                return _likeliest(label_tokens(prompt.removeprefix(_PROBE), behaviour))
+            case "rank":
+                return ranking_text([text for label, text in fences.items() if _is_lettered(label)], behaviour), ()
+            case "write":
+                return written_text(prompt, behaviour), ()
+            case "critique":
+                return "The reply is longer than it needs to be and opens with a stock phrase.", ()
+            case "revise":
+                kept = before.removeprefix("Certainly! ").split(", and ")[0].split(".")[0]
+                return f"Sure, here is the revised reply:\n\n{kept.strip()}.", ()
+        return sampled_text(prompt, index, behaviour), ()
 
 
-def request_kind(prompt: str) -> RequestKind:
-    """Which of our prompts this is, told by its fences or by its template's last line."""
-    if {"reply A", "reply B"} <= {label for label, _ in read_fences(prompt)}:
-        return "compare"
+def request_kind(turns: Sequence[str]) -> RequestKind:
+    """Which of our prompts this is, told by the conversation's fences or by how its last turn begins or ends."""
+    prompt = turns[-1]
+    labels = {label for label, _ in read_fences("\n".join(turns))}
+    if prompt.endswith(_WRITTEN):
+        return "write"
+    if {"reply A", "reply B"} <= labels:
+        return "rank" if _ORDER_ASKED.search(prompt.splitlines()[-1]) else "compare"
+    if "reply" in labels:
+        return "grade"
+    if prompt.startswith(_PROBE):
+        return "probe"
     if prompt.endswith(_LAST_LINES["revise"]):
         return "revise"
     return "critique" if prompt.endswith(_LAST_LINES["critique"]) else "sample"
 
 
-def choice_logprobs(first: str, second: str, behaviour: Behaviour) -> tuple[tuple[str, float], ...]:
-    """The likeliest first tokens of a verdict: 90 % of the mass on A and B, some of it on other spellings."""
-    if behaviour.taste == "unwilling":
-        return (("I", math.log(0.9)), ("A", math.log(0.01)), ("B", math.log(0.01)))
-    longer = (len(first) > len(second)) - (len(first) < len(second))
-    better = {"shorter": -longer, "longer": longer, "first": 1, "tie": 0}[behaviour.taste]
-    p_first = 1 / (1 + math.exp(-(behaviour.strength * better + behaviour.first_bias)))
-    masses = (("A", 0.8 * p_first), (" A", 0.1 * p_first), ("B", 0.85 * (1 - p_first)), ("(B", 0.05 * (1 - p_first)))
-    listed = (*((token, math.log(mass)) for token, mass in masses), ("The", math.log(0.05)))
-    return tuple(sorted(listed, key=lambda entry: -entry[1]))
+def _levels_asked(prompt: str) -> tuple[str, ...]:
+    """1 to the number that the last line names, else no and yes."""
+    asked = _HIGHEST.search(prompt.splitlines()[-1])
+    return tuple(str(level) for level in range(1, int(asked[1]) + 1)) if asked else YES_NO
 
 
-async def _faulty(fault: Fault) -> Response:
+def _is_lettered(label: str) -> bool:
+    return len(label) == len("reply A") and label.startswith("reply ")
+
+
+def _likeliest(tokens: tuple[TokenLogprob, ...]) -> tuple[str, tuple[TokenLogprob, ...]]:
+    return max(tokens, key=lambda entry: entry.logprob).token, tokens
+
+
+async def _faulty(fault: Fault, kind: RequestKind) -> Response:
     match fault.kind:
         case "crash":
             os._exit(137)
@@ -171,9 +225,13 @@ async def _faulty(fault: Fault) -> Response:
             return _error(500, "scripted failure", None)
         case "garbage":
             return Response(b"<html>\x00\xff not json", media_type="application/json")
+        case "nan" if kind == "reward":
+            return Response(b'{"data": [{"probs": [NaN]}], "usage": {"prompt_tokens": 5}}')
         case "nan":
             top = '[{"token": "A", "logprob": NaN}, {"token": "B", "logprob": NaN}]'
             return Response(_CHAT % (b'"A"', top.encode(), b"length"), media_type="application/json")
+        case "empty" if kind == "reward":
+            return Response(b'{"data": [{"probs": []}], "usage": {"prompt_tokens": 5}}')
         case "empty":
             return Response(_CHAT % (b'""', b"[]", b"stop"), media_type="application/json")
         case "truncated":

@@ -40,8 +40,20 @@ class Template:
             raise TemplateError(f"template {self.name!r} has no field {sorted(unknown)}; it has {sorted(self.fields)}")
         return _FIELD.sub(lambda match: values[match[1]], self.text).strip()
 
+    def fill(self, **values: str) -> str:
+        """The prompt of a template that need not have every field of its kind: what it does not name is left out."""
+        return self.render(**{name: value for name, value in values.items() if name in self.fields})
 
-@cache
+
 def load_template(name: str) -> Template:
     """One of `compare`, `critique`, `revise`."""
-    return Template(name, (_FOLDER / f"{name}.txt").read_text(encoding="utf-8"))
+    return read_template(_FOLDER / f"{name}.txt")
+
+
+@cache
+def read_template(path: Path) -> Template:
+    """A template from a file of UTF-8, once: later edits are not seen. Raises TemplateError where it cannot be read."""
+    try:
+        return Template(path.stem, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TemplateError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__}); check it") from error

@@ -1,4 +1,4 @@
-"""Our requests as JSON, and a server's JSON as our replies: the OpenAI chat completion, as far as we use it.
+"""Our requests as JSON, and a server's JSON as our replies: the OpenAI chat completion and vLLM's reward scores.
 
 Only the fields named here are ever sent: `seed` and every vendor extension are left out, since some of them can kill
 an engine (a seeded request whose prefill is chunked ends vLLM 0.32 on CPU). Everything that comes back is checked; a
@@ -58,6 +58,14 @@ class ChatReply:
 
 
 @dataclass(frozen=True, slots=True)
+class RewardReply:
+    """What a reward model gave one conversation: `score` is a logit, any finite number, higher for better."""
+
+    score: float
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServedModel:
     """A model that a server offers; `max_model_len` in tokens, 0 where the server does not tell."""
 
@@ -80,6 +88,29 @@ def request_body(model: str, messages: Sequence[Message], request: ChatRequest) 
         body["logprobs"] = True
         body["top_logprobs"] = request.top_logprobs
     return json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
+
+
+def reward_body(model: str, messages: Sequence[Message]) -> bytes:
+    """The JSON body for POST /classify, where vLLM serves a reward model; without its sigmoid, since we take logits."""
+    turns = [{"role": m.role, "content": m.content} for m in messages]
+    body = {"model": model, "messages": turns, "use_activation": False}
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
+
+
+def read_reward(data: bytes, where: str) -> RewardReply:
+    """Read `data[0].probs`, which must be one finite number; raises JudgeUnreadable for anything else."""
+    body = _mapping(read_json(data, where), where, "the answer")
+    listed = body.get("data")
+    if not isinstance(listed, list) or len(listed) != 1:
+        raise JudgeUnreadable(f"{where} answered without one entry in `data`: {shown(data)}")
+    scores = _mapping(listed[0], where, "data[0]").get("probs")
+    if not isinstance(scores, list) or len(scores) != 1:
+        raise JudgeUnreadable(f"{where} did not give one score; serve a reward model with one class: {shown(data)}")
+    score = scores[0]
+    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        raise JudgeUnreadable(f"{where} gave the score {score!r}; it must be a finite number")
+    usage = _mapping(body.get("usage"), where, "usage")
+    return RewardReply(float(score), _count(usage, "prompt_tokens", where))
 
 
 def read_json(data: bytes, where: str) -> object:

@@ -10,6 +10,9 @@ import typer
 from constitutions.loader import load_constitution_file
 from constitutions.schema import Constitution
 from judges.client import ChatClient
+from judges.protocols.probe import probe_labels
+from judges.protocols.protocol import JudgeProtocol
+from judges.protocols.registry import load_protocol
 from judges.qualify import WEIGHTED, Qualification, qualify
 from judges.replicas import Endpoint
 from service.cli.errors import NoKey
@@ -31,13 +34,16 @@ def qualify_judge(
     model: Annotated[str, typer.Option(help="The judge's name at its endpoint.")],
     judge_url: Annotated[str, typer.Option(help="An OpenAI-compatible endpoint, with or without /v1.")],
     key_env: Annotated[str | None, typer.Option(help="Name of the variable that holds the endpoint's key.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="How it judges: a protocol's name, or the path of your own.")
+    ] = "pairwise",
 ) -> None:
     """Examine a judge on the constitution's own examples, both orders each.
 
     Example: `charter judge qualify my-constitution.yaml --model my-judge --judge-url http://localhost:8000`
     """
     endpoint = Endpoint(model=model, base_url=without_v1(judge_url), api_key=_key(key_env))
-    result = asyncio.run(_qualify(endpoint, load_constitution_file(constitution)))
+    result = asyncio.run(_qualify(endpoint, load_constitution_file(constitution), load_protocol(protocol)))
     for one in result.per_principle:
         standing = JudgeStanding(
             principle_id=one.principle_id,
@@ -62,6 +68,8 @@ def _key(variable: str | None) -> str | None:
     raise NoKey(f"--key-env {variable}: no such variable, or it is empty; export it, or leave --key-env out")
 
 
-async def _qualify(endpoint: Endpoint, constitution: Constitution) -> Qualification:
+async def _qualify(endpoint: Endpoint, constitution: Constitution, protocol: JudgeProtocol) -> Qualification:
+    """Raises LabelsMissing where the judge cannot write what the protocol reads."""
     async with ChatClient([endpoint]) as client:
-        return await qualify(client, constitution)
+        await probe_labels(client, protocol)
+        return await qualify(client, constitution, protocol)

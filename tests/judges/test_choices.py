@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.choices import Choice, ChoiceReader, logit, read_choice, sigmoid
+from judges.choices import (
+    Choice,
+    ChoiceReader,
+    LabelShares,
+    label_masses,
+    logit,
+    read_choice,
+    read_labels,
+    sigmoid,
+)
 from judges.records import Abstention
 from judges.wire import ChatReply, TokenLogprob
 
@@ -95,3 +104,52 @@ def test_swapping_the_letters_mirrors_the_choice(a, b):
     one, other = (read_choice(told({"A": x, "B": y, "The": 0.1}), ChoiceReader(0.0)) for x, y in ((a, b), (b, a)))
     assert isinstance(one, Choice) and isinstance(other, Choice)
     assert one.p_first == pytest.approx(1 - other.p_first)
+
+
+LEVELS = ("1", "2", "3", "4", "5")
+
+
+def test_levels_share_their_mass_over_all_spellings():
+    """2: 0.1; 4: 0.3 + 0.1 = 0.4; 5: 0.3; the rest at most 0.1, the last entry, and so as much as the least seen.
+
+    Filled: 0.1 + 0.1 + 0.1 + 0.4 + 0.3 = 1.0.
+    """
+    read = read_labels(told({"4": 0.3, " 4": 0.1, "5": 0.3, "2": 0.1, "10": 0.1, "The": 0.1}), LEVELS, READER)
+    assert isinstance(read, LabelShares)
+    assert read.shares == pytest.approx((0.1, 0.1, 0.1, 0.4, 0.3))
+    assert read.label_mass == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    "token", ["yes", "Yes", "YES", " yes", "\u2581Yes", "\u0120yes", "**Yes", "(yes", '"Yes"', "yes."]
+)
+def test_words_count_in_any_case(token):
+    read = read_labels(told({token: 0.6, "No": 0.2}), ("no", "yes"), READER)
+    assert isinstance(read, LabelShares) and read.shares == pytest.approx((0.25, 0.75))
+
+
+@pytest.mark.parametrize(
+    "token", ["yesterday", "y", "Ye", "not", "None", "No way", "ja", "\u662f", "45", "4.5", "-4", "\u0664"]
+)
+def test_what_is_no_label_has_no_mass(token):
+    """The last is an Arabic four."""
+    assert label_masses(told({token: 0.9}).first_token, ("no", "yes", *LEVELS)) == (0.0,) * 7
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["A", " A", "B", "(B", "yes", "No", "3", "\u01205", "I", "", "ab"]), st.floats(-30, 0)
+        ),
+        max_size=20,
+    ),
+    st.sampled_from([("A", "B"), ("no", "yes"), LEVELS]),
+)
+def test_shares_sum_to_one_or_it_abstains(entries, labels):
+    reply = ChatReply("x", "length", 1, 1, tuple(TokenLogprob(token, logprob) for token, logprob in entries))
+    read = read_labels(reply, labels, ChoiceReader(0.0))
+    if isinstance(read, Abstention):
+        assert not any(label_masses(reply.first_token, labels))
+    else:
+        assert sum(read.shares) == pytest.approx(1) and all(0 < share <= 1 for share in read.shares)
+        assert len(read.shares) == len(labels) and 0 < read.label_mass <= 1

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from judges.errors import JudgeError
+from judges.errors import JudgeError, ProtocolError
 from service.cli.errors import NoKey
 
 SHORT = "Keep them in the fridge."
@@ -52,6 +52,17 @@ def test_a_judge_that_is_always_wrong_is_harmful_and_weighs_nothing(charter, jud
     law = a_law(tmp_path, better=LONG, worse=SHORT, examples=20)
     result = charter("judge", "qualify", law, "--model", "scripted", "--judge-url", judge_url)
     assert "plain: worse than chance (0 %, 0-16 %, 20 examples): judged and shown, weighs 0" in result.output
+
+
+@pytest.mark.parametrize("protocol", ["pointwise", "critique-first", "metrics-and-reference"])
+def test_another_protocol_is_named(protocol, charter, judge_url, tmp_path):
+    law = a_law(tmp_path, better=SHORT, worse=LONG, examples=20)
+    ask = ("judge", "qualify", law, "--model", "scripted", "--judge-url", judge_url, "--protocol")
+    result = charter(*ask, protocol)
+    assert result.exit_code == 0, result.output
+    assert "plain: trusted (100 %" in result.output
+    refused = charter(*ask, "coin-toss")
+    assert isinstance(refused.exception, ProtocolError) and "no protocol 'coin-toss'" in str(refused.exception)
 
 
 def test_a_judge_that_is_down_is_an_error_that_names_it(charter, tmp_path):
