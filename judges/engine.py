@@ -143,6 +143,8 @@ def server_command(settings: EngineSettings) -> list[str]:
         *("--model", settings.model_path, "--served-model-name", settings.served_name, *where),
         *("--max-model-len", str(settings.max_model_len), "--max-num-seqs", str(settings.max_num_seqs)),
         *("--generation-config", "vllm", "--enable-prefix-caching"),
+        # Logits in bfloat16 make false ties between A and B (docs/judging.md, Precision).
+        *("--hf-overrides", '{"head_dtype": "float32"}'),
         *("--disable-uvicorn-access-log", "--disable-fastapi-docs"),
     ]
     if on_cpu(settings):
