@@ -1,4 +1,4 @@
-"""False ties: how often a judge in bfloat16 gives A and B the very same logit, with its head in bfloat16 and in float32.
+"""False ties: how often a judge in bfloat16 gives A and B the same logit, with its head in bfloat16 and in float32.
 
     python -m benchmarks.precision [--pairs 64] [--docs]
 
@@ -110,7 +110,7 @@ def text_of(found: Sequence[Precision]) -> str:
         "bfloat16 keeps 8 bits of a logit: between 16 and 32 its steps are 0.125, so that A and B often get the very\n"
         'same one. Charter starts vLLM with the head in float32 (`--hf-overrides \'{"head_dtype": "float32"}\'`); the\n'
         "layers stay in the model's own type. Written by `python -m benchmarks.precision --docs`: the bundled 135M\n"
-        "model on the demo's pairs, both orders; `distinct` counts the different values of log p(A) - log p(B), and the\n"
+        "model on the demo's pairs, both orders; `distinct` counts the different values of log p(A) - log p(B); the\n"
         "error is their mean distance, in nats, from the server that computes everything in float32.\n\n"
         + table(["server", "readings", "ties", "distinct", "error"], rows)
     )
