@@ -7,11 +7,9 @@ from pydantic import JsonValue, TypeAdapter
 from constitutions.canonical import principle_sha256
 from constitutions.schema import CheckedPrinciple, Example, JudgedPrinciple
 from judges.client import ChatClient
-from judges.compare import compare
 from judges.gathering import all_of
 from judges.qualify import PrincipleQualification, Qualification, example_comparison, qualify, standing
 from judges.records import PrincipleVerdict
-from judges.templates import load_template
 from service.pipeline.context import RunContext
 from service.pipeline.faults import refuse_faulty
 from service.pipeline.sample import identity_of
@@ -70,7 +68,9 @@ async def _ensure_answers(
         return ()
 
     async def ask() -> tuple[PrincipleVerdict, ...]:
-        verdicts = await all_of(compare(client, example_comparison(e), principle) for e in principle.examples)
+        verdicts = await all_of(
+            context.protocol.judge(client, example_comparison(e), principle) for e in principle.examples
+        )
         refuse_faulty(client.model, [verdict.verdict for verdict in verdicts])
         return verdicts
 
@@ -79,5 +79,5 @@ async def _ensure_answers(
 
 def _key(context: RunContext, principle: JudgedPrinciple) -> str:
     examples: JsonValue = principle.model_dump(mode="json", include={"examples"})
-    judge: list[JsonValue] = [identity_of(context.judge), load_template("compare").sha256]
+    judge: list[JsonValue] = [identity_of(context.judge), context.protocol.template_sha256]
     return shard_key("qualifications", [STAGE_VERSION, principle.id, principle_sha256(principle), judge, examples])
