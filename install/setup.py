@@ -61,6 +61,8 @@ def make_environment() -> Path:
     whole = python.exists() and subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0
     if whole:
         return python
+    if VENV.is_symlink() and not VENV.exists():
+        VENV.unlink()  # it leads nowhere
     try:
         venv.create(VENV, with_pip=True, clear=VENV.exists())
     except subprocess.CalledProcessError:

@@ -166,9 +166,10 @@ class Client:
         answer = self._upload("/v1/preference-sets", file.read_bytes(), parameters)
         return TypeAdapter(PreferenceSet).validate_python(answer)
 
-    def export_preferences(self, id: str, file: Path, *, format: str = "charter") -> None:
-        """Save a set as JSONL."""
-        self._save(f"/v1/preference-sets/{id}/export", file, {"format": format})
+    def export_preferences(self, id: str, file: Path, *, format: str = "charter") -> int:
+        """Save a set as JSONL. Returns how many rows the format cannot hold: they are not in the file."""
+        headers = self._save(f"/v1/preference-sets/{id}/export", file, {"format": format})
+        return int(headers["X-Left-Out"])
 
     def preference_sets(self) -> Iterator[PreferenceSet]:
         return self._all("/v1/preference-sets", PreferenceSet)
@@ -319,8 +320,11 @@ class Client:
                 time.sleep(_PAUSE_S)
         raise AssertionError("the last repeat returns or raises")
 
-    def _save(self, path: str, file: Path, parameters: dict[str, str]) -> None:
-        """Write the answer's body; the file is complete or absent. Raises ServiceError where its hash is another."""
+    def _save(self, path: str, file: Path, parameters: dict[str, str]) -> httpx.Headers:
+        """Write the answer's body and return its headers; the file is complete or absent.
+
+        Raises ServiceError where the body's hash is another than was told.
+        """
         part = file.with_name(f"{file.name}.part")
         digest = hashlib.sha256()
         try:
@@ -339,6 +343,7 @@ class Client:
             if response.headers.get("X-Sha256", digest.hexdigest()) != digest.hexdigest():
                 raise ServiceError(f"{path}: the bytes that came do not have the hash that was told; try again")
             part.replace(file)
+            return response.headers
         finally:
             part.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -27,6 +28,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _STOP_S = 10.0
 _LONGEST_PAUSE_S = 30.0
 _SOON_S = 5.0
+_BACKLOG = 2048
 _log = logging.getLogger(__name__)
 
 
@@ -38,11 +40,10 @@ async def serve(settings: Settings) -> None:
     await first_key(store, settings)
     if settings.host not in LOOPBACK and not await store.access.has_keys():
         raise ServiceError(f"no API key exists, so {settings.host} is not opened; make one with `charter key create`")
+    listener = _listen(settings)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
-            host=settings.host,
-            port=settings.port,
             log_level="warning",
             timeout_graceful_shutdown=3,
             server_header=False,
@@ -54,9 +55,21 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, lambda: None)
     told = asyncio.create_task(_tell_address(server, settings))
     async with _worker(settings):
-        await server.serve()
+        await server.serve(sockets=[listener])
     told.cancel()
     await store.close()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Take the port before a worker is started. Raises ServiceError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ServiceError(
+            f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno) if error.errno else error}; "
+            "choose another with --host and --port, or end what listens there"
+        ) from error
 
 
 async def _tell_address(server: uvicorn.Server, settings: Settings) -> None:

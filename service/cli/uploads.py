@@ -81,8 +81,10 @@ def export_preferences(
     Example: `charter preferences export prf_0123 pairs.jsonl`
     """
     with connect(url, key) as client:
-        client.export_preferences(preference_set, file, format=format)
+        left_out = client.export_preferences(preference_set, file, format=format)
     typer.echo(str(file))
+    if left_out:
+        typer.echo(f"{left_out} rows left out: {format} cannot hold them (a tie, a system turn); charter can", err=True)
 
 
 @preferences.command("list")

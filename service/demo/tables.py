@@ -52,7 +52,9 @@ def principle_table(principles: Sequence[PrincipleOutcome]) -> Table:
 
 def standing_line(standing: JudgeStanding) -> str:
     """`kind: at chance (52 %, 40-64 %, 22 examples): judged and shown, weighs 0`."""
-    if standing.kind == "checked":
+    if standing.kind == "checked" and not standing.examples:
+        what = "a check without examples"
+    elif standing.kind == "checked":
         what = f"check {'passes' if standing.verdict == 'trusted' else 'fails'} its {standing.examples} example(s)"
     else:
         interval = f"{100 * standing.low:.0f}-{100 * standing.high:.0f} %"

@@ -72,6 +72,7 @@ def report_of(stages: dict[str, StageRecord]) -> Report:
         lines = tuple(
             QualificationLine(one.principle_id, one.verdict, one.examples, one.accuracy, one.low, one.high)
             for one in qualification.per_principle
+            if one.kind == "judged"
         )
     return Report(
         evaluation=_evaluation(evaluated.result) if evaluated else None,

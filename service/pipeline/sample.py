@@ -1,5 +1,7 @@
 """Stage `sample`: the base model answers every training prompt several times."""
 
+from judges.errors import LabelsMissing
+from judges.protocols.probe import probe_labels
 from service.engines import context_tokens
 from service.errors import RunFailed
 from service.pipeline.context import RunContext
@@ -14,6 +16,7 @@ async def run_sample(context: RunContext) -> JsonObject:
     if not context.train:
         raise RunFailed("the prompt set has no prompt of the split 'train'; upload some")
     await refuse_changed_base(context)
+    await _ask_judge_once(context)
     sampling = Sampling(
         stage="sample",
         model=context.model.name,
@@ -32,6 +35,18 @@ async def run_sample(context: RunContext) -> JsonObject:
             await refuse_too_long(client, context.held_out, held_out_sampling(context, identity_of(context.model)))
         shards = await sample_replies(context, client, context.train, sampling, context.progress("sample", total))
     return {"shards": list(shards), "samples": total, "prompts": len(context.train)}
+
+
+async def _ask_judge_once(context: RunContext) -> None:
+    """A judge elsewhere that is down or refuses us is found before anything is sampled. Raises JudgeError."""
+    later = {"revise", "judge"} & set(context.request.stages)
+    if context.judge.url is None or not context.constitution.judged or not later:
+        return
+    async with await context.judge_client() as client:
+        try:
+            await probe_labels(client, context.protocol)
+        except LabelsMissing as error:
+            await context.warn("sample", str(error))
 
 
 def held_out_sampling(context: RunContext, identity: str) -> Sampling:

@@ -1,5 +1,6 @@
 """A file or a setting that is wrong is one line that names it, and status 1: never a traceback."""
 
+import socket
 import sys
 
 import pytest
@@ -63,3 +64,13 @@ def test_the_service_ends_with_one_line_too(variable, value, expected, capsys, m
     said = failure(serve.main, capsys)
     assert said.startswith("error: ") and expected in said
     assert said.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_named(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("CHARTER_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("CHARTER_PORT", str(port))
+        with pytest.raises(SystemExit) as end:
+            serve.main()
+    assert str(end.value.code).startswith(f"error: cannot listen on 127.0.0.1:{port}: Address already in use; choose")

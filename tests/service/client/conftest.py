@@ -1,5 +1,6 @@
 """A real service without a worker on a loopback port, and a server that answers as badly as it is told to."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -33,9 +34,8 @@ class Live:
 
 
 def started(home: Path, port: int) -> ServiceProcess:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("CHARTER_WORKER", "false")
-        process = start_service(ServiceSettings(home=home, port=port))
+    command = ("env", "CHARTER_WORKER=false", sys.executable, "-m", "service.serve")
+    process = start_service(ServiceSettings(home=home, port=port, command=command))
     process.wait_until_ready()
     return process
 

@@ -72,3 +72,12 @@ def test_an_id_is_one_segment_of_the_path(charter, client):
     refused = charter("run", "delete", "../models/stays")
     assert isinstance(refused.exception, ApiError)
     assert "stays" in [model.name for model in client.models()]
+
+
+def test_an_export_says_what_its_format_cannot_hold(charter, client, tmp_path):
+    tie = '{"prompt": "Why %d?", "chosen": "So.", "rejected": "Hm.", "p_chosen": %s}\n'
+    made = client.add_preferences(file(tmp_path, "ties.jsonl", tie % (0, 1) + tie % (1, 0.5)))
+    for format, said in (("trl", "1 rows left out: trl cannot hold them"), ("charter", "")):
+        exported = charter("preferences", "export", made.id, str(tmp_path / "out"), "--format", format)
+        assert exported.exit_code == 0 and exported.stderr.startswith(said)
+    assert not exported.stderr

@@ -66,7 +66,7 @@ def test_preferences_go_up_packed_and_come_down(client: Client, tmp_path: Path) 
     made = client.add_preferences(packed, name="people")
     assert made.id in [known.id for known in client.preference_sets()]
     assert (made.name, made.kind, made.rows) == ("people", "human", 3)
-    client.export_preferences(made.id, tmp_path / "out.jsonl", format="hh-rlhf")
+    assert client.export_preferences(made.id, tmp_path / "out.jsonl", format="hh-rlhf") == 0
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").split("\n")
     assert [json.loads(line) for line in lines if line] == pairs
 

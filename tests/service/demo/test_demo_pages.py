@@ -76,6 +76,9 @@ def test_a_judge_at_chance_is_said_plainly():
     kind, brief = a_summary().qualification.per_principle
     assert standing_line(kind) == "kind: at chance (52 %, 40-64 %, 22 examples): judged and shown, weighs 0"
     assert standing_line(brief) == "brief: check passes its 1 example(s): its verdicts weigh"
+    assert (
+        standing_line(brief.model_copy(update={"examples": 0})) == "brief: a check without examples: its verdicts weigh"
+    )
 
 
 def test_pairs_and_time_are_said_in_a_line():

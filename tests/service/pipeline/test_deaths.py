@@ -16,6 +16,7 @@ from service.pipeline.faults import refuse_faulty
 from service.pipeline.stages import run_stage
 from service.schemas import Stage
 from tests.service.pipeline.bench import CONTEXT_TOKENS, Bench, add_run, model_record, open_bench
+from tests.service.serving import free_port, judge_by_url
 from training.tiny import build_tiny_model
 
 DOWN = Abstention("server_error", "500")
@@ -125,3 +126,39 @@ async def test_an_adapters_server_that_is_killed_is_started_again(tmp_path: Path
         assert any("a model server died" in str(event.data) for event in warnings)
     finally:
         await bench.close()
+
+
+async def test_a_judge_by_url_that_is_down_is_found_before_anything_is_sampled(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home")
+    try:
+        down = "http://127.0.0.1:1/v1"
+        run = await add_run(bench, tiny, stages=("sample", "judge"), judge_url=down, judge={"model": "far"})
+        with pytest.raises(RunFailed, match=r"'far' at .* cannot be reached"):
+            await run_stage(await open_context(run.id, bench.tools), "sample")
+        assert not [key for key in await bench.artifacts.keys() if key.startswith("samples/")]
+    finally:
+        await bench.close()
+
+
+async def test_a_judge_without_the_letters_is_told_of_and_the_checks_go_on(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home")
+    port = free_port()
+    try:
+        with judge_by_url(tmp_path, port, taste="foreign"):
+            run = await add_run(
+                bench, tiny, stages=("sample",), judge_url=f"http://127.0.0.1:{port}/v1", judge={"model": "far"}
+            )
+            await run_stage(await open_context(run.id, bench.tools), "sample")
+            assert not await warnings(bench, run.id)  # nothing here asks the judge
+            run = await add_run(
+                bench, tiny, stages=("sample", "judge"), judge_url=f"http://127.0.0.1:{port}/v1", judge={"model": "far"}
+            )
+            await run_stage(await open_context(run.id, bench.tools), "sample")
+        (said,) = await warnings(bench, run.id)
+        assert "does not write 'A' or 'B'" in said
+    finally:
+        await bench.close()
+
+
+async def warnings(bench: Bench, run_id: str) -> list[str]:
+    return [str(e.data["message"]) for e in await bench.store.runs.events(run_id) if e.type == "warning"]
