@@ -20,6 +20,7 @@ from judges.labelled_sets import LabelledPair
 from judges.records import Abstention, Preference, Verdict
 
 FEWEST_FOR_LENGTH_BIAS = 10
+_GRID = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,9 @@ def _length_bias(answers: Sequence[_Answer]) -> float:
 
 
 def _columns(answers: Sequence[_Answer]) -> Labelled:
-    # Rounded, since 0.3 and 1 - 0.7 are one belief, and equal beliefs share a bin of the calibration error.
-    beliefs, labels = [round(one.said.p_a, 12) for one in answers], [one.pair.label_p_a for one in answers]
+    # On a grid where 1 - p is exact: a belief and its mirror image share a bin of the calibration error.
+    beliefs = [round(one.said.p_a * _GRID) / _GRID for one in answers]
+    labels = [one.pair.label_p_a for one in answers]
     return Labelled(np.array(beliefs, dtype=np.float64), np.array(labels, dtype=np.float64)).mirrored()
 
 

@@ -109,7 +109,7 @@ def test_only_ties_have_no_accuracy():
     assert found.brier.value == 0.0
 
 
-BELIEFS = st.sampled_from([0.0625, 0.25, 0.5, 0.625, 0.9375])
+BELIEFS = st.sampled_from([0.05, 0.3, 0.5, 0.6, 0.9])
 
 
 @given(st.lists(st.tuples(BELIEFS, BELIEFS, st.sampled_from([0.0, 0.5, 1.0]), st.integers(1, 60), st.booleans())))
