@@ -33,13 +33,12 @@ def read_labelled(path: Path, format: SetFormat | None) -> tuple[LabelledPair, .
     try:
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
-        if format in ("pairs", "llmbar") or (format is None and data[:4] != b"PAR1"):
-            text = decode(data)
-            format = format or _own_format(text, plain)
-            if format == "llmbar":
-                return read_llmbar(text, name, slice)
-            if format == "pairs":
-                return read_pairs(text, name, slice)
+        if format is None and data[:4] != b"PAR1":
+            format = _own_format(decode(data), plain)
+        if format == "llmbar":
+            return read_llmbar(decode(data), name, slice)
+        if format == "pairs":
+            return read_pairs(decode(data), name, slice)
         return pairs_of_rows(read_preferences(data, plain, "", format, name), name, slice)
     except InvalidInput as error:
         raise UnreadableLabels(f"{name}: {str(error).replace('; nothing was stored', '')}") from error

@@ -93,7 +93,7 @@ def anchors(run_id: str, answers: Sequence[JudgedPair]) -> tuple[JudgedPair, ...
 
 
 def compare_answers(then: Sequence[JudgedPair], now: Sequence[JudgedPair]) -> Drift:
-    """The same anchors twice, in step. The test takes both times as independent, which for one judge errs to silence."""
+    """The same anchors twice, in step. The test takes both times as independent: that errs on the side of silence."""
     both = [
         (old, new)
         for old, new in zip(then, now, strict=True)
@@ -110,7 +110,8 @@ def compare_answers(then: Sequence[JudgedPair], now: Sequence[JudgedPair]) -> Dr
         for name, share in (("its accuracy", accuracy), ("its rate of picking the first reply", first))
         if share.differs
     ]
-    reason = f"{'; '.join(told)}; qualify it anew under another name" if told else "no more than chance"
+    advice = "serve and register it under another name, so that it is qualified anew"
+    reason = f"{'; '.join(told)}; {advice}" if told else "no more than chance"
     return Drift(len(then), len(both), accuracy, first, drifted=bool(told), reason=reason)
 
 
