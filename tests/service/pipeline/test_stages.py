@@ -12,7 +12,7 @@ from service.pipeline.context import open_context
 from service.pipeline.stages import run_stage
 from service.schemas import STAGES, Stage
 from service.shards import keys_in, read_shards
-from tests.service.pipeline.bench import CONTEXT_TOKENS, Bench, add_law, add_run, open_bench, report_on
+from tests.service.pipeline.bench import CONTEXT_TOKENS, Bench, add_law, add_run, open_bench, prompts, report_on
 from training.bundle import verify_bundle
 from training.rows import PreferenceRow
 from training.tiny import build_tiny_model
@@ -117,6 +117,16 @@ async def test_no_weight_and_no_human_pair_is_an_error(tmp_path: Path, tiny: Pat
         with_people = await add_run(bench, tiny, constitution=id, stages=stages, human=human)
         await go(bench, with_people.id, stages)
         assert (await report_on(bench, with_people.id))["preferences"]["human"] == 1
+        # A set whose only pair answers a held-out prompt leaves no human pair either.
+        held_out = next(prompt for prompt in prompts() if prompt.split == "held_out")
+        leaked = (PreferenceRow("h2", "h2", held_out.messages, "So.", "No.", 1.0, 1.0, "human"),)
+        without = await add_run(bench, tiny, constitution=id, stages=stages, human=leaked)
+        with pytest.raises(RunFailed, match=r"kindness \(unproven\).*allow_unqualified"):
+            await go(bench, without.id, stages)
+        lifted = {"model": with_people.references.judge_id, "allow_unqualified": ["kindness"]}
+        allowed = await add_run(bench, tiny, constitution=id, stages=stages, judge=lifted)
+        await go(bench, allowed.id, stages)
+        assert (await report_on(bench, allowed.id))["preferences"]["ai"] > 0
     finally:
         await bench.close()
 
