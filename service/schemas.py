@@ -51,9 +51,10 @@ class CompareSettings(Settings):
 
 
 class JudgeSettings(Settings):
-    """Which judge, and how far it is trusted."""
+    """Which judge, how it is asked (docs/judging.md), and how far it is trusted."""
 
     model: str
+    protocol: str = "pairwise"
     allow_unqualified: tuple[str, ...] = ()
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 128
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     - `allowed_hosts`: names in the Host header that are answered; * for all.
     - `engine`: vllm, or scripted for trying the service without a model.
     - `scripted_behaviour`: the scripted server's file.
+    - `protocols`: a folder of your own judging protocols, a folder each; runs name them in `judge.protocol`.
     - `max_model_len`: the engines' context in tokens; a longer context costs memory.
     - `engine_concurrency`: sequences that an engine works on at once.
     - `max_upload_mb`: the largest body that is read.
@@ -39,6 +40,7 @@ class Settings(BaseSettings):
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
     engine: Literal["vllm", "scripted"] = "vllm"
     scripted_behaviour: Path | None = None
+    protocols: Path | None = None
     max_model_len: Annotated[int, Field(ge=64, le=1_000_000)] = 4096
     engine_concurrency: Annotated[int, Field(ge=1, le=4096)] = 128
     max_upload_mb: Annotated[int, Field(ge=1, le=100_000)] = 512

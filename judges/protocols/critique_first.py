@@ -29,6 +29,7 @@ class CritiqueFirst:
     max_tokens: int = 256
     lowest_p: float = 0.0
     labels: tuple[str, ...] = field(default=("A", "B"), init=False)
+    requests: int = field(default=4, init=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.lowest_p <= 0.5:

@@ -46,6 +46,10 @@ class Debate:
             raise ProtocolError(f"a debate of {self.turns} turns has no argument to read; give it 1 or more")
 
     @property
+    def requests(self) -> int:
+        return 2 * self.turns + 2
+
+    @property
     def template_sha256(self) -> str:
         texts = (protocol_template("argue").text, protocol_template("debate").text)
         return digest_of(*texts, str(self.turns), str(self.max_tokens))

@@ -7,7 +7,7 @@ Propositions are those of rule-based rewards (Mu et al. 2024, arXiv:2411.01111).
 Left out: scales of ten levels and more, whose numbers are not one token in every vocabulary.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from constitutions.schema import JudgedPrinciple
 from judges.asking import Asking, outcome_of
@@ -39,6 +39,7 @@ class Graded:
 
     template: Template
     levels: tuple[str, ...]
+    requests: int = field(default=2, init=False)
 
     @property
     def labels(self) -> tuple[str, ...]:

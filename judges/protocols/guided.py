@@ -46,6 +46,10 @@ class Guided:
     _made: OrderedDict[str, _Guide] = field(default_factory=OrderedDict, init=False, repr=False, compare=False)
 
     @property
+    def requests(self) -> int:
+        return 2 + len(self.guides)
+
+    @property
     def template_sha256(self) -> str:
         texts = (protocol_template(name).text for name in (*self.guides, "guided"))
         return digest_of(*texts, str(self.max_tokens))

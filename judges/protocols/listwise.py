@@ -69,6 +69,10 @@ class Listwise:
     labels: tuple[str, ...] = field(default=(), init=False)
 
     @property
+    def requests(self) -> int:
+        return 2 * self.rotations
+
+    @property
     def template_sha256(self) -> str:
         return digest_of(self.template.text, str(self.rotations))
 

@@ -15,6 +15,7 @@ class Pairwise:
 
     template: Template = field(default_factory=lambda: load_template("compare"))
     labels: tuple[str, ...] = field(default=("A", "B"), init=False)
+    requests: int = field(default=2, init=False)
 
     @property
     def template_sha256(self) -> str:

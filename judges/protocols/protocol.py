@@ -11,11 +11,15 @@ class JudgeProtocol(Protocol):
     """One way to judge a pair. Judging (a, b) and (b, a) gives p and 1 - p, as far as the judge answers the same twice.
 
     `template_sha256` covers every text and setting that can change a verdict: it belongs in the verdict's key.
-    `labels` are the first tokens that it reads, empty where it reads none: `probe.py` asks whether the judge has them.
+    `requests` is how many requests a verdict takes at most. `labels` are the first tokens that it reads, empty where it
+    reads none: `probe.py` asks whether the judge has them.
     """
 
     @property
     def template_sha256(self) -> str: ...
+
+    @property
+    def requests(self) -> int: ...
 
     @property
     def labels(self) -> tuple[str, ...]: ...

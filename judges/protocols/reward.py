@@ -21,6 +21,7 @@ class Reward:
     """Two requests a verdict. There is no template: the conversation goes as it is, control tokens broken."""
 
     labels: tuple[str, ...] = field(default=(), init=False)
+    requests: int = field(default=2, init=False)
 
     @property
     def template_sha256(self) -> str:

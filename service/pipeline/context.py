@@ -6,12 +6,14 @@ from pathlib import Path
 from constitutions.loader import load_constitution
 from constitutions.schema import Constitution
 from judges.client import ChatClient, ClientSettings
+from judges.protocols.protocol import JudgeProtocol
 from judges.records import Prompt
 from judges.replicas import Endpoint
 from service.artifacts import Artifacts
 from service.engines import EnginePool, folder_of
 from service.errors import RunFailed
 from service.pipeline.progress import Progress
+from service.protocols import protocol_named
 from service.schemas import RunRequest, Stage
 from service.settings import Settings
 from service.shards import read_shard
@@ -47,6 +49,7 @@ class RunContext:
     held_out: tuple[Prompt, ...]
     prompts_sha256: str
     held_out_sha256: str
+    protocol: JudgeProtocol
     tools: Tools
 
     @property
@@ -132,6 +135,7 @@ async def open_context(run_id: str, tools: Tools) -> RunContext:
         held_out=held_out,
         prompts_sha256=prompts.sha256,
         held_out_sha256=held.sha256,
+        protocol=protocol_named(run.request.judge.protocol, tools.settings.protocols),
         tools=tools,
     )
     for model in (context.model, context.judge):

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pydantic import JsonValue, TypeAdapter
 
 from judges.client import ChatClient
-from judges.compare import compare
 from judges.gathering import all_of
 from judges.measures import JudgedPair, Statistic, measure
 from judges.records import Preference, PrincipleVerdict
-from judges.templates import load_template
 from service.pipeline.context import RunContext
 from service.pipeline.faults import refuse_faulty
 from service.pipeline.sample import identity_of
@@ -70,7 +68,7 @@ async def ensure_drift(context: RunContext, client: ChatClient, answers: Sequenc
 
     async def ask() -> tuple[PrincipleVerdict, ...]:
         verdicts = await all_of(
-            compare(client, one.pair.comparison, principles[str(one.pair.principle_id)]) for one in then
+            context.protocol.judge(client, one.pair.comparison, principles[str(one.pair.principle_id)]) for one in then
         )
         refuse_faulty(client.model, [verdict.verdict for verdict in verdicts])
         return verdicts
@@ -117,8 +115,8 @@ def compare_answers(then: Sequence[JudgedPair], now: Sequence[JudgedPair]) -> Dr
 
 def anchor_key(context: RunContext) -> str:
     """The shard of this run's anchors."""
-    law, judge = context.constitution_sha256, identity_of(context.judge)
-    return shard_key("anchors", [STAGE_VERSION, context.run.id, law, judge, load_template("compare").sha256])
+    asked: list[JsonValue] = [identity_of(context.judge), context.protocol.template_sha256]
+    return shard_key("anchors", [STAGE_VERSION, context.run.id, context.constitution_sha256, asked])
 
 
 def drift_json(drift: Drift) -> JsonValue:

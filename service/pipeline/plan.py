@@ -28,7 +28,9 @@ class Plan(BaseModel):
     seconds: float
 
 
-async def plan_run(request: RunRequest, references: RunReferences, project_id: str, store: Store) -> Plan:
+async def plan_run(
+    request: RunRequest, references: RunReferences, project_id: str, store: Store, requests_per_verdict: int
+) -> Plan:
     """Count what the stages would ask for."""
     law = await store.constitutions.get(project_id, references.constitution_id)
     constitution = load_constitution(law.source, name=law.name)
@@ -50,9 +52,9 @@ async def plan_run(request: RunRequest, references: RunReferences, project_id: s
     sample = prompts.train * replies if "sample" in stages else 0
     revise = prompts.train * revised * request.revise.steps * 2
     asked = examples + min(examples, ANCHORS)
-    judge = 2 * (prompts.train * pairs * judged + asked) if "judge" in stages else 0
+    judge = requests_per_verdict * (prompts.train * pairs * judged + asked) if "judge" in stages else 0
     answered = held_out * own.replies_per_prompt * 2 if "evaluate" in stages else 0
-    met = held_out * meetings * judged * 2 if "evaluate" in stages else 0
+    met = held_out * meetings * judged * requests_per_verdict if "evaluate" in stages else 0
     tokens = (
         sample * (_PROMPT_TOKENS + request.sample.max_tokens)
         + revise * (_COMPARE_TOKENS + request.revise.max_tokens)

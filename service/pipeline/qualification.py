@@ -5,12 +5,10 @@ from pydantic import JsonValue, TypeAdapter
 from constitutions.canonical import principle_sha256
 from constitutions.schema import JudgedPrinciple
 from judges.client import ChatClient
-from judges.compare import compare
 from judges.gathering import all_of
 from judges.measures import JudgedPair
 from judges.qualify import Qualification, example_pairs, qualification_of
 from judges.records import PrincipleVerdict
-from judges.templates import load_template
 from service.pipeline.context import RunContext
 from service.pipeline.faults import refuse_faulty
 from service.pipeline.sample import identity_of
@@ -56,7 +54,7 @@ async def _ensure_principle(
         return ()
 
     async def ask() -> tuple[PrincipleVerdict, ...]:
-        verdicts = await all_of(compare(client, pair.comparison, principle) for pair in pairs)
+        verdicts = await all_of(context.protocol.judge(client, pair.comparison, principle) for pair in pairs)
         refuse_faulty(client.model, [verdict.verdict for verdict in verdicts])
         return verdicts
 
@@ -66,5 +64,5 @@ async def _ensure_principle(
 
 def _key(context: RunContext, principle: JudgedPrinciple) -> str:
     examples: JsonValue = principle.model_dump(mode="json", include={"examples"})
-    judge: list[JsonValue] = [identity_of(context.judge), load_template("compare").sha256]
+    judge: list[JsonValue] = [identity_of(context.judge), context.protocol.template_sha256]
     return shard_key("qualifications", [STAGE_VERSION, principle.id, principle_sha256(principle), judge, examples])

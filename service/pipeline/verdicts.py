@@ -14,10 +14,8 @@ from constitutions.canonical import principle_sha256
 from constitutions.schema import CheckedPrinciple, Constitution, JudgedPrinciple, Principle
 from judges.checking import check_comparison
 from judges.client import ChatClient
-from judges.compare import compare_all
 from judges.gathering import all_of
 from judges.records import Abstention, Comparison, Preference, PrincipleVerdict
-from judges.templates import load_template
 from service.pipeline.context import RunContext
 from service.pipeline.faults import refuse_faulty
 from service.pipeline.progress import Progress
@@ -70,7 +68,7 @@ async def _ensure_group(
             await progress.add(len(pairs))
     judged = [principle for principle in missing if isinstance(principle, JudgedPrinciple)]
     if judged:
-        answers = await all_of(_judge_prompt(client, prompt, judged, progress) for prompt in group)
+        answers = await all_of(_judge_prompt(context, client, prompt, judged, progress) for prompt in group)
         found = [verdict for answer in answers for verdict in answer]
         refuse_faulty(client.model, [verdict.verdict for verdict in found])
         for principle in judged:
@@ -80,9 +78,14 @@ async def _ensure_group(
 
 
 async def _judge_prompt(
-    client: ChatClient, pairs: PromptPairs, principles: Sequence[JudgedPrinciple], progress: Progress
+    context: RunContext,
+    client: ChatClient,
+    pairs: PromptPairs,
+    principles: Sequence[JudgedPrinciple],
+    progress: Progress,
 ) -> tuple[PrincipleVerdict, ...]:
-    verdicts = await compare_all(client, pairs, principles)
+    judge = context.protocol.judge
+    verdicts = await all_of(judge(client, pair, principle) for pair in pairs for principle in principles)
     await progress.add(len(verdicts))
     return verdicts
 
@@ -90,7 +93,7 @@ async def _judge_prompt(
 def verdict_key(context: RunContext, principle: Principle, pairs: Sequence[Comparison]) -> str:
     """The shard of one principle's verdicts on these pairs."""
     judged = isinstance(principle, JudgedPrinciple)
-    judge: list[JsonValue] = [identity_of(context.judge), load_template("compare").sha256] if judged else ["check"]
+    judge: list[JsonValue] = [identity_of(context.judge), context.protocol.template_sha256] if judged else ["check"]
     # The id is in the rows, so two principles of one wording have a shard each.
     matter: list[JsonValue] = [STAGE_VERSION, principle.id, principle_sha256(principle), judge]
     return shard_key("verdicts", [*matter, [pair.id for pair in pairs]])

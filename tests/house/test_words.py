@@ -28,3 +28,7 @@ def test_no_open_ends():
 
 def test_no_large_files():
     assert {str(path) for path in tracked_files() if path.stat().st_size > 1_000_000} == set()
+
+
+def test_no_links():
+    assert {str(path) for path in tracked_files() if path.is_symlink()} == set()

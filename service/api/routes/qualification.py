@@ -13,13 +13,13 @@ from constitutions.loader import load_constitution
 from constitutions.schema import Constitution
 from judges.client import ChatClient, ClientSettings
 from judges.labelled_sets import LabelledPair, drawn
-from judges.qualify import DEFAULT_PROTOCOL
 from service.api.guard import RepeatableRoute
 from service.api.state import Backend, BackendHere, KeyHere
 from service.engines import remote_endpoint
 from service.errors import InvalidInput
 from service.exchange.examination import Examination, examine
 from service.exchange.labelled import pairs_of_rows, under_principle
+from service.protocols import protocol_named
 from service.shards import read_shard
 from training.rows import PreferenceRow
 
@@ -33,12 +33,14 @@ class QualifyRequest(BaseModel):
     """`set` is a preference set whose human rows are judged beside the examples, `limit` of them drawn by `seed`.
 
     `principle` is the one that the set's labels are about; it is needed where the constitution judges several.
+    `protocol` is how the judge is asked, as in a run.
     """
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"judge": "judge", "set": "people", "limit": 100}]}
     )
     judge: str
+    protocol: str = "pairwise"
     set: str | None = None
     principle: str | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_PAIRS)] = MOST_PAIRS
@@ -56,6 +58,7 @@ async def qualify(id: str, asked: QualifyRequest, backend: BackendHere, key: Key
             f"judge: {judge.name!r} is a folder, which is served inside runs only; a run's report has its "
             "qualification, or serve it yourself and use `charter judge qualify`"
         )
+    protocol = protocol_named(asked.protocol, backend.settings.protocols)
     pairs = await _pairs(asked, law, backend, key.project_id)
     wanted = len(pairs) + sum(len(principle.examples) for principle in law.judged)
     if wanted > MOST_PAIRS:
@@ -64,7 +67,7 @@ async def qualify(id: str, asked: QualifyRequest, backend: BackendHere, key: Key
             "`charter judge qualify`, which has no bound"
         )
     async with ChatClient([remote_endpoint(judge)], _PATIENCE) as client:
-        return await examine(client, law, DEFAULT_PROTOCOL, pairs)
+        return await examine(client, law, protocol, pairs)
 
 
 async def _pairs(

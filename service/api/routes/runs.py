@@ -17,6 +17,7 @@ from service.errors import InvalidInput, NotFound
 from service.exchange.run_rows import Kind, run_rows
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
+from service.protocols import protocol_named
 from service.schemas import STAGE_NEEDS, STAGES, RunRequest, Stage
 from service.store.records import KeyRecord, RunReferences
 from service.store.resources import Constitutions, Models, PreferenceSets, PromptSets
@@ -39,7 +40,8 @@ async def create(request: RunRequest, backend: BackendHere, key: KeyHere, dry_ru
     """Start the pipeline, or the stages of it that are named. It survives a restart of everything."""
     references = await _resolve(request, backend, key.project_id)
     if dry_run:
-        return await plan_run(request, references, key.project_id, backend.store)
+        protocol = protocol_named(request.judge.protocol, backend.settings.protocols)
+        return await plan_run(request, references, key.project_id, backend.store, protocol.requests)
     run = await backend.store.runs.create(key.project_id, request, references, backend.enqueue)
     return RunBody.model_validate(run)
 
@@ -135,6 +137,7 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
             problems.append(f"{field}: {name!r} does not exist; {there}")
     if problems:
         raise InvalidInput("; ".join(problems), tuple(problems))
+    protocol_named(request.judge.protocol, backend.settings.protocols)
     await _refuse_unknown_principles(request, backend, project_id)
     await _refuse_impossible(request, backend, project_id)
     return RunReferences(

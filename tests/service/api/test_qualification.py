@@ -83,6 +83,8 @@ async def test_what_cannot_be_examined_says_why(service: Service, port: int, tmp
     url = "/v1/constitutions/pears/qualify"
     folder = await service.http.post(url, json={"judge": "base"})
     assert folder.status_code == 422 and "is a folder, which is served inside runs only" in folder.json()["detail"]
+    protocol = await service.http.post(url, json={"judge": "judge", "protocol": "coin-toss"})
+    assert protocol.status_code == 422 and "there is no 'coin-toss'" in protocol.json()["detail"]
     principle = await service.http.post(url, json={"judge": "judge", "principle": "short"})
     assert principle.status_code == 422
     assert principle.json()["detail"] == "'short' is no judged principle of 'pears'; it has brief"

@@ -82,6 +82,21 @@ async def test_a_misspelt_principle_is_named(service: Service, tmp_path: Path) -
     assert answer.json()["errors"] == [said]
 
 
+async def test_a_protocol_is_one_of_ours_and_its_requests_are_counted(service: Service, tmp_path: Path) -> None:
+    law = b"name: kindly\nprinciples: [{id: kind, kind: judged, text: Be kind.}]\n"
+    posted = await service.http.post("/v1/constitutions", content=law)
+    body = await service.run_body(tmp_path / "m") | {"constitution": posted.json()["id"]}
+    calls = {}
+    for protocol in ("pairwise", "critique-first"):
+        judge = {"model": "base", "protocol": protocol}
+        answer = await service.http.post("/v1/runs?dry_run=true", json=body | {"judge": judge})
+        assert answer.status_code == 201, answer.text
+        calls[protocol] = answer.json()["judge_calls"]
+    assert calls["critique-first"] == 2 * calls["pairwise"] > 0
+    refused = await service.http.post("/v1/runs", json=body | {"judge": {"model": "base", "protocol": "../mine"}})
+    assert refused.status_code == 422 and "judge.protocol: there is no '../mine'; choose" in refused.json()["detail"]
+
+
 async def test_cancel_and_resume(service: Service, tmp_path: Path) -> None:
     id = (await service.http.post("/v1/runs", json=await service.run_body(tmp_path / "m"))).json()["id"]
     assert (await service.http.post(f"/v1/runs/{id}/resume")).status_code == 409
