@@ -21,6 +21,7 @@ from judges.records import Abstention, Preference, Verdict
 
 FEWEST_FOR_LENGTH_BIAS = 10
 _GRID = 2**40
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,8 @@ def longest_wins(pairs: Sequence[LabelledPair]) -> Statistic:
 
 
 def win(p: float) -> float:
-    """1 for a win, 0 for a loss, 0.5 for a tie."""
-    return 0.5 if p == 0.5 else float(p > 0.5)
+    """1 for a win, 0 for a loss, 0.5 for a tie. Two orders that cancel out leave a rounding error: that is no winner."""
+    return 0.5 if abs(p - 0.5) < _ROUNDING else float(p > 0.5)
 
 
 def _length_bias(answers: Sequence[_Answer]) -> float:
@@ -174,7 +175,7 @@ def _categories(answers: Sequence[_Answer]) -> list[tuple[str, str]]:
 
 
 def _category(p_a: float) -> str:
-    return "tie" if p_a == 0.5 else "a" if p_a > 0.5 else "b"
+    return {1.0: "a", 0.0: "b", 0.5: "tie"}[win(p_a)]
 
 
 def _mean(values: Sequence[float], why_none: str) -> Statistic:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from constitutions.schema import Constitution, JudgedPrinciple
 from judges.behaviour import Behaviour
+from judges.choices import Choice
 from judges.client import ChatClient, ClientSettings
+from judges.compare import average
 from judges.intervals import clustered_wilson, wilson
 from judges.labelled_sets import labelled_pair
 from judges.measures import JudgedPair, Measures, measure
@@ -147,3 +149,19 @@ def test_clusters_never_narrow_an_interval(rows):
     clustered, plain = clustered_wilson(values, prompts), wilson(sum(values), len(values))
     assert clustered.estimate == pytest.approx(plain.estimate)
     assert clustered.high - clustered.low >= plain.high - plain.low - 1e-9
+
+
+async def test_a_judge_that_only_sees_the_place_is_at_chance(sockets):
+    """Both orders cancel out: every verdict is a tie."""
+    pairs = [a_pair(n, 1.0, "x" * (n + 1), "y" * 9) for n in range(24)]
+    found = await examined(sockets, pairs, Behaviour(taste="tie", first_bias=2.0))
+    assert (found.accuracy.value, found.consistency.value, found.first_pick_rate.value) == (0.5, 0.0, 1.0)
+
+
+def test_no_rounding_makes_a_winner_of_orders_that_cancel_out():
+    """Of 1,999 judges of the place alone some 48 have a mean a bit off one half, mostly below it."""
+    shares = [sigmoid(n / 200) for n in range(1, 2000)]
+    means = [average(Choice(p, 0.9), Choice(p, 0.9)) for p in shares]
+    assert any(mean.p_a != 0.5 for mean in means)
+    found = measure([JudgedPair(a_pair(n), mean) for n, mean in enumerate(means)])
+    assert (found.accuracy.value, found.first_pick_rate.value) == (0.5, 1.0)
