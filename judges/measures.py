@@ -133,7 +133,7 @@ def longest_wins(pairs: Sequence[LabelledPair]) -> Statistic:
 
 
 def win(p: float) -> float:
-    """1 for a win, 0 for a loss, 0.5 for a tie. Two orders that cancel out leave a rounding error: that is no winner."""
+    """1 for a win, 0 for a loss, 0.5 for a tie; the rounding error that orders leave which cancel out is no winner."""
     return 0.5 if abs(p - 0.5) < _ROUNDING else float(p > 0.5)
 
 
