@@ -110,5 +110,9 @@ class UnreadableCalibration(CalibrationError):
     """Stored JSON that is no calibration of ours."""
 
 
+class UnreadableLabels(CharterError):
+    """A set of labelled pairs that no judge can be examined on; the message names the file and the place."""
+
+
 class ProtocolError(CharterError):
     """A protocol was asked for what it cannot do: a list of one reply, a clamp beyond one half, a name that is none."""

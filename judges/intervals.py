@@ -1,7 +1,9 @@
-"""Wilson's interval for a proportion (Wilson 1927; Brown, Cai and DasGupta 2001 recommend it for small counts), and
-Student's quantile for a mean. Plain standard library."""
+"""Wilson's interval for a proportion (Wilson 1927; Brown, Cai and DasGupta 2001 recommend it for small counts), also of
+answers that come in clusters, and Student's quantile for a mean. Plain standard library."""
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Z_95 = 1.959963984540054
@@ -16,7 +18,7 @@ class Interval:
     high: float
 
 
-def wilson(successes: float, trials: int, z: float = Z_95) -> Interval:
+def wilson(successes: float, trials: float, z: float = Z_95) -> Interval:
     """The interval for `successes` of `trials`; a tie may count as half a success. Without trials it is 0 to 1.
 
     `z` is the normal quantile: 1.96 for 95 % between both bounds, 1.645 for 95 % on one side of one bound.
@@ -27,6 +29,30 @@ def wilson(successes: float, trials: int, z: float = Z_95) -> Interval:
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = z * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
     return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def clustered_wilson(values: Sequence[float], clusters: Sequence[str]) -> Interval:
+    """The interval for the mean of `values` (each 0, 0.5 or 1), of which those of one cluster may go together.
+
+    Wilson's, with as many trials as independent answers would need for the variance between clusters (Korn and Graubard
+    1998); never more than there are values. Where all values are equal, a cluster counts as one answer.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    trials = len(values)
+    if trials == 0:
+        return wilson(0, 0)
+    share = sum(values) / trials
+    for value, cluster in zip(values, clusters, strict=True):
+        sums[cluster] += value - share
+    groups = len(sums)
+    if groups == trials:
+        return wilson(sum(values), trials)
+    if groups == 1 or len(set(values)) == 1:
+        independent = float(groups)
+    else:
+        variance = groups / (groups - 1) * sum(gap**2 for gap in sums.values()) / trials**2
+        independent = min(float(trials), max(1.0, share * (1 - share) / variance)) if variance > 0 else float(trials)
+    return wilson(share * independent, independent)
 
 
 def student_t_975(freedom: float) -> float:

@@ -38,7 +38,7 @@ class EnginePool:
     async def endpoint(self, model: ModelRecord) -> Endpoint:
         """Where to ask this model; starts its server where the model is a folder."""
         if model.url is not None:
-            return Endpoint(model.served_name, without_v1(model.url), api_key=_secret(model))
+            return remote_endpoint(model)
         return (await self._running(folder_of(model), model)).endpoint
 
     @contextlib.asynccontextmanager
@@ -150,6 +150,11 @@ def _socket_path(home: Path, name: str) -> Path:
     return Path(tempfile.gettempdir()) / f"charter-{os.getuid()}-{label}" / f"{name}.sock"
 
 
+def remote_endpoint(model: ModelRecord) -> Endpoint:
+    """Where to ask a model that somebody else serves. Raises RunFailed where its key is not in the environment."""
+    return Endpoint(model.served_name, without_v1(model.url or ""), api_key=_secret(model))
+
+
 def without_v1(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
@@ -160,7 +165,7 @@ def _secret(model: ModelRecord) -> str | None:
     secret = os.environ.get(model.api_key_env)
     if secret is None:
         raise RunFailed(
-            f"model {model.name!r} takes its key from ${model.api_key_env}, which the worker does not have; "
-            "set it and start the worker again, then resume the run"
+            f"model {model.name!r} takes its key from ${model.api_key_env}, which the service does not have; "
+            "set it and start the service again, then resume the run"
         )
     return secret

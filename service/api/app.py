@@ -9,7 +9,19 @@ from fastapi import FastAPI
 from service.api.guard import BodyLimit, Guard
 from service.api.openapi import describe
 from service.api.problems import Problem, install_problems
-from service.api.routes import adapters, constitutions, events, health, keys, labels, models, preferences, prompts, runs
+from service.api.routes import (
+    adapters,
+    constitutions,
+    events,
+    health,
+    keys,
+    labels,
+    models,
+    preferences,
+    prompts,
+    qualification,
+    runs,
+)
 from service.api.state import Backend
 from service.artifacts import Artifacts
 from service.durable import JobQueue, migrate_jobs
@@ -49,6 +61,18 @@ def create_app(settings: Settings) -> FastAPI:
     # Added first, it stands inside: what it raises passes no other middleware, and is answered as a problem.
     app.add_middleware(BodyLimit, settings=settings)
     app.middleware("http")(Guard(settings))
-    for part in (health, keys, models, constitutions, prompts, preferences, labels, events, runs, adapters):
+    for part in (
+        health,
+        keys,
+        models,
+        constitutions,
+        qualification,
+        prompts,
+        preferences,
+        labels,
+        events,
+        runs,
+        adapters,
+    ):
         app.include_router(part.router)
     return app

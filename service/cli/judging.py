@@ -10,17 +10,19 @@ import typer
 from constitutions.loader import load_constitution_file
 from constitutions.schema import Constitution
 from judges.client import ChatClient
-from judges.protocols.probe import probe_labels
+from judges.labelled_sets import EXAMPLES, LabelledPair, drawn
 from judges.protocols.protocol import JudgeProtocol
 from judges.protocols.registry import load_protocol
-from judges.qualify import WEIGHTED, Qualification, qualify
 from judges.replicas import Endpoint
 from service.cli.errors import NoKey
+from service.cli.examination_table import print_examination
 from service.demo.summary import JudgeStanding
 from service.demo.tables import standing_line
 from service.engines import without_v1
+from service.exchange.examination import Examination, ExaminedSlice, examine
+from service.exchange.labelled import SetFormat, read_labelled, under_principle
 
-app = typer.Typer(help="Judges: qualify one on a constitution's examples.", no_args_is_help=True)
+app = typer.Typer(help="Judges: qualify one on a constitution's examples and on labelled sets.", no_args_is_help=True)
 
 
 @app.callback()
@@ -37,26 +39,54 @@ def qualify_judge(
     protocol: Annotated[
         str, typer.Option(help="How it judges: a protocol's name, or the path of your own.")
     ] = "pairwise",
+    sets: Annotated[
+        list[Path] | None, typer.Option("--set", help="A labelled set to judge beside the examples; may be repeated.")
+    ] = None,
+    set_format: Annotated[
+        SetFormat | None,
+        typer.Option("--format", help="The sets' format, where it cannot be told from their first line."),
+    ] = None,
+    principle: Annotated[
+        str | None, typer.Option(help="The principle that the sets' labels are about, where they do not say.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many pairs of each set, drawn by --seed.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other pairs.")] = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write everything that was found to this file.")
+    ] = None,
 ) -> None:
-    """Examine a judge on the constitution's own examples, both orders each.
+    """Examine a judge on the constitution's own examples, and on labelled sets, both orders each.
 
     Example: `charter judge qualify my-constitution.yaml --model my-judge --judge-url http://localhost:8000`
     """
     endpoint = Endpoint(model=model, base_url=without_v1(judge_url), api_key=_key(key_env))
-    result = asyncio.run(_qualify(endpoint, load_constitution_file(constitution), load_protocol(protocol)))
-    for one in result.per_principle:
-        standing = JudgeStanding(
-            principle_id=one.principle_id,
-            kind=one.kind,
-            verdict=one.verdict,
-            examples=one.examples,
-            accuracy=one.accuracy,
-            low=one.low,
-            high=one.high,
-            weight_allowed=one.verdict in WEIGHTED,
-        )
-        typer.echo(standing_line(standing))
-    typer.echo(f"the longer reply wins in {100 * result.longest_wins:.0f} % of these examples")
+    law, way = load_constitution_file(constitution), load_protocol(protocol)
+    pairs = [pair for file in sets or () for pair in drawn(read_labelled(file, set_format), limit, seed)]
+    found = asyncio.run(_examine(endpoint, law, way, under_principle(pairs, law, principle)))
+    if json_file is not None:
+        json_file.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for one in found.slices:
+        if one.slice == EXAMPLES:
+            typer.echo(standing_line(_standing(one)))
+    print_examination(found)
+
+
+def _standing(one: ExaminedSlice) -> JudgeStanding:
+    """As the demo's closing page shows it."""
+    measures = one.measures
+    accuracy = measures.accuracy.value if measures else None
+    return JudgeStanding(
+        principle_id=one.principle_id,
+        kind=one.kind,
+        verdict=one.verdict,
+        examples=one.examples,
+        accuracy=0.5 if accuracy is None else accuracy,
+        low=measures.low if measures else 0.0,
+        high=measures.high if measures else 1.0,
+        weight_allowed=bool(one.weighs),
+    )
 
 
 def _key(variable: str | None) -> str | None:
@@ -68,8 +98,8 @@ def _key(variable: str | None) -> str | None:
     raise NoKey(f"--key-env {variable}: no such variable, or it is empty; export it, or leave --key-env out")
 
 
-async def _qualify(endpoint: Endpoint, constitution: Constitution, protocol: JudgeProtocol) -> Qualification:
-    """Raises LabelsMissing where the judge cannot write what the protocol reads."""
+async def _examine(
+    endpoint: Endpoint, constitution: Constitution, protocol: JudgeProtocol, pairs: tuple[LabelledPair, ...]
+) -> Examination:
     async with ChatClient([endpoint]) as client:
-        await probe_labels(client, protocol)
-        return await qualify(client, constitution, protocol)
+        return await examine(client, constitution, protocol, pairs)

@@ -1,11 +1,12 @@
-"""Stage `judge`: is the judge fit, which replies meet, and what do checks and judge say of each pair."""
+"""Stage `judge`: is the judge fit and still the same, which replies meet, and what do checks and judge say of each."""
 
 from pydantic import JsonValue
 
 from judges.records import Comparison, PrincipleVerdict, Sample
 from service.pipeline.context import RunContext
+from service.pipeline.drift import anchor_key, drift_json, ensure_drift
 from service.pipeline.pairs import candidates, pairs_of
-from service.pipeline.qualification import answer_keys, ensure_qualification, qualification_json
+from service.pipeline.qualification import answer_keys, ensure_answers, qualification_json, standing_of
 from service.pipeline.replies import groups_of
 from service.pipeline.revise import RevisedSample
 from service.pipeline.verdicts import PromptPairs, count_verdicts, ensure_verdicts
@@ -20,15 +21,17 @@ async def run_judge(context: RunContext) -> JsonObject:
     pairs = sum(len(prompt) for group in groups for prompt in group)
     principles = context.constitution.principles
     async with await context.judge_client() as client:
-        qualification = await ensure_qualification(context, client)
+        answers = await ensure_answers(context, client)
+        drift = await ensure_drift(context, client, answers)
         progress = context.progress("judge", pairs * len(principles))
         shards = await ensure_verdicts(context, client, groups, principles, progress)
     verdicts = await read_shards(context.artifacts, shards, PrincipleVerdict)
     return {
         "shards": list(shards),
         "comparisons": list[JsonValue](comparisons),
-        "qualification": qualification_json(qualification),
-        "qualification_shards": list[JsonValue](answer_keys(context)),
+        "qualification": qualification_json(standing_of(context, client, answers)),
+        "qualification_shards": list[JsonValue]([*answer_keys(context), *([anchor_key(context)] if answers else [])]),
+        "judge_drift": drift_json(drift),
         "pairs": pairs,
         **count_verdicts(verdicts),
     }

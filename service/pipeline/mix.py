@@ -30,8 +30,8 @@ class MachineRows:
 
 async def run_mix(context: RunContext) -> JsonObject:
     """Ensure the mixed preference set. Leaves its id, artifact and the mix's report."""
-    machine = await _machine(context)
     human, leaked = await _human(context)
+    machine = await _machine(context, people=bool(human))
     if leaked:
         await context.warn("mix", f"{leaked} human pairs answer held-out prompts; they are left out of the training")
     wanted = context.request.mix
@@ -98,12 +98,13 @@ class Proof:
     constitution_sha256: str
 
 
-async def _machine(context: RunContext) -> MachineRows:
+async def _machine(context: RunContext, *, people: bool) -> MachineRows:
+    """The machine's pairs. Raises RunFailed where no principle has a weight and no pair of `people` is left."""
     judged = (await context.result_of("judge")).result
     qualification = qualification_from(judged["qualification"])
     weights = weights_after_qualification(context.constitution, qualification, context.request.judge.allow_unqualified)
     if not any(weights.values()):
-        if context.run.references.human_id is None:
+        if not people:
             raise RunFailed(no_weight(context.constitution, qualification))
         await context.warn("mix", no_weight(context.constitution, qualification))
     comparisons = await read_shards(context.artifacts, keys_in(judged, "comparisons"), Comparison)

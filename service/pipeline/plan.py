@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from constitutions.loader import load_constitution
+from service.pipeline.drift import ANCHORS
 from service.schemas import RunRequest
 from service.store.records import RunReferences
 from service.store.store import Store
@@ -50,7 +51,8 @@ async def plan_run(
     examples = sum(len(principle.examples) for principle in constitution.judged)
     sample = prompts.train * replies if "sample" in stages else 0
     revise = prompts.train * revised * request.revise.steps * 2
-    judge = requests_per_verdict * (prompts.train * pairs * judged + examples) if "judge" in stages else 0
+    asked = examples + min(examples, ANCHORS)
+    judge = requests_per_verdict * (prompts.train * pairs * judged + asked) if "judge" in stages else 0
     answered = held_out * own.replies_per_prompt * 2 if "evaluate" in stages else 0
     met = held_out * meetings * judged * requests_per_verdict if "evaluate" in stages else 0
     tokens = (

@@ -1,22 +1,33 @@
 """Is a judge fit? The scripted one prefers the shorter reply, so its accuracy on any set of examples is known."""
 
+from dataclasses import replace
+
 import pytest
 import scipy.stats
 
 from constitutions.schema import CheckedPrinciple, Constitution, Example, JudgedPrinciple
 from judges.behaviour import Behaviour, Fault
 from judges.client import ChatClient, ClientSettings
+from judges.errors import UnreadableLabels
 from judges.intervals import wilson
+from judges.labelled_sets import LabelledPair, labelled_pair
+from judges.measures import JudgedPair
 from judges.qualify import qualify, standing, weights_after_qualification
-from judges.records import Abstention, Preference, PrincipleVerdict
+from judges.records import Abstention, Message, Preference
 from tests.judges.conftest import PLAIN, Scripted
 
 
-def verdicts(right: int, wrong: int, ties: int = 0, abstained: int = 0) -> list[PrincipleVerdict]:
+def verdicts(right: int, wrong: int, ties: int = 0, abstained: int = 0) -> list[JudgedPair]:
+    """On pairs of a prompt each, whose reply A is the better one."""
     answers = [*[Preference(0.9, 0.9, 0.9, 1.0)] * right, *[Preference(0.2, 0.2, 0.2, 1.0)] * wrong]
     answers += [Preference(0.5, 0.5, 0.5, 1.0)] * ties
     told = [*answers, *[Abstention("empty", "")] * abstained]
-    return [PrincipleVerdict("c", "p", "kind", "judged", "m", "", answer) for answer in told]
+    return [JudgedPair(a_pair(f"{n}?"), answer) for n, answer in enumerate(told)]
+
+
+def a_pair(prompt: str, slice: str = "examples", principle: str = "kind") -> LabelledPair:
+    pair = labelled_pair((Message("user", prompt),), "Yes.", "That is a question with many sides to it.", 1.0, slice)
+    return replace(pair, principle_id=principle)
 
 
 def examples(shorter: int, longer: int) -> list[Example]:
@@ -38,10 +49,10 @@ def judged(identity: str, shorter: int, longer: int) -> JudgedPrinciple:
     )
 
 
-async def qualified(sockets, law, behaviour=PLAIN):
+async def qualified(sockets, law, behaviour=PLAIN, labelled=()):
     settings = ClientSettings(attempts=1)
     async with Scripted(sockets, behaviour) as scripted, ChatClient([scripted.endpoint], settings) as client:
-        return await qualify(client, law)
+        return await qualify(client, law, labelled=labelled)
 
 
 def test_wilson_by_hand():
@@ -82,7 +93,7 @@ def test_ties_are_half_correct_and_abstentions_do_not_answer():
 def test_consistency_and_first_pick_are_told_apart_from_accuracy():
     """A judge that always says the first is right half the time, never consistent, and picks the first always."""
     first = Preference(0.5, 0.9, 0.1, 1.0)
-    told = [PrincipleVerdict(str(i), "p", "kind", "judged", "m", "", first) for i in range(30)]
+    told = [JudgedPair(a_pair(f"{i}?"), first) for i in range(30)]
     found = standing("kind", told)
     assert (found.accuracy, found.consistency, found.first_pick_rate, found.verdict) == (0.5, 0.0, 1.0, "at_chance")
 
@@ -134,3 +145,39 @@ async def test_a_conversation_is_an_example_too(sockets):
     law = constitution(JudgedPrinciple(kind="judged", id="brief", text="Brief.", examples=[example]))
     found = await qualified(sockets, law)
     assert found.per_principle[0].correct == 1
+
+
+def test_examples_of_one_prompt_prove_no_more_than_one():
+    """30 right answers to 19 prompts: unproven. With 20 prompts each cluster counts once: 20 of 20, low 0.839."""
+    for prompts, verdict in ((19, "unproven"), (20, "trusted")):
+        told = [JudgedPair(a_pair(f"{i % prompts}?"), Preference(0.9, 0.9, 0.9, 1.0)) for i in range(30)]
+        assert standing("kind", told).verdict == verdict
+    assert standing("kind", told).low == pytest.approx(wilson(20, 20).low)
+
+
+async def test_labelled_sets_are_measured_beside_the_examples_and_weigh_nothing(sockets):
+    """The examples make the judge trusted; on the set, whose better reply is the longer one, it is always wrong."""
+    law = constitution(judged("kind", 24, 0), judged("warm", 2, 0))
+    pairs = [a_pair(f"{i}?", "mine") for i in range(20)]
+    wrong = [replace(pair, label_p_a=0.0) for pair in pairs]
+    warm = [a_pair(f"{i}?", "mine", "warm") for i in range(20)]
+    found = await qualified(sockets, law, labelled=[*wrong, *warm])
+    assert [(q.principle_id, q.slice, q.verdict) for q in found.per_principle] == [
+        ("kind", "examples", "trusted"),
+        ("warm", "examples", "unproven"),
+    ]
+    assert [(q.principle_id, q.slice, q.verdict, q.accuracy) for q in found.per_slice] == [
+        ("kind", "mine", "harmful", 0.0),
+        ("warm", "mine", "trusted", 1.0),
+    ]
+    assert found.overall.examples == 26
+    assert weights_after_qualification(law, found) == {"kind": 2.0, "warm": 0.0}
+
+
+async def test_a_pair_of_an_unknown_principle_is_refused_before_anything_is_asked(sockets):
+    law = constitution(judged("kind", 1, 0))
+    for principle in ("kid", None):
+        with pytest.raises(
+            UnreadableLabels, match=f"mine: {principle!r} is no judged principle of 'test'; it has kind"
+        ):
+            await qualified(sockets, law, labelled=[a_pair("1?", "mine", principle)])

@@ -22,9 +22,10 @@ from tests.service.pipeline.bench import Bench, add_run, open_bench, prompts
 from tests.service.serving import Serving, api, asked, finished, free_port, judge_by_url, published, resume, until
 
 JUDGED: tuple[Stage, ...] = ("sample", "judge")
-# 48 prompts are three groups, of 32 questions each, and two groups are judged at once. So after 2 questions of the
-# examination and two groups' 64, one group is done; after 96, all are.
-GOOD_ANSWERS, QUESTIONS = 70, 96
+# 48 prompts are three groups, of 32 questions each, and two groups are judged at once. So after 4 questions of the
+# examination (the one example, and the same again as the run's anchor) and two groups' 64, one group is done; after 96,
+# all are.
+EXAMINATION, GOOD_ANSWERS, QUESTIONS = 4, 72, 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ async def test_a_judge_that_is_busy_for_a_while(live: Live, tiny: Path) -> None:
     with judge_by_url(live.bench.settings.folder, port, faults=busy):
         run = await finished(live.bench, (await judged_run(live, tiny, port)).id)
         assert run.status == "succeeded", run.error
-        assert await asked(port) == {"compare": 2 + QUESTIONS + 22}  # the examination, the verdicts, the refusals
+        assert await asked(port) == {"compare": EXAMINATION + QUESTIONS + 22}  # and the refusals
     await assert_judged_once(live.bench, run.id)
     assert (await live.bench.store.runs.stages(run.id))["judge"].result["abstentions"] == 0
 
@@ -174,7 +175,7 @@ async def test_a_full_disk_under_everything(live: Live, tiny: Path, full: Callab
         there = published(live.bench)
         while (questions := await asked(port)) != await later(asked(port)):
             pass
-        assert questions["compare"] < 2 + QUESTIONS  # it has stopped
+        assert questions["compare"] < EXAMINATION + QUESTIONS  # it has stopped
         assert (await live.http.get(f"/v1/runs/{run.id}")).json()["status"] == "running"
         refused = await live.http.post(f"/v1/runs/{run.id}/cancel")
         assert refused.status_code == 507 and "no space left to write the database" in refused.json()["detail"]

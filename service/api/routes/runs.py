@@ -73,7 +73,7 @@ async def resume(id: str, backend: BackendHere, key: KeyHere) -> RunBody:
 
 @router.get("/{id}/report", operation_id="report_run")
 async def report(id: str, backend: BackendHere, key: KeyHere) -> dict[str, JsonValue]:
-    """Counts, times, mix, qualification, and each principle before and after; as far as the run has come."""
+    """Counts, times, mix, qualification, drift, and each principle before and after; as far as the run has come."""
     run = await backend.store.runs.get(key.project_id, id)
     return run_report(
         await backend.store.runs.stages(run.id), await backend.store.adapters.of_run(key.project_id, run.id)

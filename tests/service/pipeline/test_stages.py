@@ -12,7 +12,7 @@ from service.pipeline.context import open_context
 from service.pipeline.stages import run_stage
 from service.schemas import STAGES, Stage
 from service.shards import keys_in, read_shards
-from tests.service.pipeline.bench import CONTEXT_TOKENS, Bench, add_law, add_run, open_bench, report_on
+from tests.service.pipeline.bench import CONTEXT_TOKENS, Bench, add_law, add_run, open_bench, prompts, report_on
 from training.bundle import verify_bundle
 from training.rows import PreferenceRow
 from training.tiny import build_tiny_model
@@ -68,16 +68,17 @@ async def test_only_the_edited_principle_is_judged_again(tmp_path: Path, tiny: P
         await go(bench, first.id, stages)
         before = await calls(bench, tiny)
         pairs = (await bench.store.runs.stages(first.id))["judge"].result["pairs"]
-        assert before == {"sample": 18, "compare": 2 * (pairs + 1)}
+        # Both orders of every pair, of the one example, and of the same again: it is this run's anchor.
+        assert before == {"sample": 18, "compare": 2 * (pairs + 1 + 1)}
 
         same = await add_run(bench, tiny, stages=stages)
         await go(bench, same.id, stages)
-        assert await calls(bench, tiny) == before
+        assert await calls(bench, tiny) == before + Counter(compare=2)  # its own anchor
 
         law = await add_law(bench, "2", "Answers are warm.")
         edited = await add_run(bench, tiny, constitution=law, stages=stages)
         await go(bench, edited.id, stages)
-        assert await calls(bench, tiny) == {"sample": 18, "compare": 2 * before["compare"]}
+        assert await calls(bench, tiny) == {"sample": 18, "compare": 2 * before["compare"] + 2}
     finally:
         await bench.close()
 
@@ -116,6 +117,16 @@ async def test_no_weight_and_no_human_pair_is_an_error(tmp_path: Path, tiny: Pat
         with_people = await add_run(bench, tiny, constitution=id, stages=stages, human=human)
         await go(bench, with_people.id, stages)
         assert (await report_on(bench, with_people.id))["preferences"]["human"] == 1
+        # A set whose only pair answers a held-out prompt leaves no human pair either.
+        held_out = next(prompt for prompt in prompts() if prompt.split == "held_out")
+        leaked = (PreferenceRow("h2", "h2", held_out.messages, "So.", "No.", 1.0, 1.0, "human"),)
+        without = await add_run(bench, tiny, constitution=id, stages=stages, human=leaked)
+        with pytest.raises(RunFailed, match=r"kindness \(unproven\).*allow_unqualified"):
+            await go(bench, without.id, stages)
+        lifted = {"model": with_people.references.judge_id, "allow_unqualified": ["kindness"]}
+        allowed = await add_run(bench, tiny, constitution=id, stages=stages, judge=lifted)
+        await go(bench, allowed.id, stages)
+        assert (await report_on(bench, allowed.id))["preferences"]["ai"] > 0
     finally:
         await bench.close()
 
