@@ -73,7 +73,7 @@ def cancel(run: RunId, url: Url = DEFAULT_URL, key: Key = "") -> None:
 
 @app.command()
 def resume(run: RunId, url: Url = DEFAULT_URL, key: Key = "") -> None:
-    """Queue a failed or cancelled run again; no finished part is done twice.
+    """Queue a failed or cancelled run again; no finished part is done twice, of training at most ten steps.
 
     Example: `charter run resume run_0123`
     """
