@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ async def all_of(work: Iterable[Coroutine[None, None, T]]) -> tuple[T, ...]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def in_order(work: Iterable[Coroutine[None, None, T]], at_once: int) -> AsyncIterator[T]:
+async def in_order(work: Iterable[Coroutine[None, None, T]], at_once: int) -> AsyncGenerator[T, None]:
     """The results in the order of the work, of which at most `at_once` is begun and not yet given out.
 
     The work is drawn as it is needed, so that a million takes the memory of `at_once`. Close the iterator (PEP 525)

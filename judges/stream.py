@@ -4,7 +4,7 @@ Left out: keeping them (service/verdict_shards.py).
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 
 from constitutions.schema import JudgedPrinciple
 from judges.client import JudgeClient
@@ -22,7 +22,7 @@ async def judge_stream(
     protocol: JudgeProtocol,
     *,
     at_once: int = AT_ONCE,
-) -> AsyncIterator[PrincipleVerdict]:
+) -> AsyncGenerator[PrincipleVerdict, None]:
     """Every comparison under every principle, in that order; pass the comparisons of one prompt together.
 
     `at_once` verdicts are on their way or wait for an earlier one: give twice what the judge takes at once, so that a

@@ -7,7 +7,7 @@ run over the same comparisons asks the judge nothing. Left out: runs and their p
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -44,7 +44,7 @@ class Judging:
 
 async def ensure_verdict_shards(
     artifacts: Artifacts, judging: Judging, comparisons: Iterable[Comparison], pairs_per_shard: int = PAIRS_PER_SHARD
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """The shards' keys, in the order of the comparisons and within them of the principles; what is missing is judged.
 
     The comparisons are drawn as they are needed. Raises RunFailed where the judge fails as a server.
