@@ -66,7 +66,12 @@ def peer_python(name: str) -> Path:
 async def run_peer(name: str, options: Sequence[str], url: str, pairs: Sequence[TextPair]) -> PeerRun:
     """Its script's last line. Raises CalledProcessError where it failed; what it says goes to our standard error."""
     command = [str(peer_python(name)), str(_HERE / f"{name}_pairs.py"), *options]
-    environment = os.environ | {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none", "TRL_EXPERIMENTAL_SILENCE": "1"}
+    environment = os.environ | {
+        "OPENAI_BASE_URL": url,
+        "OPENAI_API_KEY": "none",
+        "PYTHONWARNINGS": "ignore",
+        "TRL_EXPERIMENTAL_SILENCE": "1",
+    }
     environment.pop("PYTHONPATH", None)
     child = await asyncio.create_subprocess_exec(
         *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=FOLDER
