@@ -21,6 +21,7 @@ from itertools import combinations
 from pathlib import Path
 
 import httpx
+import psutil
 
 from constitutions.schema import JudgedPrinciple
 from judges.client import ChatClient, ClientSettings
@@ -42,7 +43,11 @@ REPLIES = ("Yes.", "No, not at all.", "It depends on what you mean.", "Perhaps."
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run. `spread` is the mean number of replicas that saw a prompt: 1 where each prefix cache serves its own."""
+    """One run. `spread` is the mean number of replicas that saw a prompt: 1 where each prefix cache serves its own.
+
+    `client_cpu_s` is what our process computed meanwhile, and `cpu_idle` the share of the machine's cores that stood
+    idle: where it is near 0, the time tells about the machine and not about the client.
+    """
 
     replicas: int
     fault: str
@@ -50,6 +55,8 @@ class Round:
     lost: int
     seconds: float
     spread: float
+    client_cpu_s: float
+    cpu_idle: float
 
     @property
     def per_s(self) -> float:
@@ -73,13 +80,15 @@ async def run_round(replicas: int, fault: str, rounds: int) -> Round:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ch-")))
         endpoints = [await _served(stack, folder, number, fault if number == 0 else "") for number in range(replicas)]
         client = await stack.enter_async_context(ChatClient(endpoints, ClientSettings(concurrency=CONCURRENCY)))
-        began = time.perf_counter()
+        psutil.cpu_percent()  # from here on
+        began, computed = time.perf_counter(), time.process_time()
         stream = judge_stream(client, pairs, [PRINCIPLE], Pairwise(), at_once=replicas * CONCURRENCY * 2)
         verdicts = [verdict async for verdict in stream]
-        seconds = time.perf_counter() - began
+        seconds, computed = time.perf_counter() - began, time.process_time() - computed
+        cpu_idle = 1 - psutil.cpu_percent() / 100
         spread = await _spread([e for e in endpoints[bool(fault) :] if e.uds])
     lost = len(pairs) - sum(isinstance(verdict.verdict, Preference) for verdict in verdicts)
-    return Round(replicas, fault, len(pairs), lost, seconds, spread)
+    return Round(replicas, fault, len(pairs), lost, seconds, spread, computed, cpu_idle)
 
 
 async def _served(stack: contextlib.AsyncExitStack, folder: Path, number: int, fault: str) -> Endpoint:
@@ -121,6 +130,7 @@ def report(found: Sequence[Round]) -> dict[str, object]:
         "time_over_share": {fault: one.seconds / well[3].seconds for fault, one in ill.items()},
         "lost": {fault: one.lost for fault, one in ill.items()},
         "spread": {size: one.spread for size, one in well.items()},
+        "cpu_idle": min(one.cpu_idle for one in found),
         "verdicts": sum(one.verdicts for one in found),
     }
 

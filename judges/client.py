@@ -198,9 +198,9 @@ class ChatClient:
         failed: Replica | None = None
         async for attempt in self._attempts():
             with attempt:
-                async with self._places.place("", avoid=failed) as replica:
-                    failed = replica
-                    served = read_models(await self._ask(replica, "GET", "/v1/models", b""), replica.endpoint.name)
+                replica = failed = self._places.preferred("", avoid=failed)  # takes no place: it costs nothing
+                replica.breaker.admit()
+                served = read_models(await self._ask(replica, "GET", "/v1/models", b""), replica.endpoint.name)
         return served
 
     def _attempts(self) -> AsyncRetrying:

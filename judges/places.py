@@ -69,7 +69,7 @@ class Places:
     async def place(self, affinity: str, *, avoid: Replica | None, first: bool = False) -> AsyncIterator[Replica]:
         """Hold one place; raises JudgeUnavailable where all replicas rest. `first` goes before those that wait."""
         waiter = _Waiter(avoid)
-        queue = self._queues[self._preferred(affinity, avoid)]
+        queue = self._queues[self.preferred(affinity, avoid)]
         if first:
             queue.appendleft(waiter)
         else:
@@ -86,7 +86,8 @@ class Places:
         finally:
             self._release(waiter, replica)
 
-    def _preferred(self, affinity: str, avoid: Replica | None) -> Replica:
+    def preferred(self, affinity: str, avoid: Replica | None) -> Replica:
+        """The open replica that suits best, whether or not a place is free; raises JudgeUnavailable where all rest."""
         candidates = open_replicas(self._replicas)
         if not candidates:
             raise all_resting(self._replicas)
