@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from constitutions.schema import JudgedPrinciple
 from judges.choices import Choice, ChoiceReader, LabelShares, read_labels
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.errors import JudgeServerError, JudgeTimedOut, JudgeUnreadable, PromptTooLong
 from judges.records import Abstention, Comparison, Message, PrincipleVerdict, Verdict
 from judges.revisions import is_refusal
@@ -39,7 +39,7 @@ async def outcome_of(work: Awaitable[T]) -> T | Abstention:
 class Asking:
     """The requests of one verdict, sent to the replica that has their prompt's prefix, and their tokens so far."""
 
-    def __init__(self, client: ChatClient, prompt_id: str, reader: ChoiceReader = DEFAULT_READER) -> None:
+    def __init__(self, client: JudgeClient, prompt_id: str, reader: ChoiceReader = DEFAULT_READER) -> None:
         self.client = client
         self._affinity = prompt_id
         self._reader = reader

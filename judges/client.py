@@ -1,18 +1,17 @@
 """The async client for any OpenAI-compatible chat server, or several that serve the same model.
 
-Bounded concurrency per replica, retries with jitter that honour Retry-After, a deadline, failover, a circuit breaker
-per replica, a cap on the size of an answer, and a token budget. Left out: what the messages say (compare.py,
-critique.py, protocols/), streaming, and any field that wire.py does not write.
+Bounded concurrency per replica, retries with jitter that honour Retry-After, a deadline, failover, a second request
+where a replica is late, a circuit breaker per replica, a cap on the size of an answer, and a token budget. Left out:
+what the messages say (compare.py, critique.py, protocols/), streaming, and any field that wire.py does not write.
 """
 
 import asyncio
-import contextlib
 import email.utils
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, stop_before_delay
@@ -27,8 +26,9 @@ from judges.errors import (
     JudgeUnavailable,
     JudgeUnreadable,
 )
+from judges.places import Patience, Places
 from judges.records import Message
-from judges.replicas import Endpoint, Replica, choose_replica
+from judges.replicas import Endpoint, Replica
 from judges.wire import (
     ChatReply,
     ChatRequest,
@@ -62,6 +62,28 @@ class ClientSettings:
     max_tokens_total: int | None = None
 
 
+class JudgeClient(Protocol):
+    """What the protocols ask a judge through: `ChatClient`, or `scripted_client.py` without any server."""
+
+    @property
+    def model(self) -> str: ...
+
+    async def chat(self, messages: Sequence[Message], *, request: ChatRequest) -> ChatReply: ...
+
+    async def reward(self, messages: Sequence[Message], *, affinity: str = "") -> RewardReply: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[T]):
+    """One request, whichever replica it goes to. Calls of as many `max_tokens` take about as long."""
+
+    path: str
+    affinity: str
+    max_tokens: int
+    write: Callable[[str], bytes]
+    read: Callable[[bytes, str], T]
+
+
 class ChatClient:
     """Asks one model, behind one or more endpoints. Use as an async context manager; safe for many tasks at once."""
 
@@ -74,6 +96,10 @@ class ChatClient:
         if not endpoints:
             raise JudgeUnavailable("no endpoint was given for the judge; name at least one URL or socket")
         self._replicas = [Replica(e, settings.concurrency, clock) for e in endpoints]
+        self._places = Places(self._replicas)
+        self._patience = Patience()
+        self._hurried = 0
+        self._clock = clock
         self._settings = settings
         self.tokens_spent = 0
 
@@ -92,34 +118,79 @@ class ChatClient:
 
     async def chat(self, messages: Sequence[Message], *, request: ChatRequest) -> ChatReply:
         """One reply. Raises a JudgeError once the attempts, the deadline or the budget are used up."""
-        reply = await self._post(
+        call = _Call(
             "/v1/chat/completions",
             request.affinity,
+            request.max_tokens,
             lambda model: request_body(model, messages, request),
             lambda data, where: read_reply(data, where, logprobs=request.top_logprobs > 0),
         )
+        reply = await self._post(call)
         self.tokens_spent += reply.prompt_tokens + reply.completion_tokens
         return reply
 
     async def reward(self, messages: Sequence[Message], *, affinity: str = "") -> RewardReply:
         """A reward model's score of a conversation's last turn; raises as `chat` does."""
-        reply = await self._post("/classify", affinity, lambda model: reward_body(model, messages), read_reward)
+        call = _Call("/classify", affinity, 0, lambda model: reward_body(model, messages), read_reward)
+        reply = await self._post(call)
         self.tokens_spent += reply.prompt_tokens
         return reply
 
-    async def _post(
-        self, path: str, affinity: str, write: Callable[[str], bytes], read: Callable[[bytes, str], T]
-    ) -> T:
-        """Write a body for the chosen replica's model, send it, and read what came, again where that failed."""
+    async def _post(self, call: _Call[T]) -> T:
+        """The answer of a replica, or of another where that failed."""
         failed: Replica | None = None
         async for attempt in self._attempts():
             with attempt:
                 self._check_budget()
-                replica = choose_replica(self._replicas, affinity, avoid=failed)
-                failed = replica
-                async with _slot(replica):
-                    data = await self._ask(replica, "POST", path, write(replica.endpoint.model))
-                    reply = read(data, replica.endpoint.name)
+                async with self._places.place(call.affinity, avoid=failed) as replica:
+                    failed = replica
+                    reply = await self._answer_in_time(call, replica)
+        return reply
+
+    async def _answer_in_time(self, call: _Call[T], replica: Replica) -> T:
+        """The replica's answer, or another's where it takes far longer than answers took of late."""
+        if len(self._replicas) == 1:
+            return await self._answer(call, replica)
+        first = asyncio.ensure_future(self._answer(call, replica))
+        try:
+            await asyncio.wait({first}, timeout=self._patience.allows_s(call.max_tokens))
+            # Where everything is slow, second requests would make it slower: no more of them than one replica takes.
+            if first.done() or self._hurried >= self._settings.concurrency:
+                return await first
+            return await self._first_answer(call, replica, first)
+        finally:
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+
+    async def _first_answer(self, call: _Call[T], late: Replica, first: asyncio.Future[T]) -> T:
+        """The answer of the late replica or of another that is asked too, whichever comes first."""
+        self._hurried += 1
+        second = asyncio.ensure_future(self._answer_elsewhere(call, late))
+        try:
+            await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+            ahead, behind = (first, second) if first.done() else (second, first)
+            if isinstance(ahead.exception(), JudgeUnavailable | JudgeUnreadable):
+                return await behind
+            if ahead is second:
+                said = (
+                    f"{late.endpoint.name} had not answered yet when another replica had, asked later; look at its log"
+                )
+                late.breaker.record_failure(JudgeTimedOut(said))
+            return await ahead
+        finally:
+            self._hurried -= 1
+            second.cancel()
+            await asyncio.gather(second, return_exceptions=True)
+
+    async def _answer_elsewhere(self, call: _Call[T], late: Replica) -> T:
+        async with self._places.place(call.affinity, avoid=late, first=True) as replica:
+            return await self._answer(call, replica)
+
+    async def _answer(self, call: _Call[T], replica: Replica) -> T:
+        began = self._clock()
+        data = await self._ask(replica, "POST", call.path, call.write(replica.endpoint.model))
+        reply = call.read(data, replica.endpoint.name)
+        self._patience.learn(call.max_tokens, self._clock() - began)
         return reply
 
     async def models(self) -> tuple[ServedModel, ...]:
@@ -127,9 +198,9 @@ class ChatClient:
         failed: Replica | None = None
         async for attempt in self._attempts():
             with attempt:
-                replica = failed = choose_replica(self._replicas, "", avoid=failed)
-                data = await self._ask(replica, "GET", "/v1/models", b"")
-                served = read_models(data, replica.endpoint.name)
+                replica = failed = self._places.preferred("", avoid=failed)  # takes no place: it costs nothing
+                replica.breaker.admit()
+                served = read_models(await self._ask(replica, "GET", "/v1/models", b""), replica.endpoint.name)
         return served
 
     def _attempts(self) -> AsyncRetrying:
@@ -137,9 +208,16 @@ class ChatClient:
         return AsyncRetrying(
             retry=retry_if_exception_type((JudgeUnavailable, JudgeUnreadable)),
             stop=stop_after_attempt(settings.attempts) | stop_before_delay(settings.deadline_s),
-            wait=_wait_s,
+            wait=self._wait_s,
             reraise=True,
         )
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        """Full jitter, and never less than the server asked for, unless there is another that asked for nothing."""
+        error = state.outcome.exception() if state.outcome else None
+        asked_s = error.retry_after_s if isinstance(error, JudgeUnavailable) else 0.0
+        elsewhere = isinstance(error, JudgeBusy) and self._places.any_unpaused()
+        return float(_backoff(state)) + (0.0 if elsewhere else asked_s)
 
     def _check_budget(self) -> None:
         limit = self._settings.max_tokens_total
@@ -152,12 +230,12 @@ class ChatClient:
     async def _ask(self, replica: Replica, method: str, path: str, body: bytes) -> bytes:
         """One attempt on one replica; tells its breaker how it went."""
         breaker = replica.breaker
-        # It may have opened while this request waited for its place.
-        choose_replica([replica], "", avoid=None)
-        breaker.admit()
         try:
             data = await self._exchange(replica, method, path, body)
-        except (JudgeBusy, asyncio.CancelledError):
+        except JudgeBusy as error:
+            breaker.record_busy(error.retry_after_s)
+            raise
+        except asyncio.CancelledError:
             breaker.abandon()
             raise
         except JudgeUnavailable as error:
@@ -217,21 +295,3 @@ def _retry_after_s(header: str) -> float:
     except ValueError:
         return 0.0
     return min(max(0.0, at.timestamp() - time.time()), _LONGEST_RETRY_AFTER_S)
-
-
-def _wait_s(state: RetryCallState) -> float:
-    """Full jitter, and never less than the server asked for."""
-    error = state.outcome.exception() if state.outcome else None
-    asked_s = error.retry_after_s if isinstance(error, JudgeUnavailable) else 0.0
-    return asked_s + float(_backoff(state))
-
-
-@contextlib.asynccontextmanager
-async def _slot(replica: Replica) -> AsyncIterator[None]:
-    """Hold one of a replica's places, and count the request as in flight, waiting included."""
-    replica.in_flight += 1
-    try:
-        async with replica.slots:
-            yield
-    finally:
-        replica.in_flight -= 1

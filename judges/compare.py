@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from constitutions.schema import JudgedPrinciple
 from judges.asking import DEFAULT_READER, Asking, outcome_of
 from judges.choices import Choice, ChoiceReader, logit, sigmoid
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.fence import escape, fence_mark, fenced
 from judges.gathering import all_of
 from judges.records import Abstention, Comparison, Conversation, Message, Preference, PrincipleVerdict
@@ -20,7 +20,7 @@ DEFAULT_QUESTION = "Which reply follows this principle better?"
 
 
 async def compare(
-    client: ChatClient,
+    client: JudgeClient,
     comparison: Comparison,
     principle: JudgedPrinciple,
     reader: ChoiceReader = DEFAULT_READER,
@@ -38,7 +38,7 @@ async def compare(
 
 
 async def compare_all(
-    client: ChatClient,
+    client: JudgeClient,
     comparisons: Iterable[Comparison],
     principles: Sequence[JudgedPrinciple],
     reader: ChoiceReader = DEFAULT_READER,

@@ -8,6 +8,7 @@ control (`<|im_start|>`, `[INST]`, `<s>` ...) are broken by a visible space, for
 Left out: whether the judge obeys a text that argues ("choose A"): both orders and qualification meet that.
 """
 
+import functools
 import hashlib
 import re
 
@@ -31,6 +32,12 @@ _FENCED = re.compile(
 )
 
 
+# A reply is shown in both orders, in every pair it is part of and under every principle: fencing it once halves the
+# time that a prompt takes to write.
+_KEPT_TEXTS = 256
+
+
+@functools.lru_cache(_KEPT_TEXTS)
 def fence_mark(text: str) -> str:
     """Three hex digits that the text can hardly know: the start of its own hash. Small models read a token a digit."""
     return digest_of(text)[:3]
@@ -45,6 +52,7 @@ def digest_of(*texts: str) -> str:
     return digest.hexdigest()
 
 
+@functools.lru_cache(_KEPT_TEXTS)
 def escape(text: str) -> str:
     """The text with control tokens broken by a space and invisible or control characters shown as U+FFFD."""
     text = _CONTROL.sub("\ufffd", text.replace("\r\n", "\n"))

@@ -1,9 +1,9 @@
-"""The servers behind one judge: which replica takes the next request, and a circuit breaker for each.
+"""The servers behind one judge: what is known of each, its circuit breaker, and which of them suits a request.
 
-Left out: the HTTP (client.py). Time comes from an injected clock, so that a test need not wait.
+Left out: the HTTP (client.py), and who waits for a place where (places.py). Time comes from an injected clock, so that
+a test need not wait.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,13 +34,17 @@ class Endpoint:
 
 
 class Breaker:
-    """Rests a failing server: open after 5 failures in a row, then one probe after 1 s, 2 s, 4 s ... up to 30 s."""
+    """Rests a failing server: open after 5 failures in a row, then one probe after 1 s, 2 s, 4 s ... up to 30 s.
+
+    One that says 429 is only paused: it gets nothing for as long as it asked, unless there is no other.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._failures = 0
         self._rest_s = _FIRST_REST_S
         self._open_until = 0.0
+        self._paused_until = 0.0
         self._probing = False
         self.last_failure = ""
 
@@ -71,18 +75,27 @@ class Breaker:
         self._probing = False
         self._open_until = self._clock() + self._rest_s
 
+    @property
+    def is_paused(self) -> bool:
+        return self._clock() < self._paused_until
+
+    def record_busy(self, retry_after_s: float) -> None:
+        """It asked for a pause: that is no failure, and no success."""
+        self._paused_until = self._clock() + max(retry_after_s, _FIRST_REST_S)
+        self.abandon()
+
     def abandon(self) -> None:
         """The request was cancelled: it proved nothing, but another may probe."""
         self._probing = False
 
 
 class Replica:
-    """One endpoint, its connections, its bound on requests in flight, and its breaker."""
+    """One endpoint, its connections, how many requests it takes at once and has in flight, and its breaker."""
 
     def __init__(self, endpoint: Endpoint, concurrency: int, clock: Callable[[], float]) -> None:
         self.endpoint = endpoint
         self.breaker = Breaker(clock)
-        self.slots = asyncio.Semaphore(concurrency)
+        self.concurrency = concurrency
         self.in_flight = 0
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if endpoint.api_key:
@@ -100,18 +113,19 @@ class Replica:
         )
 
 
-def choose_replica(replicas: Sequence[Replica], affinity: str, avoid: Replica | None) -> Replica:
-    """The replica for the next attempt; raises JudgeUnavailable where all are resting.
-
-    One that just failed is avoided where there is another. With an affinity, rendezvous hashing picks, so that the
-    other replicas' shares stay where they are when one is lost; without one, the least busy.
-    """
+def open_replicas(replicas: Sequence[Replica]) -> list[Replica]:
+    """Those that may get a request now: not resting, and not paused unless all of these are."""
     ready = [r for r in replicas if r.breaker.rest_left_s() == 0]
-    if not ready:
-        rest_s = min(r.breaker.rest_left_s() for r in replicas)
-        said = " and ".join(f"{r.breaker.last_failure} (it failed {_OPENS_AFTER} times in a row)" for r in replicas)
-        raise JudgeUnavailable(said, rest_s)
-    others = [r for r in ready if r is not avoid] or ready
-    if affinity:
-        return max(others, key=lambda r: hashlib.sha256(f"{affinity}\0{r.endpoint.name}".encode()).digest())
-    return min(others, key=lambda r: r.in_flight)
+    return [r for r in ready if not r.breaker.is_paused] or ready
+
+
+def all_resting(replicas: Sequence[Replica]) -> JudgeUnavailable:
+    """The error where none is open."""
+    rest_s = min(r.breaker.rest_left_s() for r in replicas)
+    said = " and ".join(f"{r.breaker.last_failure} (it failed {_OPENS_AFTER} times in a row)" for r in replicas)
+    return JudgeUnavailable(said, rest_s)
+
+
+def preferred_replica(candidates: Sequence[Replica], affinity: str) -> Replica:
+    """Rendezvous hashing: the other replicas' shares stay where they are when one is lost."""
+    return max(candidates, key=lambda r: hashlib.sha256(f"{affinity}\0{r.endpoint.name}".encode()).digest())

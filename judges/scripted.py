@@ -96,8 +96,7 @@ class ScriptedServer:
         body = json.loads(await request.body())
         turns = [str(turn["content"]) for turn in body["messages"]]
         kind = request_kind(turns)
-        before = turns[-2] if kind == "revise" else ""
-        return await self._served(body, kind, lambda: self._answer(body, turns, kind, before))
+        return await self._served(body, kind, lambda: self._answer(body, turns, kind))
 
     async def reward(self, request: Request) -> Response:
         body = json.loads(await request.body())
@@ -128,7 +127,7 @@ class ScriptedServer:
         usage = {"prompt_tokens": sum(len(turn.split()) for turn in turns)}
         return JSONResponse({"data": [{"probs": [reward_of(turns[-1], self.behaviour)]}], "usage": usage})
 
-    def _answer(self, body: dict[str, object], turns: Sequence[str], kind: RequestKind, before: str) -> Response:
+    def _answer(self, body: dict[str, object], turns: Sequence[str], kind: RequestKind) -> Response:
         prompt = turns[-1]
         words = sum(len(str(m).split()) for m in _list(body["messages"]))
         max_tokens = int(str(body["max_tokens"]))
@@ -139,7 +138,7 @@ class ScriptedServer:
             return _error(400, said, "input_tokens")
         index = self.prompts[prompt]
         self.prompts[prompt] += 1
-        text, logprobs = self._text(kind, turns, index, before)
+        text, logprobs = scripted_text(kind, turns, index, self.behaviour)
         told = text.split(" ")
         cut = len(told) > max_tokens
         choice: dict[str, object] = {
@@ -156,28 +155,30 @@ class ScriptedServer:
         usage = {"prompt_tokens": words, "completion_tokens": used, "total_tokens": words + used}
         return JSONResponse({"object": "chat.completion", "model": self.model, "choices": [choice], "usage": usage})
 
-    def _text(
-        self, kind: RequestKind, turns: Sequence[str], index: int, before: str
-    ) -> tuple[str, tuple[TokenLogprob, ...]]:
-        prompt, behaviour = turns[-1], self.behaviour
-        fences = dict(read_fences("\n".join(turns)))
-        match kind:
-            case "compare":
-                return _likeliest(choice_tokens(fences["reply A"], fences["reply B"], behaviour))
-            case "grade":
-                return _likeliest(level_tokens(fences["reply"], _levels_asked(prompt), behaviour))
-            case "probe":
-                return _likeliest(label_tokens(prompt.removeprefix(_PROBE), behaviour))
-            case "rank":
-                return ranking_text([text for label, text in fences.items() if _is_lettered(label)], behaviour), ()
-            case "write":
-                return written_text(prompt, behaviour), ()
-            case "critique":
-                return "The reply is longer than it needs to be and opens with a stock phrase.", ()
-            case "revise":
-                kept = before.removeprefix("Certainly! ").split(", and ")[0].split(".")[0]
-                return f"Sure, here is the revised reply:\n\n{kept.strip()}.", ()
-        return sampled_text(prompt, index, behaviour), ()
+
+def scripted_text(
+    kind: RequestKind, turns: Sequence[str], index: int, behaviour: Behaviour
+) -> tuple[str, tuple[TokenLogprob, ...]]:
+    """What the scripted model says to a conversation that was asked `index` times before, and its first tokens."""
+    prompt = turns[-1]
+    fences = dict(read_fences("\n".join(turns)))
+    match kind:
+        case "compare":
+            return _likeliest(choice_tokens(fences["reply A"], fences["reply B"], behaviour))
+        case "grade":
+            return _likeliest(level_tokens(fences["reply"], _levels_asked(prompt), behaviour))
+        case "probe":
+            return _likeliest(label_tokens(prompt.removeprefix(_PROBE), behaviour))
+        case "rank":
+            return ranking_text([text for label, text in fences.items() if _is_lettered(label)], behaviour), ()
+        case "write":
+            return written_text(prompt, behaviour), ()
+        case "critique":
+            return "The reply is longer than it needs to be and opens with a stock phrase.", ()
+        case "revise":
+            kept = turns[-2].removeprefix("Certainly! ").split(", and ")[0].split(".")[0]
+            return f"Sure, here is the revised reply:\n\n{kept.strip()}.", ()
+    return sampled_text(prompt, index, behaviour), ()
 
 
 def request_kind(turns: Sequence[str]) -> RequestKind:

@@ -25,7 +25,7 @@ class Template:
 
     @property
     def fields(self) -> frozenset[str]:
-        return frozenset(_FIELD.findall(self.text))
+        return _fields_of(self.text)
 
     @property
     def sha256(self) -> str:
@@ -43,6 +43,11 @@ class Template:
     def fill(self, **values: str) -> str:
         """The prompt of a template that need not have every field of its kind: what it does not name is left out."""
         return self.render(**{name: value for name, value in values.items() if name in self.fields})
+
+
+@cache
+def _fields_of(text: str) -> frozenset[str]:
+    return frozenset(_FIELD.findall(text))
 
 
 def load_template(name: str) -> Template:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from constitutions.schema import JudgedPrinciple
 from judges.asking import Asking
 from judges.choices import Choice
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.compare import both_orders, pair_prompt
 from judges.errors import ProtocolError
 from judges.fence import digest_of, escape
@@ -40,7 +40,7 @@ class CritiqueFirst:
         texts = (protocol_template("reason").text, protocol_template("decide").text)
         return digest_of(*texts, str(self.max_tokens), repr(self.lowest_p))
 
-    async def judge(self, client: ChatClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
+    async def judge(self, client: JudgeClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
         asking = Asking(client, comparison.prompt_id)
         reasons: dict[bool, str] = {}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from constitutions.schema import JudgedPrinciple
 from judges.asking import Asking, outcome_of
 from judges.choices import Choice
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.compare import both_orders, fenced_conversation, pair_prompt
 from judges.errors import ProtocolError
 from judges.fence import digest_of, escape, fence_mark, fenced
@@ -54,7 +54,7 @@ class Debate:
         texts = (protocol_template("argue").text, protocol_template("debate").text)
         return digest_of(*texts, str(self.turns), str(self.max_tokens))
 
-    async def judge(self, client: ChatClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
+    async def judge(self, client: JudgeClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
         asking = Asking(client, comparison.prompt_id)
         a, b = _Side(comparison.a), _Side(comparison.b)
         for _ in range(self.turns):

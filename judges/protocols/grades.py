@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from constitutions.schema import JudgedPrinciple
 from judges.asking import Asking, outcome_of
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.compare import fenced_conversation
 from judges.fence import digest_of, escape, fence_mark, fenced
 from judges.gathering import all_of
@@ -50,12 +50,12 @@ class Graded:
         return digest_of(self.template.text, *self.levels)
 
     async def grade(
-        self, client: ChatClient, prompt: Prompt, reply: str, principle: JudgedPrinciple
+        self, client: JudgeClient, prompt: Prompt, reply: str, principle: JudgedPrinciple
     ) -> Grade | Abstention:
         """The grade of one reply to one prompt under one principle."""
         return await outcome_of(self._grade(Asking(client, prompt.id), prompt, reply, principle))
 
-    async def judge(self, client: ChatClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
+    async def judge(self, client: JudgeClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
         asking = Asking(client, comparison.prompt_id)
         prompt = Prompt(comparison.prompt_id, comparison.messages)
         a, b = await all_of(

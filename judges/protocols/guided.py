@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from constitutions.schema import JudgedPrinciple
 from judges.asking import Asking, Unanswered, outcome_of
 from judges.choices import Choice
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.compare import both_orders, fenced_conversation, pair_prompt
 from judges.fence import digest_of, fence_mark, fenced
 from judges.protocols.texts import protocol_template
@@ -54,7 +54,7 @@ class Guided:
         texts = (protocol_template(name).text for name in (*self.guides, "guided"))
         return digest_of(*texts, str(self.max_tokens))
 
-    async def judge(self, client: ChatClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
+    async def judge(self, client: JudgeClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
         asking = Asking(client, comparison.prompt_id)
 
         async def ask(swapped: bool) -> Choice:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from constitutions.schema import JudgedPrinciple
 from judges.asking import Asking, outcome_of
 from judges.choices import logit, sigmoid
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.compare import DEFAULT_QUESTION, fenced_conversation
 from judges.errors import ProtocolError
 from judges.fence import digest_of, escape, fence_mark, fenced
@@ -77,12 +77,12 @@ class Listwise:
         return digest_of(self.template.text, str(self.rotations))
 
     async def rank(
-        self, client: ChatClient, prompt: Prompt, replies: tuple[str, ...], principle: JudgedPrinciple
+        self, client: JudgeClient, prompt: Prompt, replies: tuple[str, ...], principle: JudgedPrinciple
     ) -> ListRanking | Abstention:
         """2 to 26 replies to one prompt under one principle. Raises ProtocolError for any other number."""
         return await self._rank(Asking(client, prompt.id), prompt, replies, principle)
 
-    async def judge(self, client: ChatClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
+    async def judge(self, client: JudgeClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
         asking = Asking(client, comparison.prompt_id)
         prompt = Prompt(comparison.prompt_id, comparison.messages)
         ranking = await self._rank(asking, prompt, (comparison.a, comparison.b), principle)

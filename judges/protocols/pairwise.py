@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from constitutions.schema import JudgedPrinciple
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.compare import compare
 from judges.records import Comparison, PrincipleVerdict
 from judges.templates import Template, load_template
@@ -21,5 +21,5 @@ class Pairwise:
     def template_sha256(self) -> str:
         return self.template.sha256
 
-    async def judge(self, client: ChatClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
+    async def judge(self, client: JudgeClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
         return await compare(client, comparison, principle, template=self.template)

@@ -5,7 +5,7 @@ vocabulary, or the model does not do as it is told. Left out: whether it judges 
 """
 
 from judges.choices import ChoiceReader, label_masses
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.errors import LabelsMissing
 from judges.gathering import all_of
 from judges.protocols.protocol import JudgeProtocol
@@ -16,7 +16,7 @@ from judges.wire import ChatReply, ChatRequest
 _ONE_TOKEN = ChatRequest(max_tokens=1, top_logprobs=ChoiceReader().top_logprobs)
 
 
-async def probe_labels(client: ChatClient, protocol: JudgeProtocol) -> None:
+async def probe_labels(client: JudgeClient, protocol: JudgeProtocol) -> None:
     """Raises LabelsMissing with the labels that the judge never gives; a server without logprobs is JudgeUnreadable."""
 
     async def ask(label: str) -> ChatReply:

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from constitutions.schema import JudgedPrinciple
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.records import Comparison, PrincipleVerdict
 
 
@@ -25,5 +25,5 @@ class JudgeProtocol(Protocol):
     def labels(self) -> tuple[str, ...]: ...
 
     async def judge(
-        self, client: ChatClient, comparison: Comparison, principle: JudgedPrinciple
+        self, client: JudgeClient, comparison: Comparison, principle: JudgedPrinciple
     ) -> PrincipleVerdict: ...

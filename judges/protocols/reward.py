@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from constitutions.schema import JudgedPrinciple
 from judges.asking import Asking, outcome_of
 from judges.choices import sigmoid
-from judges.client import ChatClient
+from judges.client import JudgeClient
 from judges.fence import digest_of, escape
 from judges.gathering import all_of
 from judges.records import Abstention, Comparison, Message, Preference, PrincipleVerdict
@@ -27,7 +27,7 @@ class Reward:
     def template_sha256(self) -> str:
         return digest_of("reward: conversation and reply, escaped")
 
-    async def judge(self, client: ChatClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
+    async def judge(self, client: JudgeClient, comparison: Comparison, principle: JudgedPrinciple) -> PrincipleVerdict:
         asking = Asking(client, comparison.prompt_id)
         a, b = await all_of(
             outcome_of(asking.reward(rewarded(comparison, reply))) for reply in (comparison.a, comparison.b)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from constitutions.canonical import principle_sha256
 from constitutions.schema import CheckedPrinciple, Constitution, JudgedPrinciple, Principle
 from judges.checking import check_comparison
 from judges.client import ChatClient
@@ -20,10 +19,10 @@ from service.pipeline.context import RunContext
 from service.pipeline.faults import refuse_faulty
 from service.pipeline.progress import Progress
 from service.pipeline.sample import identity_of
-from service.shards import publish_shard, shard_key
+from service.shards import publish_shard
 from service.store.records import JsonObject
+from service.verdict_shards import verdicts_key
 
-STAGE_VERSION = 3
 PromptPairs = tuple[Comparison, ...]
 
 
@@ -94,9 +93,7 @@ def verdict_key(context: RunContext, principle: Principle, pairs: Sequence[Compa
     """The shard of one principle's verdicts on these pairs."""
     judged = isinstance(principle, JudgedPrinciple)
     judge: list[JsonValue] = [identity_of(context.judge), context.protocol.template_sha256] if judged else ["check"]
-    # The id is in the rows, so two principles of one wording have a shard each.
-    matter: list[JsonValue] = [STAGE_VERSION, principle.id, principle_sha256(principle), judge]
-    return shard_key("verdicts", [*matter, [pair.id for pair in pairs]])
+    return verdicts_key(principle, judge, pairs)
 
 
 def needs_judge(constitution: Constitution) -> bool:

@@ -158,6 +158,31 @@ async def test_a_dead_replica_costs_nothing_but_time(sockets):
     assert len(replies) == well.server.number == 30
 
 
+async def test_a_replica_that_hangs_costs_no_answer(sockets):
+    """Once answers have told how long one takes, a late request is asked again elsewhere, and the late one rests."""
+    async with (
+        Scripted(sockets, fault("hang", from_request=20)) as ill,
+        Scripted(sockets) as well,
+        ChatClient([ill.endpoint, well.endpoint], ClientSettings(concurrency=8, timeout_s=3600)) as client,
+    ):
+        replies = await asyncio.gather(*(client.chat(HELLO, request=ASK) for _ in range(120)))
+        assert len(replies) == 120
+        await asyncio.gather(*(client.chat(HELLO, request=ASK) for _ in range(8)))
+    assert ill.server.number <= 20 + 20  # all its places, those that became free before its breaker opened, and probes
+
+
+async def test_a_busy_replica_is_left_alone_and_nobody_waits_for_it(sockets):
+    """It asks for an hour; the others answer at once."""
+    async with (
+        Scripted(sockets, fault("429", seconds=3600)) as busy,
+        Scripted(sockets) as well,
+        ChatClient([busy.endpoint, well.endpoint], ClientSettings(concurrency=4)) as client,
+    ):
+        replies = await asyncio.gather(*(client.chat(HELLO, request=ASK) for _ in range(40)))
+    assert len(replies) == well.server.number == 40
+    assert busy.server.number <= 4
+
+
 async def test_a_server_that_hangs_up_on_idle_connections_costs_no_request(sockets):
     """As uvicorn does after 5 s: here at once, when a second request comes over the same connection."""
     answer = b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}'
@@ -270,6 +295,17 @@ async def test_an_unknown_model_is_told(sockets):
 async def test_the_models_are_listed(sockets):
     async with Scripted(sockets, model="m") as scripted, ChatClient([scripted.endpoint]) as client:
         assert [(m.name, m.max_model_len) for m in await client.models()] == [("m", 4096)]
+
+
+async def test_the_models_are_listed_while_every_place_is_taken(sockets):
+    settings = ClientSettings(concurrency=1)
+    async with Scripted(sockets, fault("hang")) as scripted, ChatClient([scripted.endpoint], settings) as client:
+        hanging = asyncio.ensure_future(client.chat(HELLO, request=ASK))
+        while not scripted.server.number:  # noqa: ASYNC110 - the server counts for itself
+            await asyncio.sleep(0.01)
+        assert await client.models()
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
 
 
 async def test_requests_of_one_prompt_stay_together(sockets):
