@@ -1,4 +1,4 @@
-"""Is the judge still the one that was qualified? Each run asks it some of the examples again, and compares.
+"""Is the judge still the one that was qualified? Each later run asks it some of the examples again, and compares.
 
 An endpoint may serve another model, template or precision under the same name: then what was proven of it no longer
 holds. Up to 40 examples, the anchors, are drawn by the run's id; their fresh answers are kept in a shard of the run, so
@@ -59,11 +59,10 @@ class Drift:
 _ADAPTER = TypeAdapter(Drift)
 
 
-async def ensure_drift(context: RunContext, client: ChatClient, answers: Sequence[JudgedPair]) -> Drift:
+async def ensure_drift(context: RunContext, client: ChatClient, then: Sequence[JudgedPair]) -> Drift:
     """Ensure the anchors' fresh answers, compare them with those of the qualification, and warn where they differ."""
-    then = anchors(context.run.id, answers)
     if not then:
-        return compare_answers((), ())
+        return Drift(0, 0, None, None, drifted=False, reason="no example was asked before this run")
     principles = {principle.id: principle for principle in context.constitution.judged}
 
     async def ask() -> tuple[PrincipleVerdict, ...]:
@@ -73,7 +72,7 @@ async def ensure_drift(context: RunContext, client: ChatClient, answers: Sequenc
         refuse_faulty(client.model, [verdict.verdict for verdict in verdicts])
         return verdicts
 
-    fresh = await ensure_shard(context.artifacts, anchor_key(context), PrincipleVerdict, ask)
+    fresh = await ensure_shard(context.artifacts, anchor_key(context, then), PrincipleVerdict, ask)
     now = [JudgedPair(one.pair, found.verdict) for one, found in zip(then, fresh, strict=True)]
     drift = compare_answers(then, now)
     if drift.drifted:
@@ -113,10 +112,11 @@ def compare_answers(then: Sequence[JudgedPair], now: Sequence[JudgedPair]) -> Dr
     return Drift(len(then), len(both), accuracy, first, drifted=bool(told), reason=reason)
 
 
-def anchor_key(context: RunContext) -> str:
+def anchor_key(context: RunContext, then: Sequence[JudgedPair]) -> str:
     """The shard of this run's anchors."""
+    drawn: list[JsonValue] = [f"{one.pair.principle_id} {one.pair.comparison.id}" for one in then]
     asked: list[JsonValue] = [identity_of(context.judge), context.protocol.template_sha256]
-    return shard_key("anchors", [STAGE_VERSION, context.run.id, context.constitution_sha256, asked])
+    return shard_key("anchors", [STAGE_VERSION, context.run.id, context.constitution_sha256, asked, drawn])
 
 
 def drift_json(drift: Drift) -> JsonValue:

@@ -4,9 +4,15 @@ from pydantic import JsonValue
 
 from judges.records import Comparison, PrincipleVerdict, Sample
 from service.pipeline.context import RunContext
-from service.pipeline.drift import anchor_key, drift_json, ensure_drift
+from service.pipeline.drift import anchor_key, anchors, drift_json, ensure_drift
 from service.pipeline.pairs import candidates, pairs_of
-from service.pipeline.qualification import answer_keys, ensure_answers, qualification_json, standing_of
+from service.pipeline.qualification import (
+    answer_keys,
+    ensure_answers,
+    examined_before,
+    qualification_json,
+    standing_of,
+)
 from service.pipeline.replies import groups_of
 from service.pipeline.revise import RevisedSample
 from service.pipeline.verdicts import PromptPairs, count_verdicts, ensure_verdicts
@@ -21,8 +27,10 @@ async def run_judge(context: RunContext) -> JsonObject:
     pairs = sum(len(prompt) for group in groups for prompt in group)
     principles = context.constitution.principles
     async with await context.judge_client() as client:
+        known = await examined_before(context)
         answers = await ensure_answers(context, client)
-        drift = await ensure_drift(context, client, answers)
+        then = anchors(context.run.id, [one for one in answers if one.pair.principle_id in known])
+        drift = await ensure_drift(context, client, then)
         progress = context.progress("judge", pairs * len(principles))
         shards = await ensure_verdicts(context, client, groups, principles, progress)
     verdicts = await read_shards(context.artifacts, shards, PrincipleVerdict)
@@ -30,7 +38,9 @@ async def run_judge(context: RunContext) -> JsonObject:
         "shards": list(shards),
         "comparisons": list[JsonValue](comparisons),
         "qualification": qualification_json(standing_of(context, client, answers)),
-        "qualification_shards": list[JsonValue]([*answer_keys(context), *([anchor_key(context)] if answers else [])]),
+        "qualification_shards": list[JsonValue](
+            [*answer_keys(context), *([anchor_key(context, then)] if then else [])]
+        ),
         "judge_drift": drift_json(drift),
         "pairs": pairs,
         **count_verdicts(verdicts),

@@ -18,6 +18,13 @@ STAGE_VERSION = 4
 _ADAPTER = TypeAdapter(Qualification)
 
 
+async def examined_before(context: RunContext) -> frozenset[str]:
+    """The principles whose examples this judge was asked before: their answers are there to be compared with."""
+    judged = [principle for principle in context.constitution.judged if principle.examples]
+    there = await all_of(context.artifacts.exists(_key(context, principle)) for principle in judged)
+    return frozenset(principle.id for principle, is_there in zip(judged, there, strict=True) if is_there)
+
+
 async def ensure_answers(context: RunContext, client: ChatClient) -> tuple[JudgedPair, ...]:
     """The judge's answers to every example. What was asked before is read: same judge, wording and examples."""
     judged = context.constitution.judged
