@@ -98,7 +98,7 @@ def kill_vllm(service: ServiceProcess) -> bool:
     for child in psutil.Process(service.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             line = child.cmdline()
-            if "vllm.entrypoints.openai.api_server" in line and "guard.py" not in " ".join(line):
+            if any(word.endswith("vllm_server.py") for word in line) and "guard.py" not in " ".join(line):
                 child.kill()
                 return True
     return False
