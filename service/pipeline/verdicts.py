@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from constitutions.schema import CheckedPrinciple, Constitution, JudgedPrinciple, Principle
+from constitutions.schema import CheckedPrinciple, JudgedPrinciple, Principle
 from judges.checking import check_comparison
 from judges.client import ChatClient
 from judges.gathering import all_of
@@ -94,11 +94,6 @@ def verdict_key(context: RunContext, principle: Principle, pairs: Sequence[Compa
     judged = isinstance(principle, JudgedPrinciple)
     judge: list[JsonValue] = [identity_of(context.judge), context.protocol.template_sha256] if judged else ["check"]
     return verdicts_key(principle, judge, pairs)
-
-
-def needs_judge(constitution: Constitution) -> bool:
-    """Whether any principle is judged by a model."""
-    return bool(constitution.judged)
 
 
 def count_verdicts(verdicts: Sequence[PrincipleVerdict]) -> JsonObject:
