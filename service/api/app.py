@@ -5,8 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
-from service.api.guard import BodyLimit, Guard
+from service.api.guard import DOCS_FILES, BodyLimit, Guard
 from service.api.openapi import describe
 from service.api.problems import Problem, install_problems
 from service.api.routes import (
@@ -55,7 +56,16 @@ def create_app(settings: Settings) -> FastAPI:
         await asyncio.to_thread(queue.close)
         await store.close()
 
-    app = FastAPI(title="Charter", version="1", description=_ABOUT, lifespan=lifespan, responses=_ERRORS)  # type: ignore[arg-type]
+    # The pages under /docs come with their scripts: no browser of ours asks another host for them.
+    app = FastAPIOffline(
+        *("/docs", None),
+        static_url=DOCS_FILES,
+        title="Charter",
+        version="1",
+        description=_ABOUT,
+        lifespan=lifespan,
+        responses=_ERRORS,
+    )
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     install_problems(app)
     # Added first, it stands inside: what it raises passes no other middleware, and is answered as a problem.

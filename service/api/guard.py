@@ -24,6 +24,7 @@ from service.store.access import AnsweredMeanwhile, KeptAnswer, Repeatable
 from service.store.records import KeyRecord
 
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/"})
+DOCS_FILES = "/docs/files"
 _ADMIN = ("/v1/models", "/v1/keys")
 _PORT = re.compile(r":[0-9]+$")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -44,7 +45,7 @@ class Guard:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._settings.max_upload_mb * 1_000_000:
             return problem(request, 413, _too_long(self._settings))
-        if request.url.path in PUBLIC:
+        if request.url.path in PUBLIC or request.url.path.startswith(f"{DOCS_FILES}/"):
             return await call_next(request)
         try:
             key = await backend_of(request).store.access.key_of(_secret(request))

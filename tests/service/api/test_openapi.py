@@ -67,3 +67,18 @@ def test_every_status_that_the_code_answers_is_declared(spec: dict) -> None:
 def test_the_example_of_a_run_is_a_run(spec: dict) -> None:
     (example,) = spec["components"]["schemas"]["RunRequest"]["examples"]
     assert RunRequest.model_validate(example).constitution == example["constitution"]
+
+
+async def test_the_docs_page_asks_no_other_host_for_its_scripts(service: Service) -> None:
+    page = (await service.http.get("/docs", headers={"Authorization": ""})).text
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(parts) == 3 and "://" not in page.replace("window.location", "")
+    for part in parts:
+        answer = await service.http.get(part, headers={"Authorization": ""})
+        assert answer.status_code == 200 and answer.content, part
+
+
+@pytest.mark.parametrize("path", ["/docs/files/../../v1/keys", "/docs/files/%2e%2e/core.py", "/docs/files/none.js"])
+async def test_beside_the_docs_own_files_there_is_nothing_without_a_key(path: str, service: Service) -> None:
+    answer = await service.http.get(path, headers={"Authorization": ""})
+    assert answer.status_code in (401, 404) and "/docs" not in answer.headers.get("location", "")
