@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
-import httpx
+import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
@@ -109,7 +109,7 @@ class ChatClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(r.http.aclose() for r in self._replicas))
+        await asyncio.gather(*(r.close() for r in self._replicas))
 
     @property
     def model(self) -> str:
@@ -250,31 +250,31 @@ class ChatClient:
     async def _exchange(self, replica: Replica, method: str, path: str, body: bytes) -> bytes:
         where, timeout_s = replica.endpoint.name, self._settings.timeout_s
         try:
-            async with asyncio.timeout(timeout_s), replica.http.stream(method, path, content=body) as response:
+            async with asyncio.timeout(timeout_s), replica.request(method, path, body) as response:
                 data = await _read_capped(response, where)
         except TimeoutError as error:
             raise JudgeTimedOut(
                 f"{where} did not answer within {timeout_s:g} s; raise timeout_s or ask less"
             ) from error
-        except (httpx.TransportError, httpx.StreamError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise JudgeUnavailable(f"{where} cannot be reached: {reason}; check that it runs") from error
-        if response.status_code == 200:
+        if response.status == 200:
             return data
         raise _refusal(response, data, where)
 
 
-async def _read_capped(response: httpx.Response, where: str) -> bytes:
+async def _read_capped(response: aiohttp.ClientResponse, where: str) -> bytes:
     data = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in response.content.iter_any():
         data += chunk
         if len(data) > MAX_ANSWER_BYTES:
             raise JudgeUnreadable(f"{where} answered with more than {MAX_ANSWER_BYTES >> 20} MB; it is no chat reply")
     return bytes(data)
 
 
-def _refusal(response: httpx.Response, data: bytes, where: str) -> JudgeError:
-    status = response.status_code
+def _refusal(response: aiohttp.ClientResponse, data: bytes, where: str) -> JudgeError:
+    status = response.status
     if status == 429:
         wait_s = _retry_after_s(response.headers.get("Retry-After", ""))
         return JudgeBusy(f"{where} is busy (429); lower the concurrency", wait_s)

@@ -399,3 +399,21 @@ async def test_an_api_key_is_sent_and_never_shown(sockets):
             await client.chat(HELLO, request=ASK)
     assert seen == ["Bearer sk-secret"]
     assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["sk-1\nsk-2", "sk-\u2028", "clé"])
+async def test_a_key_that_no_header_takes_is_refused_and_not_shown(key):
+    async with ChatClient([Endpoint("m", "http://127.0.0.1:9", api_key=key)], ClientSettings(attempts=1)) as client:
+        with pytest.raises(JudgeRejected, match="its key holds a line break") as refused:
+            await client.chat(HELLO, request=ASK)
+    assert key not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://127.0.0.1:9:9", "http://no such host", "ftp://h", "http://h:99999"]
+)
+async def test_a_url_that_leads_nowhere_is_an_error_that_names_it(url):
+    async with ChatClient([Endpoint("m", url)], ClientSettings(attempts=1, timeout_s=20)) as client:
+        with pytest.raises(JudgeUnavailable) as refused:
+            await client.chat(HELLO, request=ASK)
+    assert url in str(refused.value)
