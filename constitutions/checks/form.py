@@ -43,13 +43,17 @@ LANGUAGES = frozenset((
 
 
 class Complete(Check):
-    """Is not empty and ends where a sentence ends, so it was not cut off."""
+    """Has `min_words` words at least and ends where a sentence ends: it is no fragment, and was not cut off."""
 
     name: ClassVar[str] = "complete"
+    min_words: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
 
     def fault(self, messages: Sequence[Turn], reply: str) -> str:
-        if not words(reply):
+        count = len(words(reply))
+        if not count:
             return "it is empty"
+        if count < self.min_words:
+            return f"a fragment of {count} word(s), at least {self.min_words}"
         tail = reply.rstrip()
         return "" if _ENDING.search(tail) else f"stops in the middle of a sentence: ...{tail[-30:]!r}"
 

@@ -48,6 +48,7 @@ GOOD_AND_BAD: list[tuple[Entry, list[str], list[str]]] = [
         ["Yes.", 'He said "no."', "Really?", "Good. ", "はい。"],
         ["", "...", "Because the", "A:"],
     ),
+    ({"complete": {"min_words": 3}}, ["It is so.", "One, two, three!"], ["So be.", "No.", "It is so, since"]),
     (
         {"no_repetition": True},
         ["A pear.", "He said that he would come, and that he would stay.", "no no, please"],
@@ -168,8 +169,8 @@ def test_fifty_thousand_characters_just_run(check: Entry, piece: str) -> None:
         ({"forbids": [1]}, "check forbids.phrases.0: Input should be a valid string"),
         ({"matches": "(?=a)"}, "look-around and back-references are not"),
         ({"language": "english"}, "'english' is not one of the languages told apart"),
-        ({"complete": {"now": True}}, "It takes no parameters: write complete: true."),
-        ({"complete": 3}, "It takes no parameters: write complete: true."),
+        ({"plain_text": {"now": True}}, "It takes no parameters: write plain_text: true."),
+        ({"plain_text": 3}, "It takes no parameters: write plain_text: true."),
         ({"complete": False}, "false switches nothing off"),
     ],
 )
