@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from constitutions.schema import JudgedPrinciple
-from judges.choices import Choice, ChoiceReader, LabelShares, read_labels
+from judges.choices import Choice, ChoiceReader, LabelShares, read_choice, read_labels
 from judges.client import JudgeClient
 from judges.errors import JudgeServerError, JudgeTimedOut, JudgeUnreadable, PromptTooLong
 from judges.records import Abstention, Comparison, Message, PrincipleVerdict, Verdict
@@ -36,6 +36,13 @@ async def outcome_of(work: Awaitable[T]) -> T | Abstention:
         return unanswered.abstention
 
 
+def _used(read: T | Abstention) -> T:
+    """What was read. Raises Unanswered where it is no answer."""
+    if isinstance(read, Abstention):
+        raise Unanswered(read)
+    return read
+
+
 class Asking:
     """The requests of one verdict, sent to the replica that has their prompt's prefix, and their tokens so far."""
 
@@ -48,16 +55,11 @@ class Asking:
 
     async def labels(self, messages: Sequence[Message], labels: tuple[str, ...]) -> LabelShares:
         """How one token, unconstrained, divides among the labels."""
-        request = ChatRequest(max_tokens=1, top_logprobs=self._reader.top_logprobs, affinity=self._affinity)
-        read = read_labels(await self._reply(messages, request), labels, self._reader)
-        if isinstance(read, Abstention):
-            raise Unanswered(read)
-        return read
+        return _used(read_labels(await self._first_token(messages), labels, self._reader))
 
     async def choice(self, messages: Sequence[Message]) -> Choice:
-        """The labels A and B."""
-        read = await self.labels(messages, ("A", "B"))
-        return Choice(read.shares[0], read.label_mass)
+        """How it divides between A and B."""
+        return _used(read_choice(await self._first_token(messages), self._reader))
 
     async def text(self, messages: Sequence[Message], max_tokens: int, *, whole: bool = False) -> str:
         """What the judge writes at temperature 0, stripped; with `whole`, what `max_tokens` cut off is no answer."""
@@ -95,6 +97,10 @@ class Asking:
             prompt_tokens=self._prompt_tokens,
             completion_tokens=self._completion_tokens,
         )
+
+    async def _first_token(self, messages: Sequence[Message]) -> ChatReply:
+        request = ChatRequest(max_tokens=1, top_logprobs=self._reader.top_logprobs, affinity=self._affinity)
+        return await self._reply(messages, request)
 
     async def _reply(self, messages: Sequence[Message], request: ChatRequest) -> ChatReply:
         try:

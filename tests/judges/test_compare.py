@@ -8,13 +8,13 @@ from constitutions.schema import JudgedPrinciple
 from judges.behaviour import Behaviour, Fault
 from judges.choices import Choice
 from judges.client import ChatClient, ClientSettings
-from judges.compare import average, compare, compare_all, compare_prompt
+from judges.compare import average, compare, compare_prompt
 from judges.errors import JudgeRejected, JudgeUnavailable
 from judges.fence import fence_mark, read_fences
 from judges.records import Abstention, Comparison, Message, Preference
 from judges.replicas import Endpoint
 from judges.templates import load_template
-from tests.judges.conftest import Scripted
+from tests.judges.conftest import Scripted, all_verdicts
 
 KIND = JudgedPrinciple(kind="judged", id="kind", text="Be kind.")
 ONE = ClientSettings(attempts=1)
@@ -120,7 +120,7 @@ async def test_a_judge_that_fails_throughout_is_an_error_not_a_heap_of_abstentio
         settings = ClientSettings(attempts=1, concurrency=2)
         async with ChatClient([scripted.endpoint], settings) as client:
             with pytest.raises(JudgeUnavailable, match="5 times in a row"):
-                await compare_all(client, [pair(str(i), "b" * i) for i in range(20)], [KIND])
+                await all_verdicts(client, [pair(str(i), "b" * i) for i in range(20)], [KIND])
 
 
 async def test_a_refused_key_is_an_error(sockets):
@@ -132,7 +132,7 @@ async def test_all_comparisons_under_all_principles_in_order(sockets):
     honest = JudgedPrinciple(kind="judged", id="honest", text="Be honest.")
     pairs = [pair("a", "bb"), pair("ccc", "d")]
     async with Scripted(sockets) as scripted, ChatClient([scripted.endpoint]) as client:
-        told = await compare_all(client, pairs, [KIND, honest])
+        told = await all_verdicts(client, pairs, [KIND, honest])
     assert [(v.comparison_id, v.principle_id) for v in told] == [
         *(("cmp-a-bb", "kind"), ("cmp-a-bb", "honest")),
         *(("cmp-ccc-d", "kind"), ("cmp-ccc-d", "honest")),

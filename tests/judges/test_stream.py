@@ -8,13 +8,12 @@ import pytest
 from constitutions.schema import JudgedPrinciple
 from judges.behaviour import Behaviour
 from judges.client import ChatClient, ClientSettings
-from judges.compare import compare_all
 from judges.gathering import in_order
 from judges.protocols.pairwise import Pairwise
 from judges.records import Comparison, Message
 from judges.scripted_client import ScriptedClient
 from judges.stream import judge_stream
-from tests.judges.conftest import Scripted
+from tests.judges.conftest import Scripted, all_verdicts
 
 PRINCIPLES = [JudgedPrinciple(id=name, kind="judged", text=f"The reply is {name}.") for name in ("short", "plain")]
 
@@ -82,7 +81,7 @@ async def test_an_error_is_raised_as_it_is():
 async def test_a_stream_gives_what_all_together_give():
     client = ScriptedClient()
     streamed = [v async for v in judge_stream(client, iter(pairs(9)), PRINCIPLES, Pairwise(), at_once=4)]
-    assert tuple(streamed) == await compare_all(client, pairs(9), PRINCIPLES)
+    assert tuple(streamed) == await all_verdicts(client, pairs(9), PRINCIPLES)
     assert client.calls == 2 * 2 * 2 * 9
 
 
@@ -90,6 +89,6 @@ async def test_a_stream_gives_what_all_together_give():
 async def test_the_client_without_a_server_answers_as_the_server_does(sockets, taste):
     behaviour = Behaviour(taste=taste)
     async with Scripted(sockets, behaviour) as scripted, ChatClient([scripted.endpoint], ClientSettings(4)) as client:
-        asked = await compare_all(client, pairs(3), PRINCIPLES)
-    answered = await compare_all(ScriptedClient(behaviour), pairs(3), PRINCIPLES)
+        asked = await all_verdicts(client, pairs(3), PRINCIPLES)
+    answered = await all_verdicts(ScriptedClient(behaviour), pairs(3), PRINCIPLES)
     assert [one.verdict for one in answered] == [one.verdict for one in asked]
