@@ -25,7 +25,7 @@ from constitutions.schema import JudgedPrinciple
 from judges.choices import ChoiceReader
 from judges.client import ChatClient
 from judges.compare import compare_prompt
-from judges.engine import EngineSettings, start_engine
+from judges.engine import EngineSettings, running_engine
 from judges.records import Comparison, Message
 from judges.wire import ChatReply, ChatRequest
 from service.demo.base_model import base_model_folder
@@ -80,14 +80,10 @@ async def read_gaps(options: Sequence[str], prompts: Sequence[str]) -> list[floa
             max_model_len=2048,
             extra_args=tuple(options),
         )
-        engine = await start_engine(settings)
         request = ChatRequest(max_tokens=1, top_logprobs=ChoiceReader().top_logprobs)
-        try:
-            async with ChatClient([engine.endpoint]) as client:
-                asked = (client.chat([Message("user", prompt)], request=request) for prompt in prompts)
-                return [gap(reply) for reply in await asyncio.gather(*asked)]
-        finally:
-            await engine.stop()
+        async with running_engine(settings) as engine, ChatClient([engine.endpoint]) as client:
+            asked = (client.chat([Message("user", prompt)], request=request) for prompt in prompts)
+            return [gap(reply) for reply in await asyncio.gather(*asked)]
 
 
 def precision(server: str, gaps: Sequence[float | None], reference: Sequence[float | None]) -> Precision:

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -107,6 +108,16 @@ async def start_engine(settings: EngineSettings) -> Engine:
         await engine.stop()
         raise
     return engine
+
+
+@contextlib.asynccontextmanager
+async def running_engine(settings: EngineSettings) -> AsyncIterator[Engine]:
+    """A server until the block ends. Raises EngineFailed."""
+    engine = await start_engine(settings)
+    try:
+        yield engine
+    finally:
+        await engine.stop()
 
 
 async def start_scripted(

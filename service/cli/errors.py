@@ -7,5 +7,9 @@ class NoKey(CharterError):
     """A command that asks the service, or an endpoint that wants a key, was given none."""
 
 
+class NoModel(CharterError):
+    """A command that needs a judge was told of none, or of one that is not there."""
+
+
 class UnreadableRequest(CharterError):
     """A run's body that is not one."""

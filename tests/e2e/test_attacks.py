@@ -16,7 +16,7 @@ import pytest
 from constitutions.schema import JudgedPrinciple
 from judges.attacks import all_attacks, measure_attacks
 from judges.client import ChatClient, ClientSettings
-from judges.engine import EngineSettings, start_engine
+from judges.engine import EngineSettings, running_engine
 from judges.gathering import all_of
 from judges.protocols.probe import probe_labels
 from judges.protocols.registry import load_protocol
@@ -57,14 +57,9 @@ async def judge() -> AsyncIterator[ChatClient]:
     with tempfile.TemporaryDirectory(prefix="ch-") as name:
         folder = Path(name)
         model = os.environ.get("CHARTER_BUNDLED_MODEL") or str(base_model_folder(None, CACHE))
-        engine = await start_engine(
-            EngineSettings(model, "smol", folder / "v.sock", folder / "v.log", max_model_len=2048)
-        )
-        try:
-            async with ChatClient([engine.endpoint], patient) as client:
-                yield client
-        finally:
-            await engine.stop()
+        settings = EngineSettings(model, "smol", folder / "v.sock", folder / "v.log", max_model_len=2048)
+        async with running_engine(settings) as engine, ChatClient([engine.endpoint], patient) as client:
+            yield client
 
 
 async def test_attacks_on_a_real_judge():

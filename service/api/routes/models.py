@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.guard import RepeatableRoute
 from service.api.state import BackendHere, KeyHere
 from service.api.wire import NO_NUL, After, Deleted, Limit, ModelBody, Page, page_of
 from service.errors import InvalidInput
+from service.model_folder import declared_context
 from service.store.records import ModelRecord
 from training.weights import model_sha256
 
@@ -38,13 +39,6 @@ class NewModel(BaseModel):
     licence: Annotated[str, Field(max_length=128, pattern=NO_NUL)] = ""
 
 
-class _Config(BaseModel):
-    """What is read of a model's config.json."""
-
-    auto_map: JsonValue = None
-    max_position_embeddings: Annotated[int, Field(ge=1, lt=2**31)] | None = None
-
-
 @router.post("", status_code=201, operation_id="create_model")
 async def create(new: NewModel, backend: BackendHere, key: KeyHere) -> ModelBody:
     """Register a base model or a judge. A folder's weights are hashed, so that an adapter names its base for good."""
@@ -62,21 +56,9 @@ def _endpoint(new: NewModel, project_id: str) -> ModelRecord:
 
 async def _folder(new: NewModel, project_id: str) -> ModelRecord:
     folder = Path(new.path or "")
-    config = folder / "config.json"
-    if not folder.is_absolute() or not config.is_file():
-        raise InvalidInput(f"path {new.path!r}: no model folder with a config.json there; give an absolute path")
-    if not any(folder.glob("*.safetensors")):
-        raise InvalidInput(f"path {new.path!r}: no *.safetensors there; other weight files are not loaded")
-    try:
-        declared = _Config.model_validate_json(config.read_bytes())
-    except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors())
-        raise InvalidInput(f"{config}: not a model's config ({said}); fetch the model again") from error
-    if declared.auto_map is not None:
-        raise InvalidInput(
-            f"{config}: it wants to run its own code (auto_map), which is never done; take another model"
-        )
-    context = declared.max_position_embeddings or 4096
+    if not folder.is_absolute():
+        raise InvalidInput(f"path {new.path!r}: not absolute; the service has a working folder of its own")
+    context = declared_context(folder)
     if new.context_tokens is not None and new.context_tokens > context:
         raise InvalidInput(f"context_tokens {new.context_tokens}: the model was made for {context}")
     digest = await asyncio.to_thread(model_sha256, folder)

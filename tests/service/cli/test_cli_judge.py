@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from judges.errors import JudgeError, ProtocolError, UnreadableLabels
-from service.cli.errors import NoKey
+from service.cli.errors import NoKey, NoModel
 
 SHORT = "Keep them in the fridge."
 LONG = "There are a great many ways in which one could perhaps consider keeping them for a somewhat longer time."
@@ -59,6 +59,30 @@ def test_a_judge_that_is_always_wrong_is_harmful_and_weighs_nothing(charter, jud
     law = a_law(tmp_path, better=LONG, worse=SHORT, examples=20)
     result = charter("judge", "qualify", law, "--model", "scripted", "--judge-url", judge_url)
     assert "plain: worse than chance (0 %, 0-16 %, 20 examples): judged and shown, weighs 0" in result.output
+
+
+def test_without_an_endpoint_a_folder_is_served_and_asked(charter, tmp_path):
+    law = a_law(tmp_path, better=SHORT, worse=LONG, examples=20)
+    folder, behaviour = tmp_path / "my-judge", tmp_path / "behaviour.json"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"max_position_embeddings": 512}')
+    (folder / "model.safetensors").write_bytes(b"the scripted server reads none")
+    behaviour.write_text('{"taste": "shorter"}')
+    scripted = {"CHARTER_ENGINE": "scripted", "CHARTER_SCRIPTED_BEHAVIOUR": str(behaviour)}
+    result = charter("judge", "qualify", law, "--model", str(folder), **scripted)
+    assert result.exit_code == 0, result.output
+    assert "plain: trusted (100 %" in result.output
+
+
+def test_a_judge_that_nothing_serves_is_refused_by_name(charter, tmp_path):
+    law = a_law(tmp_path, better=SHORT, worse=LONG, examples=1)
+    refused = charter("judge", "qualify", law, "--model", "judge-70b")
+    assert isinstance(refused.exception, NoModel) and "add its --judge-url" in str(refused.exception)
+    refused = charter("judge", "qualify", law, "--judge-url", "http://127.0.0.1:9")
+    assert isinstance(refused.exception, NoModel) and "--model" in str(refused.exception)
+    (tmp_path / "empty").mkdir()
+    refused = charter("judge", "qualify", law, "--model", str(tmp_path / "empty"))
+    assert "no config.json in it" in str(refused.exception)
 
 
 @pytest.mark.parametrize("protocol", ["pointwise", "critique-first", "metrics-and-reference"])
