@@ -35,7 +35,7 @@ def combine_verdicts(verdicts: Sequence[PrincipleVerdict], weights: Mapping[str,
     """
     weighted = [v for v in verdicts if weights.get(v.principle_id, 0.0) > 0]
     answered = [
-        (v, weights[v.principle_id] * _log_odds(v.verdict.p_a, v.kind))
+        (v, weights[v.principle_id] * logit(kept_p(v.verdict.p_a, v.kind)))
         for v in weighted
         if isinstance(v.verdict, Preference)
     ]
@@ -53,6 +53,7 @@ def combine_verdicts(verdicts: Sequence[PrincipleVerdict], weights: Mapping[str,
     )
 
 
-def _log_odds(p_a: float, kind: Literal["judged", "checked"]) -> float:
+def kept_p(p_a: float, kind: Literal["judged", "checked"]) -> float:
+    """The probability as it counts: a judge's within 0.01 and 0.99, a check's within 0.1 and 0.9."""
     low = 1 - CHECK_RELIABILITY if kind == "checked" else LOWEST_P
-    return logit(min(max(p_a, low), 1 - low))
+    return min(max(p_a, low), 1 - low)

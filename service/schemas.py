@@ -51,11 +51,15 @@ class CompareSettings(Settings):
 
 
 class JudgeSettings(Settings):
-    """Which judge, how it is asked (docs/judging.md), and how far it is trusted."""
+    """Which judge, how it is asked (docs/judging.md), and how far it is trusted.
+
+    `calibrate` asks it about so many of the human set's pairs too, and fits the principles' weights to their labels.
+    """
 
     model: str
     protocol: str = "pairwise"
     allow_unqualified: tuple[str, ...] = ()
+    calibrate: Annotated[int, Field(ge=0, le=10_000)] = 0
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 128
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     max_tokens_total: Annotated[int, Field(ge=1)] | None = None

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pydantic import JsonValue, TypeAdapter
 
 from judges.qualify import WEIGHTED
+from service.pipeline.calibration import fitted_weights
 from service.pipeline.context import RunContext
 from service.pipeline.qualification import qualification_from
 from service.pipeline.sample import identity_of
@@ -134,6 +135,9 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord]) -> tuple[str, 
             if one.verdict not in WEIGHTED:
                 weight = "weighs all the same, as asked" if one.principle_id in allowed else "weighs nothing"
                 notes.append(f"On {one.principle_id!r} the judge is {one.verdict}: its verdict {weight}.")
+    if "judge" in stages and (weights := fitted_weights(stages["judge"].result.get("calibration"))):
+        shown = ", ".join(f"{id} {weight:.2f}" for id, weight in weights.items())
+        notes.append(f"The principles' weights were fitted to people's labels: {shown}.")
     if "train" in stages and (dropped := stages["train"].result["dropped"]):
         notes.append(f"Rows that did not fit the trainer were dropped: {json.dumps(dropped)}.")
     return tuple(notes)

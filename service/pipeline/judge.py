@@ -3,6 +3,7 @@
 from pydantic import JsonValue
 
 from judges.records import Comparison, PrincipleVerdict, Sample
+from service.pipeline.calibration import ensure_calibration
 from service.pipeline.context import RunContext
 from service.pipeline.drift import anchor_key, anchors, drift_json, ensure_drift
 from service.pipeline.pairs import candidates, pairs_of
@@ -33,11 +34,15 @@ async def run_judge(context: RunContext) -> JsonObject:
         drift = await ensure_drift(context, client, then)
         progress = context.progress("judge", pairs * len(principles))
         shards = await ensure_verdicts(context, client, groups, principles, progress)
+        qualification = standing_of(context, client, answers)
+        calibrated = context.request.judge.calibrate > 0
+        calibration = await ensure_calibration(context, client, qualification) if calibrated else None
     verdicts = await read_shards(context.artifacts, shards, PrincipleVerdict)
     return {
         "shards": list(shards),
         "comparisons": list[JsonValue](comparisons),
-        "qualification": qualification_json(standing_of(context, client, answers)),
+        "qualification": qualification_json(qualification),
+        "calibration": calibration,
         "qualification_shards": list[JsonValue](
             [*answer_keys(context), *([anchor_key(context, then)] if then else [])]
         ),

@@ -9,12 +9,14 @@ from pydantic import JsonValue
 
 from constitutions.schema import Constitution
 from judges.combine import combine_verdicts
-from judges.qualify import Qualification, weights_after_qualification
+from judges.qualify import Qualification
 from judges.records import Abstention, Comparison, Preference, PrincipleVerdict
 from service.errors import RunFailed
+from service.pipeline.calibration import fitted_weights, weights_of
 from service.pipeline.context import RunContext
+from service.pipeline.people import people_of
 from service.pipeline.qualification import qualification_from
-from service.shards import keys_in, read_shard, read_shards, to_parquet
+from service.shards import keys_in, read_shards, to_parquet
 from service.store.records import JsonObject, PreferenceSetRecord
 from training.mix import MixConfig, MixResult, mix_rows
 from training.rows import PreferenceRow
@@ -30,10 +32,13 @@ class MachineRows:
 
 async def run_mix(context: RunContext) -> JsonObject:
     """Ensure the mixed preference set. Leaves its id, artifact and the mix's report."""
-    human, leaked = await _human(context)
-    machine = await _machine(context, people=bool(human))
-    if leaked:
-        await context.warn("mix", f"{leaked} human pairs answer held-out prompts; they are left out of the training")
+    people = await people_of(context)
+    machine = await _machine(context, people=bool(people.rows))
+    if people.others:
+        await context.warn("mix", f"{people.others} rows of the human set are not people's; left out")
+    if people.leaked:
+        said = f"{people.leaked} human pairs answer held-out prompts; they are left out of the training"
+        await context.warn("mix", said)
     wanted = context.request.mix
     config = MixConfig(
         ratio=wanted.ratio,
@@ -42,13 +47,13 @@ async def run_mix(context: RunContext) -> JsonObject:
         conflict=wanted.conflict,
         seed=context.request.seed,
     )
-    mixed = mix_rows(human, machine.rows, config)
+    mixed = mix_rows(people.rows, machine.rows, config)
     if not mixed.rows:
         raise RunFailed(
             f"no pair is left to train on: {len(machine.rows)} machine pairs, {machine.undecided} comparisons "
-            f"undecided, {len(human)} human pairs, ratio {wanted.ratio}; raise `mix.ratio` or give more prompts"
+            f"undecided, {len(people.rows)} human pairs, ratio {wanted.ratio}; raise `mix.ratio` or give more prompts"
         )
-    report: dict[str, JsonValue] = {**asdict(mixed.report), "undecided": machine.undecided, "leaked": leaked}
+    report: dict[str, JsonValue] = {**asdict(mixed.report), "undecided": machine.undecided, "leaked": people.leaked}
     record = await _keep(context, mixed, report)
     return {"preference_set": record.id, "artifact": record.artifact, "rows_sha256": record.sha256, "report": report}
 
@@ -102,15 +107,26 @@ async def _machine(context: RunContext, *, people: bool) -> MachineRows:
     """The machine's pairs. Raises RunFailed where no principle has a weight and no pair of `people` is left."""
     judged = (await context.result_of("judge")).result
     qualification = qualification_from(judged["qualification"])
-    weights = weights_after_qualification(context.constitution, qualification, context.request.judge.allow_unqualified)
+    weights = weights_of(context, qualification)
+    if fitted := fitted_weights(judged.get("calibration")):
+        weights = fitted
     if not any(weights.values()):
+        said = no_weight_fitted(weights) if fitted else no_weight(context.constitution, qualification)
         if not people:
-            raise RunFailed(no_weight(context.constitution, qualification))
-        await context.warn("mix", no_weight(context.constitution, qualification))
+            raise RunFailed(said)
+        await context.warn("mix", said)
     comparisons = await read_shards(context.artifacts, keys_in(judged, "comparisons"), Comparison)
     verdicts = await read_shards(context.artifacts, keys_in(judged), PrincipleVerdict)
     proof = Proof(context.run.id, context.judge.name, context.constitution_sha256)
     return machine_rows(comparisons, verdicts, weights, proof)
+
+
+def no_weight_fitted(weights: Mapping[str, float]) -> str:
+    """Why no verdict counts after a calibration, and what can be done."""
+    return (
+        f"people's labels bear out none of the principles {', '.join(weights)}: each would count 0; look at the "
+        "labels, word the principles as people decide, or leave `judge.calibrate` out"
+    )
 
 
 def no_weight(constitution: Constitution, qualification: Qualification) -> str:
@@ -122,20 +138,6 @@ def no_weight(constitution: Constitution, qualification: Qualification) -> str:
         "principles 20 examples or more, take a stronger judge, add checked principles or human pairs, or name "
         "principles in `judge.allow_unqualified`"
     )
-
-
-async def _human(context: RunContext) -> tuple[tuple[PreferenceRow, ...], int]:
-    """People's pairs, and how many were left out because they answer a held-out prompt."""
-    if context.run.references.human_id is None:
-        return (), 0
-    record = await context.tools.store.preference_sets.get(context.run.project_id, context.run.references.human_id)
-    rows = await read_shard(context.artifacts, record.artifact, PreferenceRow)
-    people = tuple(row for row in rows if row.source == "human")
-    if len(people) < len(rows):
-        await context.warn("mix", f"{len(rows) - len(people)} rows of {record.name!r} are not people's; left out")
-    held_out = {prompt.messages for prompt in context.held_out}
-    kept = tuple(row for row in people if row.prompt not in held_out)
-    return kept, len(people) - len(kept)
 
 
 async def _keep(context: RunContext, mixed: MixResult, report: JsonObject) -> PreferenceSetRecord:

@@ -51,7 +51,7 @@ async def plan_run(
     examples = sum(len(principle.examples) for principle in constitution.judged)
     sample = prompts.train * replies if "sample" in stages else 0
     revise = prompts.train * revised * request.revise.steps * 2
-    asked = examples + min(examples, ANCHORS)
+    asked = examples + min(examples, ANCHORS) + request.judge.calibrate * judged
     judge = requests_per_verdict * (prompts.train * pairs * judged + asked) if "judge" in stages else 0
     answered = held_out * own.replies_per_prompt * 2 if "evaluate" in stages else 0
     met = held_out * meetings * judged * requests_per_verdict if "evaluate" in stages else 0

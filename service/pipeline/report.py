@@ -19,6 +19,7 @@ def run_report(stages: Mapping[str, StageRecord], adapter: AdapterRecord | None)
         "principles": evaluated.get("principles", []),
         "statistics": evaluated.get("statistics", {}),
         "qualification": results.get("judge", {}).get("qualification"),
+        "calibration": results.get("judge", {}).get("calibration"),
         "judge_drift": results.get("judge", {}).get("judge_drift"),
         "training": {key: trained.get(key) for key in ("steps", "rows", "dropped", "last_step", "precision", "device")},
         "adapter": {"id": adapter.id, "sha256": adapter.sha256} if adapter else None,

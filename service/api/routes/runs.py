@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
 from constitutions.loader import load_constitution
+from judges.qualify import ENOUGH_EXAMPLES
 from judges.records import PrincipleVerdict, Revision, Sample
 from service.api.guard import RepeatableRoute
 from service.api.state import Backend, BackendHere, KeyHere
@@ -139,6 +140,7 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
         raise InvalidInput("; ".join(problems), tuple(problems))
     protocol_named(request.judge.protocol, backend.settings.protocols)
     await _refuse_unknown_principles(request, backend, project_id)
+    await _refuse_too_few_labels(request, backend, project_id)
     await _refuse_impossible(request, backend, project_id)
     return RunReferences(
         constitution_id=ids["constitution"] or "",
@@ -175,6 +177,20 @@ async def _refuse_unknown_principles(request: RunRequest, backend: Backend, proj
     )
     if problems:
         raise InvalidInput("; ".join(problems), problems)
+
+
+async def _refuse_too_few_labels(request: RunRequest, backend: Backend, project_id: str) -> None:
+    """Weights cannot follow people's labels where there are none, or too few."""
+    if not request.judge.calibrate:
+        return
+    if request.mix.human is None:
+        raise InvalidInput("judge.calibrate: it reads people's pairs; name their set in mix.human, or leave it out")
+    people = await backend.store.preference_sets.get(project_id, request.mix.human)
+    if min(people.rows, request.judge.calibrate) < ENOUGH_EXAMPLES:
+        raise InvalidInput(
+            f"judge.calibrate: {request.judge.calibrate} of the {people.rows} pairs of {people.name!r} are too few; "
+            f"weights need {ENOUGH_EXAMPLES} or more, on as many prompts: label more, or leave it out"
+        )
 
 
 async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: str) -> None:

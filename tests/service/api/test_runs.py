@@ -82,6 +82,26 @@ async def test_a_misspelt_principle_is_named(service: Service, tmp_path: Path) -
     assert answer.json()["errors"] == [said]
 
 
+async def test_weights_from_people_need_people_and_enough_of_them(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m")
+    judge = {"judge": {"model": "base", "calibrate": 30}}
+    refused = await service.http.post("/v1/runs", json=body | judge)
+    assert refused.status_code == 422 and "name their set in mix.human" in refused.json()["detail"]
+    for pairs, status in ((19, 422), (20, 201)):
+        lines = "\n".join(
+            json.dumps({"prompt": f"{n}?", "chosen": "Yes.", "rejected": "No, not at all."}) for n in range(pairs)
+        )
+        posted = await service.http.post(f"/v1/preference-sets?name=people-{pairs}", content=lines)
+        assert posted.status_code == 201, posted.text
+        mix = {"mix": {"human": posted.json()["id"]}}
+        answer = await service.http.post("/v1/runs?dry_run=true", json=body | judge | mix)
+        assert answer.status_code == status, answer.text
+    without = (await service.http.post("/v1/runs?dry_run=true", json=body | mix)).json()
+    assert answer.json()["judge_calls"] >= without["judge_calls"]
+    few = await service.http.post("/v1/runs", json=body | mix | {"judge": {"model": "base", "calibrate": 19}})
+    assert few.status_code == 422 and "19 of the 20 pairs of 'people-20' are too few" in few.json()["detail"]
+
+
 async def test_a_protocol_is_one_of_ours_and_its_requests_are_counted(service: Service, tmp_path: Path) -> None:
     law = b"name: kindly\nprinciples: [{id: kind, kind: judged, text: Be kind.}]\n"
     posted = await service.http.post("/v1/constitutions", content=law)

@@ -114,6 +114,7 @@ async def add_run(
     given: tuple[Prompt, ...] | None = None,
     human: tuple[PreferenceRow, ...] = (),
     judge_url: str | None = None,
+    calibrate: int = 0,
     **request: object,
 ) -> RunRecord:
     """A run in the store, with a job in the queue. The judge is the model itself, or `far` at `judge_url`."""
@@ -136,7 +137,7 @@ async def add_run(
         "constitution": law,
         "prompts": prompt_set.id,
         "model": base.id,
-        "judge": {"model": judge.id},
+        "judge": {"model": judge.id, "calibrate": calibrate},
         "sample": {"replies_per_prompt": 3, "max_tokens": 128},
         "revise": {"replies_per_prompt": 1, "max_tokens": 128},
         "training": {"pairs_per_step": 4, "max_tokens": 2048, "lora_rank": 2},

@@ -1,0 +1,77 @@
+"""Weights from people: some of their own pairs are judged, and the principles' weights follow their labels.
+
+Only principles that the judge is fit for take part. The pairs are drawn by the run's seed; their verdicts are shards as
+any others. Left out: the fit itself (judges/calibration/principle_weights.py).
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue, TypeAdapter
+
+from judges.calibration.principle_weights import FittedWeights, PairLabel, fit_weights
+from judges.client import ChatClient
+from judges.errors import CalibrationError
+from judges.qualify import Qualification, weights_after_qualification
+from judges.records import Comparison, PrincipleVerdict, Prompt
+from service.errors import RunFailed
+from service.pipeline.context import RunContext
+from service.pipeline.pairs import comparison_of
+from service.pipeline.people import people_of
+from service.pipeline.replies import groups_of
+from service.pipeline.verdicts import ensure_verdicts
+from service.shards import read_shards
+from service.store.records import JsonObject
+from training.rows import PreferenceRow
+
+_ADAPTER = TypeAdapter(FittedWeights)
+
+
+async def ensure_calibration(context: RunContext, client: ChatClient, qualification: Qualification) -> JsonObject:
+    """The fitted weights with their skill, and the verdicts' shards. Raises RunFailed where the labels allow none."""
+    rows = _drawn((await people_of(context)).rows, context.request.judge.calibrate, context.request.seed)
+    pairs, labels = _labelled(rows)
+    principles = context.constitution.principles
+    progress = context.progress("judge", len(pairs) * len(principles))
+    shards = await ensure_verdicts(context, client, list(groups_of(_by_prompt(pairs))), principles, progress)
+    verdicts = await read_shards(context.artifacts, shards, PrincipleVerdict)
+    try:
+        fitted = fit_weights(verdicts, labels, weights_of(context, qualification))
+    except CalibrationError as error:
+        raise RunFailed(f"judge.calibrate: {error}") from error
+    return {**_ADAPTER.dump_python(fitted, mode="json"), "shards": list[JsonValue](shards)}
+
+
+def weights_of(context: RunContext, qualification: Qualification) -> Mapping[str, float]:
+    """The constitution's own weights, 0 where the judge is unfit."""
+    return weights_after_qualification(context.constitution, qualification, context.request.judge.allow_unqualified)
+
+
+def fitted_weights(calibration: JsonValue) -> Mapping[str, float]:
+    """What `ensure_calibration` left; empty where the run asked for none."""
+    return _ADAPTER.validate_python(calibration).weights if calibration else {}
+
+
+def _drawn(rows: Sequence[PreferenceRow], most: int, seed: int) -> list[PreferenceRow]:
+    return sorted(rows, key=lambda row: hashlib.sha256(f"{seed}/{row.id}".encode()).digest())[:most]
+
+
+def _labelled(rows: Sequence[PreferenceRow]) -> tuple[list[Comparison], list[PairLabel]]:
+    """Each pair once; what several people said of it is averaged. Equal replies say nothing, and are left out."""
+    pairs: dict[str, Comparison] = {}
+    said: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.chosen != row.rejected:
+            pair = comparison_of(Prompt(row.prompt_id, row.prompt), row.chosen, row.rejected)
+            pairs[pair.id] = pair
+            said[pair.id].append(row.p_chosen if pair.a == row.chosen else 1 - row.p_chosen)
+    labels = [PairLabel(id, pair.prompt_id, sum(said[id]) / len(said[id])) for id, pair in pairs.items()]
+    return list(pairs.values()), labels
+
+
+def _by_prompt(pairs: Sequence[Comparison]) -> list[tuple[Comparison, ...]]:
+    found: dict[str, list[Comparison]] = defaultdict(list)
+    for pair in pairs:
+        found[pair.prompt_id].append(pair)
+    return [tuple(own) for own in found.values()]

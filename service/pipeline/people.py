@@ -1,0 +1,28 @@
+"""People's pairs of a run's human set: those that may be learned from."""
+
+from dataclasses import dataclass
+
+from service.pipeline.context import RunContext
+from service.shards import read_shard
+from training.rows import PreferenceRow
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """`leaked` pairs answer a held-out prompt, `others` are rows that no person labelled: both are left out."""
+
+    rows: tuple[PreferenceRow, ...]
+    leaked: int
+    others: int
+
+
+async def people_of(context: RunContext) -> People:
+    """None where the run names no human set."""
+    if context.run.references.human_id is None:
+        return People((), 0, 0)
+    record = await context.tools.store.preference_sets.get(context.run.project_id, context.run.references.human_id)
+    rows = await read_shard(context.artifacts, record.artifact, PreferenceRow)
+    people = [row for row in rows if row.source == "human"]
+    held_out = {prompt.messages for prompt in context.held_out}
+    kept = tuple(row for row in people if row.prompt not in held_out)
+    return People(kept, leaked=len(people) - len(kept), others=len(rows) - len(people))
