@@ -6,13 +6,14 @@ endif
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup check test demo bench format clean
+.PHONY: help setup check test demo bench tables format clean
 
 help:
 	@echo "make demo    run the main job: a constitution in, an aligned adapter out (ARGS=\"--human FILE\")"
 	@echo "make test    all tests but the house rules, which make check runs"
 	@echo "make check   format, lint (code and Dockerfile), types, import contract, house tests"
 	@echo "make bench   the benchmarks"
+	@echo "make tables  the tables of docs/judging.md anew (CHARTER_DATA names the folder of the published sets)"
 	@echo "make setup   the virtual environment alone (the others do it where it is missing)"
 	@echo "make format  format the code"
 	@echo "make clean   remove the environment and what was built"
@@ -39,6 +40,12 @@ demo: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.effect $(ARGS)
+
+tables: setup
+	$(BIN)/python -m benchmarks.qualification --docs
+	$(BIN)/python -m benchmarks.ranking --draws 4000 --docs
+	$(BIN)/python -m benchmarks.calibration --docs
+	$(BIN)/python -m benchmarks.precision --docs
 
 format: setup
 	$(BIN)/ruff format .

@@ -34,11 +34,12 @@ _REPEATS = 10
 
 
 class ApiError(ServiceError):
-    """The service refused. `status` is HTTP's; the message is the problem's detail."""
+    """The service refused. `status` is HTTP's; the message is the problem's detail, `problems` each place to mend."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, problems: tuple[str, ...] = ()) -> None:
         super().__init__(detail)
         self.status = status
+        self.problems = problems
 
 
 class Unreachable(ServiceError):
@@ -366,8 +367,11 @@ class Client:
             raise ApiError(response.status_code, said) from error
         if not response.is_error:
             return value
-        detail = value.get("detail") if isinstance(value, dict) else None
-        raise ApiError(response.status_code, str(detail or f"the service answered {response.status_code} without why"))
+        told = value if isinstance(value, dict) else {}
+        detail = str(told.get("detail") or f"the service answered {response.status_code} without why")
+        problems = told.get("errors")
+        places = tuple(map(str, problems)) if isinstance(problems, list) else ()
+        raise ApiError(response.status_code, detail, places)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

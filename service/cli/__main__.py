@@ -14,6 +14,7 @@ from rich.console import Console
 from constitutions.errors import CharterError, ConstitutionError
 from service.cli import adapters, judging, laws, maintenance, models, programs, runs, uploads
 from service.cli.faults import file_fault, setting_fault
+from service.client import ApiError
 from service.settings import Settings
 
 app = typer.Typer(
@@ -41,6 +42,8 @@ def main() -> None:
         app()
     except ConstitutionError as error:
         _fail("\n       ".join(error.problems))
+    except ApiError as error:
+        _fail("\n       ".join([str(error), *(place for place in error.problems if place not in str(error))]))
     except CharterError as error:
         _fail(str(error))
     except httpx.TransportError as error:

@@ -1,12 +1,13 @@
 """`charter` against a real service: what is registered is listed, and each kind of resource is deleted."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from service.cli.__main__ import app
+from service.cli.__main__ import app, main
 from service.client import ApiError
 from tests.service.client.test_client import file, model_folder, prepared, publish
 
@@ -81,3 +82,19 @@ def test_an_export_says_what_its_format_cannot_hold(charter, client, tmp_path):
         exported = charter("preferences", "export", made.id, str(tmp_path / "out"), "--format", format)
         assert exported.exit_code == 0 and exported.stderr.startswith(said)
     assert not exported.stderr
+
+
+def test_every_broken_line_of_a_file_is_told(live, tmp_path, monkeypatch, capsys):
+    broken = (
+        '{"prompt": "Why?"}\n{"prompt": ""}\n{"prompt": "When?"}\n{"prompt": "Who?", "colour": 1}\n{"prompt": "Why?"}\n'
+    )
+    path = file(tmp_path, "prompts.jsonl", broken)
+    monkeypatch.setattr(sys, "argv", ["charter", "prompts", "post", str(path)])
+    monkeypatch.setenv("CHARTER_URL", live.process.url)
+    monkeypatch.setenv("CHARTER_API_KEY", live.process.api_key())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    first, *others = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 1
+    assert first.startswith("error: line 2: ") and first.endswith("(and 2 more); nothing was stored")
+    assert [line.split(":")[0].strip() for line in others] == ["line 4", "line 5"]
