@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from judges.calibration.labels import Floats, Labelled, check_probabilities
 from judges.calibration.reliability import accuracy
@@ -62,6 +63,10 @@ class RecordedPairs:
         for name, values_N in (("cheap belief", self.cheap_p_a_N), ("strong belief", self.strong_p_a_N)):
             check_probabilities(name, values_N)
         check_probabilities("label", self.label_N)
+
+    def rows(self, at: NDArray[np.intp]) -> "RecordedPairs":
+        """Only these comparisons, in this order."""
+        return RecordedPairs(self.cheap_p_a_N[at], self.strong_p_a_N[at], self.label_N[at])
 
 
 @dataclass(frozen=True, slots=True)

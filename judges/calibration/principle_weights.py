@@ -8,14 +8,13 @@ are worth is measured on pairs whose prompts had no part in the fit. Left out: w
 (qualify.py), and labels that name their principle (principles.py).
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from judges.calibration.folds import folds_by_prompt
 from judges.calibration.labels import Floats, Labelled
 from judges.calibration.panel import PanelPrior, fit_panel, panel_beliefs
 from judges.calibration.reliability import accuracy, brier
@@ -25,7 +24,6 @@ from judges.errors import TooFewLabels
 from judges.qualify import ENOUGH_EXAMPLES
 from judges.records import Preference, PrincipleVerdict
 
-_FOLDS = 10
 _PRIOR = PanelPrior(turn_harmful=False)
 
 
@@ -91,7 +89,7 @@ def fit_weights(
         prompts=prompts,
         undecided=len(labels) - len(decided),
         as_written=_skill(own_N, label_N),
-        fitted=_skill(_beliefs_of_others(table, label_N, _folds(decided)), label_N),
+        fitted=_skill(_beliefs_of_others(table, label_N, decided), label_N),
     )
 
 
@@ -108,20 +106,13 @@ def _table(
     return VoteTable(tuple(label.comparison_id for label in labels), columns, p_a_NJ, answered_NJ)
 
 
-def _beliefs_of_others(table: VoteTable, label_N: Floats, fold_N: NDArray[np.intp]) -> Floats:
-    """The belief on each pair by weights that were fitted without its fold."""
+def _beliefs_of_others(table: VoteTable, label_N: Floats, labels: Sequence[PairLabel]) -> Floats:
+    """The belief on each pair by weights that were fitted without its prompt."""
     beliefs_N = np.empty(len(label_N))
-    for fold in np.unique(fold_N):
-        rest, own = np.flatnonzero(fold_N != fold), np.flatnonzero(fold_N == fold)
-        beliefs_N[own] = panel_beliefs(table.rows(own), fit_panel(table.rows(rest), label_N[rest], _PRIOR))
+    for fold in folds_by_prompt([label.prompt_id for label in labels]):
+        fitted = fit_panel(table.rows(fold.rest), label_N[fold.rest], _PRIOR)
+        beliefs_N[fold.own] = panel_beliefs(table.rows(fold.own), fitted)
     return beliefs_N
-
-
-def _folds(labels: Sequence[PairLabel]) -> NDArray[np.intp]:
-    """Ten folds of about as many prompts each, drawn by the prompts' hashes; a prompt's pairs stay together."""
-    prompts = sorted({label.prompt_id for label in labels}, key=lambda id: hashlib.sha256(id.encode()).digest())
-    fold = {id: n % _FOLDS for n, id in enumerate(prompts)}
-    return np.array([fold[label.prompt_id] for label in labels], dtype=np.intp)
 
 
 def _skill(belief_N: Floats, label_N: Floats) -> Skill:

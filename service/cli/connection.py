@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, Protocol
 
@@ -27,6 +28,15 @@ def connect(url: str, key: str) -> Client:
     if not key:
         raise NoKey("no API key: set CHARTER_API_KEY to the key that `charter serve` printed at its first start")
     return Client(url, api_key=key)
+
+
+def secret_in(variable: str | None) -> str | None:
+    """An endpoint's key. Raises NoKey where the variable that should hold it is unset or empty."""
+    if variable is None:
+        return None
+    if key := os.environ.get(variable):
+        return key
+    raise NoKey(f"--key-env {variable}: no such variable, or it is empty; export it, or leave --key-env out")
 
 
 def delete_with(delete: Callable[[Client, str], None], name: str, url: str, key: str) -> None:

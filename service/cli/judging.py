@@ -4,7 +4,6 @@ Without an endpoint it serves a model's folder while it asks.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -21,8 +20,10 @@ from judges.labelled_sets import EXAMPLES, LabelledPair, drawn
 from judges.protocols.protocol import JudgeProtocol
 from judges.protocols.registry import load_protocol
 from judges.replicas import Endpoint
-from service.cli.errors import NoKey, NoModel
+from service.cli.connection import secret_in
+from service.cli.errors import NoModel
 from service.cli.examination_table import print_examination
+from service.cli.panel import panel
 from service.demo.base_model import base_model_folder
 from service.demo.recipe import CACHE
 from service.demo.summary import JudgeStanding
@@ -33,12 +34,8 @@ from service.exchange.labelled import SetFormat, read_labelled, under_principle
 from service.model_folder import declared_context
 from service.settings import Settings
 
-app = typer.Typer(help="Judges: qualify one on a constitution's examples and on labelled sets.", no_args_is_help=True)
-
-
-@app.callback()
-def judge() -> None:
-    """Keeps `qualify` a sub-command while it is the only one."""
+app = typer.Typer(help="Judges: qualify one on examples and labelled sets, or weigh several.", no_args_is_help=True)
+app.command()(panel)
 
 
 @app.command("qualify")
@@ -108,15 +105,6 @@ def _standing(one: ExaminedSlice) -> JudgeStanding:
     )
 
 
-def _key(variable: str | None) -> str | None:
-    """The endpoint's key. Raises NoKey where the variable that should hold it is unset or empty."""
-    if variable is None:
-        return None
-    if key := os.environ.get(variable):
-        return key
-    raise NoKey(f"--key-env {variable}: no such variable, or it is empty; export it, or leave --key-env out")
-
-
 async def _examine(
     judge: AbstractAsyncContextManager[Endpoint],
     constitution: Constitution,
@@ -130,7 +118,7 @@ async def _examine(
 def _remote(model: str | None, url: str, key_env: str | None) -> AbstractAsyncContextManager[Endpoint]:
     if model is None:
         raise NoModel("--judge-url: name what the endpoint calls the judge with --model (GET /v1/models lists it)")
-    return nullcontext(Endpoint(model=model, base_url=without_v1(url), api_key=_key(key_env)))
+    return nullcontext(Endpoint(model=model, base_url=without_v1(url), api_key=secret_in(key_env)))
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The command line as a user runs it, and a scripted judge on loopback."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner, Result
 
-from judges.behaviour import Behaviour
+from judges.behaviour import Behaviour, Taste
 from judges.scripted import ScriptedServer
 from service.cli.__main__ import app
 
@@ -31,13 +32,17 @@ def charter(tmp_path: Path) -> Charter:
 @pytest.fixture
 def judge_url() -> Iterator[str]:
     """A scripted judge that prefers the shorter reply."""
+    with scripted_judge("scripted", "shorter") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def scripted_judge(name: str, taste: Taste) -> Iterator[str]:
+    """A judge of this name and taste; its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(
-            uvicorn.Config(
-                ScriptedServer("scripted", Behaviour(taste="shorter")).app(), log_level="critical", lifespan="off"
-            )
-        )
+        app = ScriptedServer(name, Behaviour(taste=taste)).app()
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
         thread.start()
         try:

@@ -28,8 +28,8 @@ def test_the_commands_of_the_design_are_there():
         "constitution diff", "constitution list", "constitution delete", "prompts post", "prompts list",
         "prompts delete", "preferences post", "preferences export", "preferences list", "preferences delete",
         "model add", "model list", "model delete", "run create",
-        "run follow", "run cancel", "run resume", "run report", "run delete", "judge qualify", "adapter list",
-        "adapter download", "adapter delete",
+        "run follow", "run cancel", "run resume", "run report", "run delete", "judge qualify", "judge panel",
+        "adapter list", "adapter download", "adapter delete",
     }  # fmt: skip
 
 
