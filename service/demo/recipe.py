@@ -25,8 +25,8 @@ REVISE = ReviseSettings(replies_per_prompt=1, steps=1, max_tokens=REPLY_TOKENS, 
 COMPARE = CompareSettings(pairs_per_prompt=2)
 TRAINING = TrainingSettings(
     method="dpo",
-    learning_rate=4e-4,
-    beta=0.1,
+    learning_rate=5e-4,
+    beta=0.2,
     sft_weight=1.0,
     lora_rank=16,
     lora_layers_share=0.5,
