@@ -13,13 +13,13 @@ from typing import Literal
 
 from constitutions.schema import Constitution
 from judges.errors import UnreadableLabels
-from judges.labelled_sets import LabelledPair, checked_set, labelled_pair, read_llmbar, read_pairs
+from judges.labelled_sets import LabelledPair, checked_set, labelled_pair, read_llmbar, read_pairs, read_xstest
 from service.errors import InvalidInput
 from service.exchange.preferences import read_preferences
 from service.exchange.records import decode
 from training.rows import PreferenceRow
 
-SetFormat = Literal["pairs", "llmbar", "charter", "trl", "openai", "hh-rlhf", "ultrafeedback", "argilla"]
+SetFormat = Literal["pairs", "llmbar", "xstest", "charter", "trl", "openai", "hh-rlhf", "ultrafeedback", "argilla"]
 
 
 def read_labelled(path: Path, format: SetFormat | None) -> tuple[LabelledPair, ...]:
@@ -37,6 +37,8 @@ def read_labelled(path: Path, format: SetFormat | None) -> tuple[LabelledPair, .
             format = _own_format(decode(data), plain)
         if format == "llmbar":
             return read_llmbar(decode(data), name, slice)
+        if format == "xstest":
+            return read_xstest(decode(data), name, slice)
         if format == "pairs":
             return read_pairs(decode(data), name, slice)
         return pairs_of_rows(read_preferences(data, plain, "", format, name), name, slice)
@@ -80,11 +82,13 @@ def under_principle(
 
 
 def _own_format(text: str, name: str) -> SetFormat | None:
-    """Ours or LLMBar's, where the first object looks like it."""
+    """Ours, LLMBar's or XSTest's, where the first line looks like it."""
     begin = text.lstrip()[:1]
     first = text.lstrip().split("\n", 1)[0]
     if begin == "[" and '"output_1"' in text and '"output_2"' in text:
         return "llmbar"
+    if name.lower().endswith(".csv") and {"prompt", "label", "type"} <= set(first.strip().split(",")):
+        return "xstest"
     if name.lower().endswith(".csv") or (begin == "{" and '"label"' in first and '"a"' in first):
         return "pairs"
     return None
