@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from training.configs import DpoLoss
+
 Stage = Literal["sample", "revise", "judge", "mix", "train", "evaluate", "bundle"]
 STAGES: tuple[Stage, ...] = ("sample", "revise", "judge", "mix", "train", "evaluate", "bundle")
 # What a stage reads of the same run. `judge` reads `revise` too, where that is asked for.
@@ -80,6 +82,8 @@ class TrainingSettings(Settings):
 
     method: Literal["sft", "dpo"] = "dpo"
     beta: Annotated[float, Field(gt=0, le=100)] = 0.1
+    loss: DpoLoss = "dpo"
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     sft_weight: Annotated[float, Field(ge=0, le=100)] = 0.0
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-5
     epochs: Annotated[int, Field(ge=1, le=100)] = 1

@@ -17,6 +17,7 @@ import yaml
 from training.errors import ConfigError
 
 Precision = Literal["auto", "bf16", "fp32"]
+DpoLoss = Literal["dpo", "length_normalised", "ipo"]
 
 
 def knob(default: float | int, low: float, high: float) -> float:
@@ -84,9 +85,16 @@ class DpoConfig(TrainConfig):
     - `sft_weight`: weight of the chosen replies' mean negative log-likelihood beside the DPO loss. Raise it when
       chosen replies lose probability; 0.2 makes small models learn formats much faster.
     - `pairs_per_step`: pairs in one optimiser step.
+    - `loss`: `dpo`; `length_normalised` takes log-probabilities a token, so that length earns nothing (take a `beta`
+      of 2 to 10 then); `ipo` holds the margin of sure pairs at 1 / (2 beta): when labels are near 0 and 1 and DPO
+      overfits.
+    - `label_smoothing`: the share of labels taken to be wrong, conservative DPO. Raise it for hard labels of unknown
+      reliability; calibrated beliefs (`p_chosen`) need none.
     """
 
     beta: float = knob(0.1, 1e-4, 100.0)
+    loss: DpoLoss = "dpo"
+    label_smoothing: float = knob(0.0, 0.0, 0.49)
     sft_weight: float = knob(0.0, 0.0, 100.0)
     pairs_per_step: int = count(16, 1, 4096)
 

@@ -1,24 +1,41 @@
 """Direct preference optimisation (arXiv:2305.18290) of a LoRA adapter, with a soft label and a weight for each pair.
 
-load -> batch -> reference and policy in one layout -> loss -> step -> save. Left out: online rounds, other DPO forms.
+load -> batch -> reference and policy in one layout -> loss -> step -> save. Left out: online rounds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from training.configs import DpoConfig
+from training.configs import DpoConfig, DpoLoss
 from training.errors import TrainingError
 from training.finishing import finish_run
 from training.loop import StepReport, refuse_broken_loss, run_steps
-from training.losses import dpo_loss, implicit_margin, regularised_dpo_loss, sft_loss
+from training.losses import dpo_loss, implicit_margin, ipo_loss, regularised_dpo_loss, sft_loss, smoothed
 from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.tokenising import TokenizedRow, TokenizedRows, load_tokenized_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A loss of the DPO family, and whether it reads log-probabilities a token instead of a reply's sum."""
+
+    loss: Callable[..., Tensor]
+    per_token: bool
+
+
+# length_normalised: DPO over mean log-probabilities, arXiv:2411.15124, section 5.1.2.
+FORMS: Mapping[DpoLoss, Form] = {
+    "dpo": Form(dpo_loss, per_token=False),
+    "length_normalised": Form(dpo_loss, per_token=True),
+    "ipo": Form(ipo_loss, per_token=True),
+}
 
 
 def train_dpo(config: DpoConfig) -> dict[str, object]:
@@ -88,12 +105,15 @@ def pair_losses(
     weight_B = logps_B2.new_tensor([row.row.weight for row in batch])
     lengths_B2 = packed.lengths_R.view(-1, 2)
     chosen_B, rejected_B = logps_B2.unbind(1)
-    ref_chosen_B, ref_rejected_B = reference_B2.unbind(1)
-    dpo_B = dpo_loss(chosen_B, rejected_B, ref_chosen_B, ref_rejected_B, p_chosen_B=p_chosen_B, beta=config.beta)
+    form = FORMS[config.loss]
+    unit_B2 = lengths_B2 if form.per_token else torch.ones_like(lengths_B2)
+    logps = (*(logps_B2 / unit_B2).unbind(1), *(reference_B2 / unit_B2).unbind(1))
+    belief_B = smoothed(p_chosen_B, config.label_smoothing)
+    dpo_B = form.loss(*logps, p_chosen_B=belief_B, beta=config.beta)
     sft_B = sft_loss(chosen_B, lengths_B2[:, 0])
     loss_B = weight_B * regularised_dpo_loss(dpo_B, sft_B, p_chosen_B=p_chosen_B, sft_weight=config.sft_weight)
     with torch.no_grad():
-        margin_B = config.beta * implicit_margin(chosen_B, rejected_B, ref_chosen_B, ref_rejected_B)
+        margin_B = config.beta * implicit_margin(*logps)
         decided_B = p_chosen_B > 0.5
         sums = {
             "loss": loss_B,

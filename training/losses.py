@@ -24,6 +24,33 @@ def dpo_loss(
     return -p_chosen_B * F.logsigmoid(logit_B) - (1 - p_chosen_B) * F.logsigmoid(-logit_B)
 
 
+def ipo_loss(
+    chosen_logp_B: Tensor,
+    rejected_logp_B: Tensor,
+    ref_chosen_logp_B: Tensor,
+    ref_rejected_logp_B: Tensor,
+    *,
+    p_chosen_B: Tensor,
+    beta: float,
+) -> Tensor:
+    """Squared distance of the margin from 1 / (2 beta), one value per pair: the margin of sure pairs stays bounded.
+
+    Eq. 17 of arXiv:2310.12036 (its tau is `beta`) for p_chosen = 1; else the belief's mean over who won, which is least
+    at (2 p - 1) / (2 beta). Its authors mean log-probabilities a token: give those.
+    """
+    margin_B = implicit_margin(chosen_logp_B, rejected_logp_B, ref_chosen_logp_B, ref_rejected_logp_B)
+    target = 1 / (2 * beta)
+    return p_chosen_B * (margin_B - target) ** 2 + (1 - p_chosen_B) * (margin_B + target) ** 2
+
+
+def smoothed(p_chosen_B: Tensor, label_smoothing: float) -> Tensor:
+    """The belief where a share `label_smoothing` of the labels is taken to be turned round: conservative DPO.
+
+    p (1 - e) + (1 - p) e, the label of cDPO (E. Mitchell 2023, "A note on DPO with noisy preferences", Eq. 3).
+    """
+    return p_chosen_B + label_smoothing * (1 - 2 * p_chosen_B)
+
+
 def implicit_margin(
     chosen_logp_B: Tensor, rejected_logp_B: Tensor, ref_chosen_logp_B: Tensor, ref_rejected_logp_B: Tensor
 ) -> Tensor:

@@ -98,6 +98,8 @@ def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
         return shared | {"replies_per_step": wanted.pairs_per_step}
     own: dict[str, JsonValue] = {
         "beta": wanted.beta,
+        "loss": wanted.loss,
+        "label_smoothing": wanted.label_smoothing,
         "sft_weight": wanted.sft_weight,
         "pairs_per_step": wanted.pairs_per_step,
     }

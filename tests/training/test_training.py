@@ -98,6 +98,35 @@ def test_plain_peft_and_the_merged_model_give_the_trained_policy(tmp_path: Path,
     assert (merged / "tokenizer.json").exists() and (merged / "chat_template.jinja").exists()
 
 
+@pytest.mark.parametrize(
+    ("loss", "beta", "smoothing", "at_start"),
+    [
+        ("length_normalised", 5.0, 0.0, 0.693147),  # margin 0, whatever the lengths: log 2
+        ("ipo", 0.5, 0.0, 1.0),  # margin 0 is 1 from either target
+        ("dpo", 0.1, 0.3, 0.693147),
+    ],
+)
+def test_each_form_of_dpo_learns_the_preference(tmp_path: Path, tiny: Path, loss, beta, smoothing, at_start):
+    config = dpo_config(tmp_path, tiny, epochs=6, loss=loss, beta=beta, label_smoothing=smoothing)
+    train_dpo(config)
+    lines = steps(config)
+    assert lines[0]["dpo_loss"] == pytest.approx(at_start, abs=1e-5)
+    assert lines[-1]["accuracy"] == 1.0 and lines[-1]["dpo_loss"] < at_start
+
+
+def test_what_is_a_margin_a_token_does_not_grow_with_the_reply(tmp_path: Path, tiny: Path):
+    """The same pair with its replies' letters four times over: sums differ fourfold, means hardly."""
+    margins = {}
+    for loss in ("dpo", "length_normalised"):
+        for times in (1, 4):
+            row = make_row("r", prompt_id="p", chosen="a" * 3 * times, rejected="z" * 3 * times, p_chosen=1.0)
+            config = dpo_config(tmp_path / f"{loss}-{times}", tiny, rows=[row], epochs=4, loss=loss, beta=1.0)
+            train_dpo(config)
+            margins[loss, times] = steps(config)[-1]["margin"]
+    assert margins["dpo", 4] > 2.5 * margins["dpo", 1]
+    assert margins["length_normalised", 4] < 2 * margins["length_normalised", 1]
+
+
 def test_a_finished_run_returns_at_once_with_its_result(tmp_path: Path, tiny: Path):
     config = dpo_config(tmp_path, tiny, epochs=1)
     assert train_dpo(config) == train_dpo(config)
