@@ -1,4 +1,4 @@
-"""`python -m training dpo|sft|merge|convert`: the trainers without the service.
+"""`python -m training dpo|sft|reward|merge|convert`: the trainers without the service.
 
 The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
 stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the next start.
@@ -14,15 +14,16 @@ from pathlib import Path
 
 from constitutions.errors import CharterError
 from training.allocator import keep_freed_memory
-from training.configs import DpoConfig, SftConfig, load_config
+from training.configs import DpoConfig, RewardConfig, SftConfig, load_config
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line: one sub-command a job."""
     root = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
-    for name, text in (("dpo", "train on preference pairs"), ("sft", "train on the chosen replies")):
-        command = commands.add_parser(name, help=text)
+    jobs = (("dpo", "preference pairs"), ("sft", "the chosen replies"), ("reward", "preference pairs, a scoring model"))
+    for name, text in jobs:
+        command = commands.add_parser(name, help=f"train on {text}")
         command.add_argument("config", type=Path, help="YAML file; its keys are the fields of training/configs.py")
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key over the file's")
     merge = commands.add_parser("merge", help="write base and adapter as one full model")
@@ -78,6 +79,10 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
             from training.merge import merge_adapter
 
             return lambda: {"model": str(merge_adapter(options.model, options.adapter, options.output))}
+        case "reward":
+            from training.reward import train_reward
+
+            return lambda: train_reward(load_config(options.config, RewardConfig, tuple(options.set)))
         case "sft":
             from training.sft import train_sft
 

@@ -109,6 +109,21 @@ class SftConfig(TrainConfig):
     replies_per_step: int = count(16, 1, 4096)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig(TrainConfig):
+    """A reward model: a score for a reply, so that the better of two has the higher one.
+
+    - `prompts_per_step`: prompts in one optimiser step. All pairs of a prompt go in together.
+    - `margin`: how far apart the scores of a sure pair should be at least; that of a softer label shrinks with
+      2 p_chosen - 1. Raise it where labels are reliable and scores crowd together.
+    - `held_out_share`: share of the prompts that are kept from training and measured afterwards.
+    """
+
+    prompts_per_step: int = count(16, 1, 4096)
+    margin: float = knob(0.0, 0.0, 100.0)
+    held_out_share: float = knob(0.1, 0.0, 0.9)
+
+
 Config = TypeVar("Config", bound=TrainConfig)
 
 

@@ -57,7 +57,8 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
 
         plan = Plan(len(rows.kept), config.pairs_per_step, config.epochs, config.seed)
         outcome = run_steps(config, policy, folder, plan, kept={"reference": reference_N2}, add_gradients=add_gradients)
-        return finish_run(folder, policy, rows, outcome, config.model.resolve().name)
+        name = config.model.resolve().name
+        return finish_run(folder, policy, outcome, name, rows=len(rows.kept), dropped=rows.dropped)
 
 
 def refuse_nothing_to_learn(rows: TokenizedRows, config: DpoConfig) -> None:

@@ -3,13 +3,16 @@
 import json
 import resource
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from training.loop import Outcome
 from training.model import Policy
 from training.publish import published_folder
 from training.run_folder import RunFolder
-from training.tokenising import TokenizedRows
+from training.tokenising import DroppedRow
 from training.weights import file_sha256
 
 
@@ -28,21 +31,29 @@ def save_adapter(policy: Policy, folder: Path, model_name: str) -> str:
 
 
 def finish_run(
-    folder: RunFolder, policy: Policy, rows: TokenizedRows, outcome: Outcome, model_name: str
+    folder: RunFolder,
+    policy: Policy,
+    outcome: Outcome,
+    model_name: str,
+    *,
+    rows: int,
+    dropped: Sequence[DroppedRow],
+    more: Mapping[str, object] = MappingProxyType({}),
 ) -> dict[str, object]:
-    """Save the adapter, then the result: its presence says that the run is over."""
+    """Save the adapter, then the result: its presence says that the run is over. `rows` were trained on."""
     result: dict[str, object] = {
         "steps": outcome.steps,
         "seconds": outcome.seconds,
-        "rows": len(rows.kept),
-        "dropped": rows.drop_counts(),
-        "dropped_rows": [{"id": row.row_id, "reason": row.reason, "tokens": row.tokens} for row in rows.dropped],
+        "rows": rows,
+        "dropped": dict(Counter(row.reason for row in dropped)),
+        "dropped_rows": [{"id": row.row_id, "reason": row.reason, "tokens": row.tokens} for row in dropped],
         "last_step": dict(outcome.metrics),
         "precision": policy.numbers.precision,
         "device": policy.numbers.device.type,
         "adapter": str(folder.adapter),
         "adapter_sha256": save_adapter(policy, folder.adapter, model_name),
         "peak_memory_bytes": peak_memory_bytes(),
+        **more,
     }
     folder.write_result(result)
     return result

@@ -70,3 +70,15 @@ def regularised_dpo_loss(dpo_B: Tensor, sft_B: Tensor, *, p_chosen_B: Tensor, sf
     equally bad, neither is to be imitated.
     """
     return dpo_B + sft_weight * (2 * p_chosen_B - 1) * sft_B
+
+
+def reward_loss(
+    chosen_score_B: Tensor, rejected_score_B: Tensor, *, p_chosen_B: Tensor, margin_B: Tensor | float = 0.0
+) -> Tensor:
+    """Cross-entropy between people's belief and Bradley and Terry's, one value per pair.
+
+    With p_chosen = 1 this is the loss of arXiv:2203.02155, Eq. 1 (one of its K-choose-2 pairs); `margin_B` is how far
+    apart the scores should be at least, arXiv:2307.09288, Eq. 2. Lower beliefs are soft labels, 0.5 a tie.
+    """
+    gap_B = chosen_score_B - rejected_score_B
+    return -p_chosen_B * F.logsigmoid(gap_B - margin_B) - (1 - p_chosen_B) * F.logsigmoid(-gap_B - margin_B)

@@ -1,10 +1,19 @@
-"""Base and adapter as one full model with its tokenizer: what vLLM and plain transformers serve."""
+"""Base and adapter as one full model with its tokenizer: what vLLM and plain transformers serve.
 
+A reward model's adapter becomes a classifier of one label, whose logit is the score.
+"""
+
+import json
 from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from training.errors import TrainingError
 from training.publish import published_folder
@@ -18,7 +27,7 @@ def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
     if not (adapter / "adapter_config.json").exists():
         raise TrainingError(f"{adapter}: no adapter_config.json; name a folder as peft saves it")
     tokenizer = load_tokenizer(model)
-    base = AutoModelForCausalLM.from_pretrained(model, dtype="auto", local_files_only=True)
+    base = _base_for(model, adapter, tokenizer)
     dtype = base.dtype
     # W + scale * B A is rounded once, at the end: in bf16 a small update would vanish in the sum.
     merged = PeftModel.from_pretrained(base.to(torch.float32), adapter).merge_and_unload().to(dtype)
@@ -26,3 +35,13 @@ def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
         merged.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
     return output
+
+
+def _base_for(model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """With the head that the adapter was trained with."""
+    scores = json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "SEQ_CLS"
+    kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
+    base: PreTrainedModel = kind.from_pretrained(model, dtype="auto", local_files_only=True, **more)
+    if scores and base.config.pad_token_id is None:  # a classifier finds a padded row's last token by it
+        base.config.pad_token_id = tokenizer.pad_token_id or tokenizer.eos_token_id
+    return base

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from training import attention
 from training.configs import TrainConfig
@@ -58,20 +58,36 @@ class Policy:
 
 def load_policy(config: TrainConfig, numbers: Numbers) -> Policy:
     """Load the frozen base and put a fresh adapter on it; `config.seed` decides the adapter's start."""
-    try:
-        base = AutoModelForCausalLM.from_pretrained(
-            config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True
-        )
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{config.model}: no model can be loaded ({first_line(error)}); name a folder") from error
+    base = load_base(AutoModelForCausalLM, config, numbers)
     for name in _AFTER_HEAD:
         if getattr(base.config, name, None) not in (None, 1.0):
             raise TrainingError(f"{config.model}: {name} is not supported by the chunked head; take another model")
+    return with_adapter(base, config, numbers, head=base.get_output_embeddings(), task="CAUSAL_LM")
+
+
+def load_base(
+    kind: type[AutoModelForCausalLM | AutoModelForSequenceClassification],
+    config: TrainConfig,
+    numbers: Numbers,
+    **more: object,
+) -> PreTrainedModel:
+    """The frozen base from its folder, with the packed attention. Raises TrainingError."""
+    try:
+        base: PreTrainedModel = kind.from_pretrained(
+            config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True, **more
+        )
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{config.model}: no model can be loaded ({first_line(error)}); name a folder") from error
     if config.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
+    return base
+
+
+def with_adapter(base: PreTrainedModel, config: TrainConfig, numbers: Numbers, *, head: nn.Module, task: str) -> Policy:
+    """The base with a fresh adapter on its layers, none on `head`."""
     trunk = Trunk(layers_below_adapter(base, config))
     # eval: no dropout anywhere, so that policy and reference are one network. Checkpointing works in train mode only.
-    model = add_adapter(base.to(numbers.device), config).train(config.gradient_checkpointing)
+    model = add_adapter(base.to(numbers.device), config, head, task).train(config.gradient_checkpointing)
     return Policy(model, numbers, trunk)
 
 
@@ -88,9 +104,8 @@ def first_adapted_layer(base: PreTrainedModel, config: TrainConfig) -> int:
     return layers - math.ceil(config.lora_layers_share * layers)
 
 
-def add_adapter(base: PreTrainedModel, config: TrainConfig) -> PeftModel:
+def add_adapter(base: PreTrainedModel, config: TrainConfig, head: nn.Module, task: str) -> PeftModel:
     """LoRA on the linear layers that `lora_targets` names (all but the head when it is empty), in fp32."""
-    head = base.get_output_embeddings()
     names = {name for name, layer in base.named_modules() if isinstance(layer, nn.Linear) and layer is not head}
     known = {name.rsplit(".", 1)[-1] for name in names}
     for target in config.lora_targets:
@@ -106,7 +121,7 @@ def add_adapter(base: PreTrainedModel, config: TrainConfig) -> PeftModel:
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         target_modules=sorted(config.lora_targets or known),
-        task_type="CAUSAL_LM",
+        task_type=task,
         **where,
     )
     lora._register_custom_module({nn.Linear: LoraLinear})
@@ -117,13 +132,19 @@ def add_adapter(base: PreTrainedModel, config: TrainConfig) -> PeftModel:
 
 def reply_logps(policy: Policy, packed: PackedGroups) -> Tensor:
     """log p(reply | prompt) of every reply, summed over its tokens; the adapter is on or off as it stands."""
-    causal = policy.causal
-    hidden_TH = causal.base_model(
-        input_ids=packed.tokens_T[None], position_ids=packed.positions_T[None], use_cache=False, packed=packed
-    ).last_hidden_state[0]
-    head_VH = causal.get_output_embeddings().weight
+    hidden_TH = hidden_states(policy, packed)
+    head_VH = policy.causal.get_output_embeddings().weight
     logps_N = token_logps(hidden_TH.index_select(0, packed.source_N), head_VH, packed.targets_N)
     return sum_by_reply(logps_N, packed.reply_N, len(packed.lengths_R))
+
+
+def hidden_states(policy: Policy, packed: PackedGroups) -> Tensor:
+    """What leaves the last layer for every input token, T x H."""
+    out = policy.causal.base_model(
+        input_ids=packed.tokens_T[None], position_ids=packed.positions_T[None], use_cache=False, packed=packed
+    )
+    hidden_TH: Tensor = out.last_hidden_state[0]
+    return hidden_TH
 
 
 def plain_reply_logps(policy: Policy, groups: Sequence[TokenGroup]) -> Tensor:

@@ -39,7 +39,8 @@ def train_sft(config: SftConfig) -> dict[str, object]:
 
         plan = Plan(len(rows.kept), config.replies_per_step, config.epochs, config.seed)
         outcome = run_steps(config, policy, folder, plan, kept={}, add_gradients=add_gradients)
-        return finish_run(folder, policy, rows, outcome, config.model.resolve().name)
+        name = config.model.resolve().name
+        return finish_run(folder, policy, outcome, name, rows=len(rows.kept), dropped=rows.dropped)
 
 
 def add_reply_gradients(policy: Policy, config: SftConfig, rows: Sequence[TokenizedRow]) -> StepReport:

@@ -66,10 +66,14 @@ def first_line(error: Exception) -> str:
 
 def load_tokenized_rows(config: TrainConfig, *, with_rejected: bool) -> TokenizedRows:
     """Read and tokenize the config's rows; the model's own context bounds `max_tokens`."""
-    shape = json.loads((config.model / "config.json").read_text())
-    max_tokens = min(config.max_tokens, shape.get("max_position_embeddings", config.max_tokens))
     tokenizer = load_tokenizer(config.model)
-    return tokenize_rows(read_rows(config.rows), tokenizer, max_tokens=max_tokens, with_rejected=with_rejected)
+    return tokenize_rows(read_rows(config.rows), tokenizer, max_tokens=context_of(config), with_rejected=with_rejected)
+
+
+def context_of(config: TrainConfig) -> int:
+    """The most tokens of a prompt with its reply: the config's, or the model's own context where that is less."""
+    shape = json.loads((config.model / "config.json").read_text())
+    return min(config.max_tokens, int(shape.get("max_position_embeddings", config.max_tokens)))
 
 
 def tokenize_rows(
@@ -84,16 +88,25 @@ def tokenize_rows(
         texts = (row.chosen, row.rejected) if with_rejected else (row.chosen,)
         group = TokenGroup(row.id, tuple(prompt), tuple(reply_tokens(text, tokenizer) for text in texts))
         longest = len(group.prompt) + max(len(reply) for reply in group.replies)
-        if longest > max_tokens:
-            dropped.append(DroppedRow(row.id, "too_long", longest))
-        elif row.weight == 0:
-            dropped.append(DroppedRow(row.id, "zero_weight", longest))
+        if reason := drop_reason(row, longest, max_tokens):
+            dropped.append(DroppedRow(row.id, reason, longest))
         else:
             kept.append(TokenizedRow(row, group))
     return TokenizedRows(tuple(kept), tuple(dropped))
 
 
+def drop_reason(row: PreferenceRow, tokens: int, max_tokens: int) -> Reason | None:
+    """Why a row of so many tokens cannot be trained on; None where it can."""
+    if tokens > max_tokens:
+        return "too_long"
+    return "zero_weight" if row.weight == 0 else None
+
+
 def reply_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """A reply and the end of its turn."""
+    return (*text_tokens(text, tokenizer), tokenizer.eos_token_id)
+
+
+def text_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """A reply's own text never becomes a control token: `<|im_end|>` written by a person stays letters."""
-    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return (*ids, tokenizer.eos_token_id)
+    return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])

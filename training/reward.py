@@ -1,0 +1,208 @@
+"""A reward model: a scalar head and a LoRA adapter on the frozen base, learnt from preferences.
+
+load -> batch by prompt -> scores -> loss over a prompt's pairs (arXiv:2203.02155, Eq. 1) -> step -> measure -> save.
+Left out: ensembles (start it with several seeds), and serving (merge it; docs/judging.md says how a server reads it).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification
+
+from judges.labelled_sets import LabelledPair
+from judges.measures import JudgedPair, measure
+from judges.records import Comparison, Preference
+from training.configs import RewardConfig
+from training.errors import TrainingError
+from training.finishing import finish_run
+from training.loop import StepReport, refuse_broken_loss, run_steps
+from training.losses import reward_loss
+from training.model import Policy, hidden_states, load_base, with_adapter
+from training.packing import PackedGroups, TokenGroup, pack_groups, split_by_tokens
+from training.precision import Numbers, resolve_numbers
+from training.reward_rows import RewardPrompt, RewardRows, load_reward_rows
+from training.rows import read_rows
+from training.run_folder import open_run_folder
+from training.schedule import Plan
+
+_LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.25}
+_REFERENCE_PROMPTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class NormalScores:
+    """Mean and standard deviation of the scores of `replies` replies that were trained on: 0 and 1 to a policy."""
+
+    mean: float
+    sd: float
+    replies: int
+
+
+def train_reward(config: RewardConfig) -> dict[str, object]:
+    """Train, or go on training, in `config.output`; returns what stands in its result.json."""
+    numbers = resolve_numbers(config.precision)
+    with open_run_folder(config, "reward", numbers.precision) as folder:
+        finished = folder.read_result()
+        if finished is not None:
+            return finished
+        rows = load_reward_rows(config, read_rows(config.rows))
+        refuse_nothing_to_learn(rows, config)
+        policy = load_reward_model(config, numbers)
+        check_scores(policy, min((prompt.group for prompt in rows.train), key=lambda group: group.tokens))
+
+        def add_gradients(picked: tuple[int, ...]) -> StepReport:
+            return add_prompt_gradients(policy, config, [rows.train[number] for number in picked])
+
+        plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, config.seed)
+        outcome = run_steps(config, policy, folder, plan, kept={}, add_gradients=add_gradients)
+        return finish_run(
+            folder,
+            policy,
+            outcome,
+            config.model.resolve().name,
+            rows=sum(len(prompt.pairs) for prompt in rows.train),
+            dropped=rows.dropped,
+            more={
+                "held_out": measured(policy, config, rows.held_out),
+                "normal": asdict(normal_scores(policy, config, rows.train[:_REFERENCE_PROMPTS])),
+            },
+        )
+
+
+def refuse_nothing_to_learn(rows: RewardRows, config: RewardConfig) -> None:
+    """An empty set, or one of ties only, teaches no order."""
+    pairs = [pair.row for prompt in rows.train for pair in prompt.pairs]
+    if not pairs:
+        raise TrainingError(
+            f"{config.rows}: no row to train on ({len(rows.dropped)} dropped, {len(rows.held_out)} prompts held out); "
+            "add rows, or lower held_out_share"
+        )
+    if all(row.p_chosen == 0.5 for row in pairs):
+        raise TrainingError(f"{config.rows}: every row is a tie (p_chosen 0.5), nothing is to be learnt; add verdicts")
+
+
+def load_reward_model(config: RewardConfig, numbers: Numbers) -> Policy:
+    """The base with an adapter and a head of its own in fp32, N(0, 1 / sqrt(H + 1)), as transformers classifies."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        base = load_base(AutoModelForSequenceClassification, config, numbers, num_labels=1)
+        score = getattr(base, "score", None)
+        if not isinstance(score, torch.nn.Linear):
+            raise TrainingError(f"{config.model}: this model's classifier has no linear `score`; take another model")
+        torch.nn.init.normal_(score.float().weight, std=(score.in_features + 1) ** -0.5)
+    return with_adapter(base, config, numbers, head=score, task="SEQ_CLS")
+
+
+def reply_scores(policy: Policy, packed: PackedGroups) -> Tensor:
+    """The score of each reply, read at its turn's last token; the groups come from `with_last_token`."""
+    ends_R = packed.source_N[packed.lengths_R.cumsum(0) - 1]
+    return score_of(policy, hidden_states(policy, packed)[ends_R])
+
+
+def score_of(policy: Policy, hidden_RH: Tensor) -> Tensor:
+    """The head on hidden states, in fp32."""
+    scores_R1: Tensor = policy.causal.score(hidden_RH.float())
+    return scores_R1[:, 0]
+
+
+def with_last_token(group: TokenGroup) -> TokenGroup:
+    """The packed layout leaves out each reply's last token, which predicts nothing; here the score is read at it."""
+    return replace(group, replies=tuple((*reply, reply[-1]) for reply in group.replies))
+
+
+def check_scores(policy: Policy, group: TokenGroup) -> None:
+    """Refuse a model that the packed layout does not fit, by scoring one group both ways."""
+    with torch.no_grad():
+        packed = reply_scores(policy, pack(policy, [group]))
+        plain = []
+        for reply in group.replies:
+            ids_T = torch.tensor(group.prompt + reply, device=policy.numbers.device)
+            out = policy.causal.base_model(input_ids=ids_T[None], use_cache=False)
+            plain.append(score_of(policy, out.last_hidden_state[0, -1:]))
+        apart = (packed - torch.cat(plain)).abs().max().item()
+    if not apart <= _LAYOUT_TOLERANCE[policy.numbers.dtype]:
+        raise TrainingError(
+            f"row {group.row_id!r}: packed and plain scores differ by {apart:.3g}; this model's attention is not "
+            "supported, or its weights are broken: take another model"
+        )
+
+
+def pack(policy: Policy, groups: Sequence[TokenGroup]) -> PackedGroups:
+    """The groups, each reply with its last token."""
+    return pack_groups([with_last_token(group) for group in groups], policy.numbers.dtype, policy.numbers.device)
+
+
+def add_prompt_gradients(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> StepReport:
+    """Add the gradient of the mean over the prompts of the mean over their pairs, batch by batch."""
+    by_id = {prompt.group.row_id: prompt for prompt in prompts}
+    sums: dict[str, float] = {}
+    tokens = 0
+    for groups in split_by_tokens([prompt.group for prompt in prompts], config.tokens_per_batch):
+        packed = pack(policy, groups)
+        scores_R = reply_scores(policy, packed).split([len(group.replies) for group in groups])
+        losses = []
+        for group, score_K in zip(groups, scores_R, strict=True):
+            loss, metrics = prompt_loss(config, by_id[group.row_id], score_K)
+            losses.append(loss)
+            for name, value in metrics.items():
+                sums[name] = sums.get(name, 0.0) + value
+        loss_G = torch.stack(losses)
+        refuse_broken_loss(loss_G, tuple(group.row_id for group in groups))
+        (loss_G.sum() / len(prompts)).backward()
+        tokens += len(packed.tokens_T)
+    decided, correct = sums.pop("decided"), sums.pop("correct")
+    means = {name: value / len(prompts) for name, value in sums.items()}
+    return StepReport({**means, **({"accuracy": correct / decided} if decided else {})}, tokens)
+
+
+def prompt_loss(config: RewardConfig, prompt: RewardPrompt, score_K: Tensor) -> tuple[Tensor, Mapping[str, float]]:
+    """The weighted mean loss of a prompt's pairs, and its part of the metrics."""
+    chosen_P = score_K[[pair.chosen for pair in prompt.pairs]]
+    rejected_P = score_K[[pair.rejected for pair in prompt.pairs]]
+    p_chosen_P = score_K.new_tensor([pair.row.p_chosen for pair in prompt.pairs])
+    weight_P = score_K.new_tensor([pair.row.weight for pair in prompt.pairs])
+    margin_P = config.margin * (2 * p_chosen_P - 1)
+    loss = (weight_P * reward_loss(chosen_P, rejected_P, p_chosen_B=p_chosen_P, margin_B=margin_P)).mean()
+    with torch.no_grad():
+        decided_P = p_chosen_P > 0.5
+        metrics = {
+            "loss": loss.item(),
+            "gap": (chosen_P - rejected_P).mean().item(),
+            "score": score_K.mean().item(),
+            "decided": decided_P.sum().item(),
+            "correct": ((chosen_P > rejected_P) & decided_P).sum().item(),
+        }
+    return loss, metrics
+
+
+def scored(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> list[Tensor]:
+    """The scores of each prompt's replies, without gradients."""
+    found: list[Tensor] = []
+    with torch.no_grad():
+        for groups in split_by_tokens([prompt.group for prompt in prompts], config.tokens_per_batch):
+            found += reply_scores(policy, pack(policy, groups)).split([len(group.replies) for group in groups])
+    return found
+
+
+def measured(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Mapping[str, object] | None:
+    """Accuracy with its interval, calibration and length bias on prompts that were not trained on, as of a judge
+    (judges/measures.py); None where none was held out. Beliefs are sigmoid(score of chosen - score of rejected)."""
+    if not prompts:
+        return None
+    judged: list[JudgedPair] = []
+    for prompt, score_K in zip(prompts, scored(policy, config, prompts), strict=True):
+        for pair in prompt.pairs:
+            row = pair.row
+            p_a = torch.sigmoid(score_K[pair.chosen] - score_K[pair.rejected]).item()
+            comparison = Comparison(row.id, prompt.group.row_id, row.prompt, row.chosen, row.rejected)
+            label = LabelledPair(comparison, 1.0 if row.p_chosen > 0.5 else 0.5, "held_out", row.id)
+            judged.append(JudgedPair(label, Preference(p_a, p_a, p_a, 1.0)))
+    return asdict(measure(judged))
+
+
+def normal_scores(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> NormalScores:
+    """Of the replies to these prompts."""
+    scores_N = torch.cat(scored(policy, config, prompts)).double()
+    return NormalScores(scores_N.mean().item(), scores_N.std(correction=0).item(), len(scores_N))

@@ -1,0 +1,95 @@
+"""Preference rows by prompt: every reply to a prompt once, and the pairs of them that people or judges decided.
+
+All pairs of a prompt are one element of a batch, since pairs shuffled apart over-fit in a single pass
+(arXiv:2203.02155, section 3.5). A conversation is rendered whole, with the turn's end as the chat template writes it:
+so a server that applies the template to a finished conversation reads the score at the same token.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from transformers import PreTrainedTokenizerBase
+
+from training.configs import RewardConfig
+from training.packing import TokenGroup
+from training.rows import PreferenceRow
+from training.tokenising import DroppedRow, context_of, drop_reason, load_tokenizer, text_tokens
+
+# Stands where the reply will stand, to cut the rendered conversation there.
+_REPLY = "\ue000reply\ue001"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPair:
+    """A row, and where its two replies stand in the group."""
+
+    row: PreferenceRow
+    chosen: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewardPrompt:
+    """One prompt with its different replies, and the pairs. The group's `row_id` is that of its first row."""
+
+    group: TokenGroup
+    pairs: tuple[ScoredPair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRows:
+    """Prompts in the file's order, to train on and to measure on, and the rows that were left out."""
+
+    train: tuple[RewardPrompt, ...]
+    held_out: tuple[RewardPrompt, ...]
+    dropped: tuple[DroppedRow, ...]
+
+
+def load_reward_rows(config: RewardConfig, rows: Sequence[PreferenceRow]) -> RewardRows:
+    """Render, group and split; what is too long or weighs nothing is dropped and counted."""
+    tokenizer, most = load_tokenizer(config.model), context_of(config)
+    groups: dict[tuple[int, ...], RewardPrompt] = {}
+    dropped: list[DroppedRow] = []
+    for row in rows:
+        prompt, closing = _frame(row, tokenizer)
+        replies = tuple((*text_tokens(text, tokenizer), *closing) for text in (row.chosen, row.rejected))
+        longest = len(prompt) + max(map(len, replies))
+        if reason := drop_reason(row, longest, most):
+            dropped.append(DroppedRow(row.id, reason, longest))
+            continue
+        groups[prompt] = _with_pair(
+            groups.get(prompt) or RewardPrompt(TokenGroup(row.id, prompt, ()), ()), row, replies
+        )
+    train, held_out = split_prompts(tuple(groups.values()), config.held_out_share, config.seed)
+    return RewardRows(train, held_out, tuple(dropped))
+
+
+def split_prompts(
+    prompts: Sequence[RewardPrompt], held_out_share: float, seed: int
+) -> tuple[tuple[RewardPrompt, ...], tuple[RewardPrompt, ...]]:
+    """To train on, to measure on: by a hash of seed and prompt, so that a prompt never is in both."""
+
+    def place(prompt: RewardPrompt) -> bytes:
+        return hashlib.sha256(f"{seed} {prompt.group.prompt}".encode()).digest()
+
+    drawn = set(map(id, sorted(prompts, key=place)[: round(held_out_share * len(prompts))]))
+    return tuple(p for p in prompts if id(p) not in drawn), tuple(p for p in prompts if id(p) in drawn)
+
+
+def _with_pair(prompt: RewardPrompt, row: PreferenceRow, replies: tuple[tuple[int, ...], ...]) -> RewardPrompt:
+    known = list(prompt.group.replies)
+    for reply in replies:
+        if reply not in known:
+            known.append(reply)
+    chosen, rejected = (known.index(reply) for reply in replies)
+    return RewardPrompt(replace(prompt.group, replies=tuple(known)), (*prompt.pairs, ScoredPair(row, chosen, rejected)))
+
+
+def _frame(row: PreferenceRow, tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What stands before the reply, and what ends its turn."""
+    turns = [{"role": message.role, "content": message.content} for message in row.prompt]
+    whole = str(tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": _REPLY}], tokenize=False))
+    before, _, after = whole.rpartition(_REPLY)
+    prompt, closing = (tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (before, after))
+    return prompt, closing or (tokenizer.eos_token_id,)
