@@ -24,13 +24,14 @@ from service.cli.connection import secret_in
 from service.cli.errors import NoModel
 from service.cli.examination_table import print_examination
 from service.cli.panel import panel
+from service.cli.set_options import FormatName, JsonFile, Limit, PrincipleId, ProtocolName, Seed
 from service.demo.base_model import base_model_folder
 from service.demo.recipe import CACHE
 from service.demo.summary import JudgeStanding
 from service.demo.tables import standing_line
 from service.engines import without_v1
 from service.exchange.examination import Examination, ExaminedSlice, examine
-from service.exchange.labelled import SetFormat, read_labelled, under_principle
+from service.exchange.labelled import read_labelled, under_principle
 from service.model_folder import declared_context
 from service.settings import Settings
 
@@ -52,26 +53,15 @@ def qualify_judge(
         typer.Option(help="An OpenAI-compatible endpoint, with or without /v1. Without it vLLM serves the folder."),
     ] = None,
     key_env: Annotated[str | None, typer.Option(help="Name of the variable that holds the endpoint's key.")] = None,
-    protocol: Annotated[
-        str, typer.Option(help="How it judges: a protocol's name, or the path of your own.")
-    ] = "pairwise",
+    protocol: ProtocolName = "pairwise",
     sets: Annotated[
         list[Path] | None, typer.Option("--set", help="A labelled set to judge beside the examples; may be repeated.")
     ] = None,
-    set_format: Annotated[
-        SetFormat | None,
-        typer.Option("--format", help="The sets' format, where it cannot be told from their first line."),
-    ] = None,
-    principle: Annotated[
-        str | None, typer.Option(help="The principle that the sets' labels are about, where they do not say.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many pairs of each set, drawn by --seed.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other pairs.")] = 0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write everything that was found to this file.")
-    ] = None,
+    set_format: FormatName = None,
+    principle: PrincipleId = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    json_file: JsonFile = None,
 ) -> None:
     """Examine a judge on the constitution's own examples, and on labelled sets, both orders each.
 

@@ -19,9 +19,10 @@ from judges.protocols.registry import load_protocol
 from judges.replicas import Endpoint
 from service.cli.connection import secret_in
 from service.cli.errors import NoModel
+from service.cli.set_options import FormatName, JsonFile, Limit, PrincipleId, ProtocolName, Seed
 from service.demo.tables import percent
 from service.engines import without_v1
-from service.exchange.labelled import SetFormat, read_labelled, under_principle
+from service.exchange.labelled import read_labelled, under_principle
 from service.exchange.panel import panel_of
 
 
@@ -35,23 +36,12 @@ def panel(
         list[str] | None,
         typer.Option("--key-env", metavar="NAME=VARIABLE", help="The variable that holds this judge's key."),
     ] = None,
-    protocol: Annotated[
-        str, typer.Option(help="How they judge: a protocol's name, or the path of your own.")
-    ] = "pairwise",
-    set_format: Annotated[
-        SetFormat | None,
-        typer.Option("--format", help="The sets' format, where it cannot be told from their first line."),
-    ] = None,
-    principle: Annotated[
-        str | None, typer.Option(help="The principle that the labels are about, where they do not say.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many pairs of each set, drawn by --seed.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other pairs.")] = 0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write everything that was found to this file.")
-    ] = None,
+    protocol: ProtocolName = "pairwise",
+    set_format: FormatName = None,
+    principle: PrincipleId = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    json_file: JsonFile = None,
 ) -> None:
     """What judges are worth alone, weighed together, and one before another, by people's labels.
 
