@@ -7,6 +7,7 @@ LONGEST = (
     "service/test_kills.py",
     "service/demo/test_demo_runs.py",
     "e2e/test_engine.py",
+    "e2e/test_attacks.py",
     "service/test_faults.py",
     "service/api/test_killed.py",
     "service/pipeline/test_stages.py",

@@ -7,10 +7,10 @@ any others. Left out: the fit itself (judges/calibration/principle_weights.py).
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from pydantic import JsonValue, TypeAdapter
 
-from judges.calibration.principle_weights import FittedWeights, PairLabel, fit_weights
 from judges.client import ChatClient
 from judges.errors import CalibrationError
 from judges.qualify import Qualification, weights_after_qualification
@@ -25,13 +25,17 @@ from service.shards import read_shards
 from service.store.records import JsonObject
 from training.rows import PreferenceRow
 
-_ADAPTER = TypeAdapter(FittedWeights)
+_WEIGHTS = TypeAdapter(dict[str, float])
 
 
 async def ensure_calibration(context: RunContext, client: ChatClient, qualification: Qualification) -> JsonObject:
     """The fitted weights with their skill, and the verdicts' shards. Raises RunFailed where the labels allow none."""
+    # scipy is a tenth of a worker's start, and few runs ask for this.
+    from judges.calibration.principle_weights import PairLabel, fit_weights
+
     rows = _drawn((await people_of(context)).rows, context.request.judge.calibrate, context.request.seed)
-    pairs, labels = _labelled(rows)
+    pairs, said = _labelled(rows)
+    labels = [PairLabel(pair.id, pair.prompt_id, said[pair.id]) for pair in pairs]
     principles = context.constitution.principles
     progress = context.progress("judge", len(pairs) * len(principles))
     shards = await ensure_verdicts(context, client, list(groups_of(_by_prompt(pairs))), principles, progress)
@@ -40,7 +44,7 @@ async def ensure_calibration(context: RunContext, client: ChatClient, qualificat
         fitted = fit_weights(verdicts, labels, weights_of(context, qualification))
     except CalibrationError as error:
         raise RunFailed(f"judge.calibrate: {error}") from error
-    return {**_ADAPTER.dump_python(fitted, mode="json"), "shards": list[JsonValue](shards)}
+    return {**asdict(fitted), "shards": list[JsonValue](shards)}
 
 
 def weights_of(context: RunContext, qualification: Qualification) -> Mapping[str, float]:
@@ -50,15 +54,15 @@ def weights_of(context: RunContext, qualification: Qualification) -> Mapping[str
 
 def fitted_weights(calibration: JsonValue) -> Mapping[str, float]:
     """What `ensure_calibration` left; empty where the run asked for none."""
-    return _ADAPTER.validate_python(calibration).weights if calibration else {}
+    return _WEIGHTS.validate_python(calibration["weights"]) if isinstance(calibration, dict) else {}
 
 
 def _drawn(rows: Sequence[PreferenceRow], most: int, seed: int) -> list[PreferenceRow]:
     return sorted(rows, key=lambda row: hashlib.sha256(f"{seed}/{row.id}".encode()).digest())[:most]
 
 
-def _labelled(rows: Sequence[PreferenceRow]) -> tuple[list[Comparison], list[PairLabel]]:
-    """Each pair once; what several people said of it is averaged. Equal replies say nothing, and are left out."""
+def _labelled(rows: Sequence[PreferenceRow]) -> tuple[list[Comparison], dict[str, float]]:
+    """Each pair once, and what people said of its reply A, averaged. Equal replies say nothing, and are left out."""
     pairs: dict[str, Comparison] = {}
     said: dict[str, list[float]] = defaultdict(list)
     for row in rows:
@@ -66,8 +70,7 @@ def _labelled(rows: Sequence[PreferenceRow]) -> tuple[list[Comparison], list[Pai
             pair = comparison_of(Prompt(row.prompt_id, row.prompt), row.chosen, row.rejected)
             pairs[pair.id] = pair
             said[pair.id].append(row.p_chosen if pair.a == row.chosen else 1 - row.p_chosen)
-    labels = [PairLabel(id, pair.prompt_id, sum(said[id]) / len(said[id])) for id, pair in pairs.items()]
-    return list(pairs.values()), labels
+    return list(pairs.values()), {id: sum(labels) / len(labels) for id, labels in said.items()}
 
 
 def _by_prompt(pairs: Sequence[Comparison]) -> list[tuple[Comparison, ...]]:

@@ -67,14 +67,16 @@ async def test_attacks_on_a_real_judge():
     async with judge() as client:
         await probe_labels(client, protocol)
         plain = await all_of(protocol.judge(client, pair, CORRECT) for pair in PAIRS)
-        told = await measure_attacks(client, protocol, PAIRS, CORRECT, all_attacks())
+        # The bundled model judges nothing: one pair shows all that it can show, that all is answered or counted.
+        asked = PAIRS if URL is not None else PAIRS[:1]
+        told = await measure_attacks(client, protocol, asked, CORRECT, all_attacks())
     can_judge = all(isinstance(one.verdict, Preference) and one.verdict.p_a > 0.9 for one in plain)
     for one in told:
         print(
             f"{one.attack:20} {one.kind:15} moved {one.movement:+.3f} (most {one.largest:+.3f}), "
             f"preferred {one.preferred:.0%} against {one.control_preferred:.0%}, {one.abstentions} abstained"
         )
-        assert one.answered + one.abstentions == len(PAIRS)
+        assert one.answered + one.abstentions == len(asked)
         assert -1 <= one.largest <= 1
         if can_judge:
             assert one.movement < MOST_MOVEMENT, one.attack
