@@ -1,6 +1,6 @@
 """Is the bundled model a judge? Examined on LLMBar's natural part and on HH-RLHF's helpful part, whatever comes of it.
 
-    CHARTER_DATA=... python -m benchmarks.qualification [--limit 200] [--docs]
+    CHARTER_DATA=... python -m benchmarks.qualification [--limit 100] [--protocols pairwise] [--docs]
 
 One real vLLM server, the protocols one after the other, each pair in both orders. LLMBar (Zeng et al. 2023,
 arXiv:2310.07641) is judged whole, of HH-RLHF (Bai et al. 2022, arXiv:2204.05862) a draw of `--limit` pairs. Prints the
@@ -55,7 +55,7 @@ def labelled(folder: Path, limit: int, seed: int) -> tuple[LabelledPair, ...]:
     return under_principle([*read_labelled(folder / NATURAL, None), *helpful], LAW, None)
 
 
-async def examined(pairs: Sequence[LabelledPair]) -> list[Examined]:
+async def examined(pairs: Sequence[LabelledPair], protocols: Sequence[str]) -> list[Examined]:
     """Every protocol on every set, by one server."""
     model = base_model_folder(None, CACHE)
     with tempfile.TemporaryDirectory(prefix="ch-") as own:
@@ -68,7 +68,7 @@ async def examined(pairs: Sequence[LabelledPair]) -> list[Examined]:
         patient = ClientSettings(timeout_s=3600)
         async with running_engine(server) as engine, ChatClient([engine.endpoint], patient) as client:
             results = []
-            for name in PROTOCOLS:
+            for name in protocols:
                 began = time.monotonic()
                 found = await examine(client, LAW, load_protocol(name), pairs)
                 print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
@@ -112,11 +112,12 @@ def _percent(share: Statistic) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, default=200, help="pairs of HH-RLHF")
+    parser.add_argument("--limit", type=int, default=100, help="pairs of HH-RLHF")
+    parser.add_argument("--protocols", nargs="+", default=PROTOCOLS, metavar="NAME")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--docs", action="store_true", help="rewrite the section of docs/judging.md")
     options = parser.parse_args()
-    results = asyncio.run(examined(labelled(data_folder(), options.limit, options.seed)))
+    results = asyncio.run(examined(labelled(data_folder(), options.limit, options.seed), options.protocols))
     text = text_of(results, options.limit)
     print(text)
     if options.docs:
