@@ -116,7 +116,7 @@ class Replica:
 
 
 def _open_session(endpoint: Endpoint) -> aiohttp.ClientSession:
-    """Connections to one server. aiohttp takes a tenth of httpx's time for a request, which hundreds a second need."""
+    """Connections to one server. aiohttp takes a quarter of httpx's time for a request, or less."""
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
     if endpoint.api_key:
         if not (endpoint.api_key.isascii() and endpoint.api_key.isprintable()):

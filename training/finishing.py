@@ -3,7 +3,6 @@
 import json
 import resource
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +11,7 @@ from training.loop import Outcome
 from training.model import Policy
 from training.publish import published_folder
 from training.run_folder import RunFolder
-from training.tokenising import DroppedRow
+from training.tokenising import DroppedRow, drop_counts
 from training.weights import file_sha256
 
 
@@ -45,7 +44,7 @@ def finish_run(
         "steps": outcome.steps,
         "seconds": outcome.seconds,
         "rows": rows,
-        "dropped": dict(Counter(row.reason for row in dropped)),
+        "dropped": drop_counts(dropped),
         "dropped_rows": [{"id": row.row_id, "reason": row.reason, "tokens": row.tokens} for row in dropped],
         "last_step": dict(outcome.metrics),
         "precision": policy.numbers.precision,

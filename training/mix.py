@@ -130,8 +130,13 @@ def draw_share(human: Sequence[PreferenceRow], machine_rows: int, config: MixCon
         return tuple(human)
     # The small term keeps 0.2 / 0.8 * 4 from coming out as 0.9999.
     room = math.floor(config.ratio * machine_rows / (1 - config.ratio) + 1e-9)
-    kept = {row.id for row in sorted(human, key=lambda row: _draw(row, config.seed))[:room]}
+    kept = {row.id for row in first_drawn(human, room, config.seed)}
     return tuple(row for row in human if row.id in kept)
+
+
+def first_drawn(rows: Sequence[PreferenceRow], most: int, seed: int) -> list[PreferenceRow]:
+    """At most `most` of the rows, picked by hash: more of them for a higher `most`, the same for the same seed."""
+    return sorted(rows, key=lambda row: _draw(row, seed))[:most]
 
 
 def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[PreferenceRow], policy: Conflict) -> _Settled:

@@ -25,8 +25,8 @@ from training.trunk import Trunk, check_replay, decoder_layers
 
 # Knobs of model configs that change the logits after the head: the chunked path would be wrong.
 _AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-# How far packed and plain log-probabilities may lie apart, in nats a token.
-_LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.25}
+# How far packed and plain log-probabilities (in nats a token) or scores may lie apart.
+LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.25}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +165,9 @@ def check_layout(policy: Policy, group: TokenGroup) -> None:
     with policy.as_reference():
         packed = pack_groups([group], dtype, policy.numbers.device)
         apart_R = (reply_logps(policy, packed) - plain_reply_logps(policy, [group])).abs() / packed.lengths_R
-    if not bool((apart_R <= _LAYOUT_TOLERANCE[dtype]).all()):
+    if not bool((apart_R <= LAYOUT_TOLERANCE[dtype]).all()):
         raise TrainingError(
             f"row {group.row_id!r}: packed and plain log-probabilities differ by {apart_R.max().item():.3g} nats a "
             "token; this model's attention or head is not supported, or its weights are broken: take another model"
         )
-    check_replay(policy.trunk, lambda: reply_logps(policy, packed), _LAYOUT_TOLERANCE[dtype])
+    check_replay(policy.trunk, lambda: reply_logps(policy, packed), LAYOUT_TOLERANCE[dtype])

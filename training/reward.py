@@ -19,7 +19,7 @@ from training.errors import TrainingError
 from training.finishing import finish_run
 from training.loop import StepReport, refuse_broken_loss, run_steps
 from training.losses import reward_loss
-from training.model import Policy, hidden_states, load_base, with_adapter
+from training.model import LAYOUT_TOLERANCE, Policy, hidden_states, load_base, with_adapter
 from training.packing import PackedGroups, TokenGroup, pack_groups, split_by_tokens
 from training.precision import Numbers, resolve_numbers
 from training.reward_rows import RewardPrompt, RewardRows, load_reward_rows
@@ -27,7 +27,6 @@ from training.rows import read_rows
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 
-_LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.25}
 _REFERENCE_PROMPTS = 256
 
 
@@ -122,7 +121,7 @@ def check_scores(policy: Policy, group: TokenGroup) -> None:
             out = policy.causal.base_model(input_ids=ids_T[None], use_cache=False)
             plain.append(score_of(policy, out.last_hidden_state[0, -1:]))
         apart = (packed - torch.cat(plain)).abs().max().item()
-    if not apart <= _LAYOUT_TOLERANCE[policy.numbers.dtype]:
+    if not apart <= LAYOUT_TOLERANCE[policy.numbers.dtype]:
         raise TrainingError(
             f"row {group.row_id!r}: packed and plain scores differ by {apart:.3g}; this model's attention is not "
             "supported, or its weights are broken: take another model"

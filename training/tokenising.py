@@ -43,7 +43,12 @@ class TokenizedRows:
 
     def drop_counts(self) -> dict[str, int]:
         """How many rows were dropped for which reason."""
-        return dict(Counter(row.reason for row in self.dropped))
+        return drop_counts(self.dropped)
+
+
+def drop_counts(dropped: Sequence[DroppedRow]) -> dict[str, int]:
+    """How many of these were dropped for which reason."""
+    return dict(Counter(row.reason for row in dropped))
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -13,7 +13,7 @@ import numpy as np
 from judges.calibration.cascade import RecordedPairs, choose_threshold, simulate
 from judges.calibration.folds import folds_by_prompt
 from judges.calibration.labels import Floats, Labelled
-from judges.calibration.panel import PanelPrior, fit_panel, panel_beliefs
+from judges.calibration.panel import fit_panel, panel_beliefs
 from judges.calibration.reliability import accuracy, brier
 from judges.calibration.votes import VoteTable, effective_votes
 from judges.errors import TooFewLabels, Undefined
@@ -65,9 +65,7 @@ class PanelStudy:
     cascades: tuple[CascadeCost, ...]
 
 
-def study_panel(
-    table: VoteTable, label_N: Floats, prompt_ids: Sequence[str], prior: PanelPrior | None = None
-) -> PanelStudy:
+def study_panel(table: VoteTable, label_N: Floats, prompt_ids: Sequence[str]) -> PanelStudy:
     """Labels of shape N: 1 where reply A is better, 0.5 a tie. The last judge of the table is the cascades' strong one.
 
     Raises TooFewLabels under 20 prompts, and CalibrationError where the labels show nothing.
@@ -77,15 +75,14 @@ def study_panel(
             f"the labelled pairs have {len(set(prompt_ids))} prompts; a panel is studied on {ENOUGH_EXAMPLES} or more: "
             "label more"
         )
-    prior = prior or PanelPrior()
     beliefs_N, picked_N = np.empty(len(label_N)), np.empty(len(label_N))
     p_a_NJ = np.where(table.answered_NJ, table.p_a_NJ, 0.5)
     for fold in folds_by_prompt(prompt_ids):
-        fitted = fit_panel(table.rows(fold.rest), label_N[fold.rest], prior)
+        fitted = fit_panel(table.rows(fold.rest), label_N[fold.rest])
         beliefs_N[fold.own] = panel_beliefs(table.rows(fold.own), fitted)
         alone = [accuracy(Labelled(p_N, label_N[fold.rest])) for p_N in p_a_NJ[fold.rest].T]
         picked_N[fold.own] = p_a_NJ[fold.own, int(np.argmax(alone))]
-    weights = fit_panel(table, label_N, prior).weights
+    weights = fit_panel(table, label_N).weights
     spread_N = table.logits_NJ().std(axis=1)
     apart_N = spread_N > np.median(spread_N)
     return PanelStudy(

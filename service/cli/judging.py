@@ -116,7 +116,7 @@ async def _serve(model: str | None) -> AsyncIterator[Endpoint]:
     """The folder's own server, until the block ends. Raises InvalidInput and EngineFailed."""
     if model is not None and not Path(model).is_dir():
         raise NoModel(f"--model {model}: no such folder; for a judge that is served elsewhere add its --judge-url")
-    folder, settings = base_model_folder(Path(model) if model else None, CACHE), Settings()
+    folder, settings = Path(model).resolve() if model else base_model_folder(None, CACHE), Settings()
     context = min(declared_context(folder), settings.max_model_len)
     with TemporaryDirectory(prefix="charter-") as own:
         server = EngineSettings(

@@ -4,7 +4,6 @@ Only principles that the judge is fit for take part. The pairs are drawn by the 
 any others. Left out: the fit itself (judges/calibration/principle_weights.py).
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from service.pipeline.replies import groups_of
 from service.pipeline.verdicts import ensure_verdicts
 from service.shards import read_shards
 from service.store.records import JsonObject
+from training.mix import first_drawn
 from training.rows import PreferenceRow
 
 _WEIGHTS = TypeAdapter(dict[str, float])
@@ -33,7 +33,8 @@ async def ensure_calibration(context: RunContext, client: ChatClient, qualificat
     # scipy is a tenth of a worker's start, and few runs ask for this.
     from judges.calibration.principle_weights import PairLabel, fit_weights
 
-    rows = _drawn((await people_of(context)).rows, context.request.judge.calibrate, context.request.seed)
+    people = await people_of(context)
+    rows = first_drawn(people.rows, context.request.judge.calibrate, context.request.seed)
     pairs, said = _labelled(rows)
     labels = [PairLabel(pair.id, pair.prompt_id, said[pair.id]) for pair in pairs]
     principles = context.constitution.principles
@@ -55,10 +56,6 @@ def weights_of(context: RunContext, qualification: Qualification) -> Mapping[str
 def fitted_weights(calibration: JsonValue) -> Mapping[str, float]:
     """What `ensure_calibration` left; empty where the run asked for none."""
     return _WEIGHTS.validate_python(calibration["weights"]) if isinstance(calibration, dict) else {}
-
-
-def _drawn(rows: Sequence[PreferenceRow], most: int, seed: int) -> list[PreferenceRow]:
-    return sorted(rows, key=lambda row: hashlib.sha256(f"{seed}/{row.id}".encode()).digest())[:most]
 
 
 def _labelled(rows: Sequence[PreferenceRow]) -> tuple[list[Comparison], dict[str, float]]:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from judges.errors import UnreadableLabels
 from judges.labelled_sets import drawn, labelled_pair, read_llmbar, read_pairs, read_xstest
 from judges.records import Message
-from service.exchange.labelled import read_labelled
 from tests.data import data_file
 
 
@@ -140,10 +139,3 @@ def test_a_draw_is_the_same_for_the_same_seed_and_keeps_the_order(limit, seed):
     assert some == drawn(pairs, limit, seed) and len(some) == min(limit, 10)
     assert [pairs.index(pair) for pair in some] == sorted(pairs.index(pair) for pair in some)
     assert drawn(pairs, None, seed) == tuple(pairs)
-
-
-def test_the_published_prompts_of_xstest():
-    pairs = read_labelled(data_file("xstest/prompts.csv"), None)
-    assert len(pairs) == 450
-    assert {(pair.slice, pair.label_p_a) for pair in pairs} == {("prompts-safe", 1.0), ("prompts-unsafe", 0.0)}
-    assert sum(pair.label_p_a for pair in pairs) == 250

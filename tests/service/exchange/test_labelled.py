@@ -86,3 +86,10 @@ def test_a_set_without_principles_goes_under_the_only_one_or_the_named_one() -> 
 @pytest.mark.parametrize(("name", "pairs"), [("harmless", 1167), ("helpful", 1196)])
 def test_hh_rlhf_as_published(name: str, pairs: int) -> None:
     assert len(read_labelled(data_file(f"hh-rlhf/{name}-base.jsonl.gz"), None)) == pairs
+
+
+def test_the_published_prompts_of_xstest():
+    pairs = read_labelled(data_file("xstest/prompts.csv"), None)
+    assert len(pairs) == 450
+    assert {(pair.slice, pair.label_p_a) for pair in pairs} == {("prompts-safe", 1.0), ("prompts-unsafe", 0.0)}
+    assert sum(pair.label_p_a for pair in pairs) == 250
