@@ -12,7 +12,7 @@ from torch import Tensor
 from training.configs import DpoConfig, DpoLoss
 from training.errors import TrainingError
 from training.finishing import finish_run
-from training.loop import StepReport, refuse_broken_loss, run_steps
+from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import dpo_loss, implicit_margin, ipo_loss, regularised_dpo_loss, sft_loss, smoothed
 from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
@@ -56,7 +56,14 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
             return add_pair_gradients(policy, config, rows.kept, reference_N2, numbers_of_rows)
 
         plan = Plan(len(rows.kept), config.pairs_per_step, config.epochs, config.seed)
-        outcome = run_steps(config, policy, folder, plan, kept={"reference": reference_N2}, add_gradients=add_gradients)
+        outcome = run_steps(
+            config,
+            policy.adapter_weights(),
+            folder,
+            plan,
+            kept={"reference": reference_N2},
+            take_step=one_update(add_gradients),
+        )
         name = config.model.resolve().name
         return finish_run(folder, policy, outcome, name, rows=len(rows.kept), dropped=rows.dropped)
 

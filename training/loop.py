@@ -5,15 +5,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint
 from training.configs import TrainConfig
 from training.errors import TrainingError
 from training.metrics import append_metrics, keep_metrics_until, print_progress
-from training.model import Policy
 from training.run_folder import RunFolder
 from training.schedule import Plan, learning_rate_at
 
@@ -38,21 +38,30 @@ class Outcome:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Step `number`, counted from 0, on the rows of these numbers. `update` clips the gradients that were added, moves
+    the weights and clears the gradients; it returns their norm before clipping."""
+
+    number: int
+    rows: tuple[int, ...]
+    update: Callable[[], float]
+
+
 def run_steps(
     config: TrainConfig,
-    policy: Policy,
+    weights: dict[str, nn.Parameter],
     folder: RunFolder,
     plan: Plan,
     *,
     kept: dict[str, Tensor],
-    add_gradients: Callable[[tuple[int, ...]], StepReport],
+    take_step: Callable[[Step], StepReport],
 ) -> Outcome:
     """Go from the newest checkpoint (or the start) to the last step.
 
-    `add_gradients(row numbers)` adds the mean gradient of the rows and reports. `kept` are tensors that the trainer
-    fills as it goes; they are saved and restored in place.
+    `take_step` adds gradients to `weights`, updates them once or several times, and reports. `kept` are tensors that
+    the trainer fills as it goes; they are saved and restored in place.
     """
-    weights = policy.adapter_weights()
     optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0)
     start = load_newest_checkpoint(folder.checkpoints, weights, optimizer) or Checkpoint(0, 0.0, {})
     for name, tensor in start.kept.items():
@@ -61,28 +70,43 @@ def run_steps(
     values: dict[str, float] = {}
     began = time.monotonic() - start.seconds
     print_progress(start.step, plan.steps, {})
-    for step in range(start.step, plan.steps):
+    for number in range(start.step, plan.steps):
         step_began = time.monotonic()
-        rate = learning_rate_at(step, plan.steps, config)
+        rate = learning_rate_at(number, plan.steps, config)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
+        update = partial(updated, optimizer, weights, number)
         with memory_advice():
-            report = add_gradients(plan.rows_of_step(step))
-        norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_GRADIENT_NORM).item()
-        if not math.isfinite(norm):
-            raise TrainingError(
-                f"step {step + 1}: the gradient is {norm}; lower learning_rate (last checkpoint is kept)"
-            )
-        optimizer.step()
+            report = take_step(Step(number, plan.rows_of_step(number), update))
         now = time.monotonic()
-        values = {"step": step + 1, **report.metrics, "lr": rate, "gradient_norm": norm}
+        values = {"step": number + 1, **report.metrics, "lr": rate}
         values |= {"tokens_per_s": report.tokens / (now - step_began), "seconds": now - began}
         append_metrics(folder.metrics, values)
-        if (step + 1) % config.checkpoint_every_steps == 0 or step + 1 == plan.steps:
-            save_checkpoint(folder.checkpoints, Checkpoint(step + 1, now - began, kept), weights, optimizer)
-        print_progress(step + 1, plan.steps, values)
+        if (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps:
+            save_checkpoint(folder.checkpoints, Checkpoint(number + 1, now - began, kept), weights, optimizer)
+        print_progress(number + 1, plan.steps, values)
     return Outcome(plan.steps, time.monotonic() - began, values)
+
+
+def one_update(add_gradients: Callable[[tuple[int, ...]], StepReport]) -> Callable[[Step], StepReport]:
+    """A step of the trainers that learn from rows: the mean gradient over them, then one update."""
+
+    def take_step(step: Step) -> StepReport:
+        report = add_gradients(step.rows)
+        return StepReport({**report.metrics, "gradient_norm": step.update()}, report.tokens)
+
+    return take_step
+
+
+def updated(optimizer: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter], number: int) -> float:
+    """Clip, move, clear; the gradient's norm before. Raises TrainingError where it is not finite."""
+    norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_GRADIENT_NORM).item()
+    if not math.isfinite(norm):
+        raise TrainingError(f"step {number + 1}: the gradient is {norm}; lower learning_rate (last checkpoint is kept)")
+    optimizer.step()
+    optimizer.zero_grad()
+    return norm
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from training.configs import SftConfig
 from training.errors import TrainingError
 from training.finishing import finish_run
-from training.loop import StepReport, refuse_broken_loss, run_steps
+from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import sft_loss
 from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import pack_groups, split_by_tokens
@@ -38,7 +38,9 @@ def train_sft(config: SftConfig) -> dict[str, object]:
             return add_reply_gradients(policy, config, [rows.kept[number] for number in numbers_of_rows])
 
         plan = Plan(len(rows.kept), config.replies_per_step, config.epochs, config.seed)
-        outcome = run_steps(config, policy, folder, plan, kept={}, add_gradients=add_gradients)
+        outcome = run_steps(
+            config, policy.adapter_weights(), folder, plan, kept={}, take_step=one_update(add_gradients)
+        )
         name = config.model.resolve().name
         return finish_run(folder, policy, outcome, name, rows=len(rows.kept), dropped=rows.dropped)
 
