@@ -18,6 +18,7 @@ from training.errors import ConfigError
 
 Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
+Sampling = Literal["torch", "vllm"]
 
 
 def knob(default: float | int, low: float, high: float) -> float:
@@ -124,6 +125,77 @@ class RewardConfig(TrainConfig):
     held_out_share: float = knob(0.1, 0.0, 0.9)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig(TrainConfig):
+    """What PPO and RLOO need: prompts to answer, what scores the answers, and how strongly the base holds.
+
+    Of `rows` only the prompts count, each once: preference rows will do, and lines of `{"prompt": ...}`. A step is:
+    sample replies, score them, learn from them.
+
+    - `prompts_per_step`: prompts answered in one step.
+    - `replies_per_prompt`: replies to each. PPO takes 1; RLOO at least 2, since they are each other's baseline.
+    - `reply_tokens`: the longest reply. Longer ones are cut there.
+    - `passes`: passes over a step's replies. 1 keeps to the policy that sampled; 4 learns more from a dear sample.
+    - `minibatches`: updates a pass.
+    - `clip`: how far a step may move an action's probability, as a share of it.
+    - `kl_weight`: the reward's price of a nat away from the base. Raise it when replies become odd.
+    - `kl_target`: the KL of a reply, in nats, that `kl_weight` is steered to; 0 leaves it as it is.
+    - `missing_eos_penalty`: taken from the score of a reply that was cut.
+    - `constitution`: YAML file; the score is the weighted share of its checked principles that a reply keeps.
+    - `check_weight`: weight of that share in the score.
+    - `judge_url`: a judge that grades each reply under the constitution's judged principles: an OpenAI-compatible
+      server's URL, or `unix:` and a socket's path.
+    - `judge_model`: the name that this server knows it by.
+    - `judge_protocol`: `pointwise`, `proposition`, or the folder of an own one that grades.
+    - `judge_weight`: weight of its mean grade, 0 to 1, in the score.
+    - `reward_model`: the output folder of `python -m training reward` on the same base.
+    - `reward_weight`: weight of its score, in standard deviations over the replies that it was trained on.
+    - `sampler`: `vllm` starts an engine of its own and reloads its weights in place each step; `torch` samples in the
+      trainer itself: no second process, slower, and a run resumed equals one that did not stop.
+    """
+
+    prompts_per_step: int = count(32, 1, 4096)
+    replies_per_prompt: int = count(1, 1, 256)
+    reply_tokens: int = count(128, 1, 32768)
+    passes: int = count(1, 1, 64)
+    minibatches: int = count(1, 1, 4096)
+    clip: float = knob(0.2, 1e-3, 10.0)
+    kl_weight: float = knob(0.05, 0.0, 1e6)
+    kl_target: float = knob(0.0, 0.0, 1e6)
+    missing_eos_penalty: float = knob(0.0, 0.0, 1e6)
+    constitution: Path | None = None
+    check_weight: float = knob(1.0, 0.0, 1e6)
+    judge_url: str = ""
+    judge_model: str = ""
+    judge_protocol: str = "pointwise"
+    judge_weight: float = knob(1.0, 0.0, 1e6)
+    reward_model: Path | None = None
+    reward_weight: float = knob(1.0, 0.0, 1e6)
+    sampler: Sampling = "torch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PpoConfig(OnlineConfig):
+    """Proximal policy optimisation with a value model: an adapter and a head of its own on the same base.
+
+    - `gae_lambda`: 1 takes the whole return as it came, lower values trust the value model more.
+    - `value_clip`: how far a step may move a value.
+    - `ptx_weight`: weight of the chosen replies' likelihood beside PPO's loss (PPO-ptx): raise it when the policy
+      forgets. The rows must be preference rows then.
+    """
+
+    gae_lambda: float = knob(0.95, 0.0, 1.0)
+    value_clip: float = knob(0.2, 1e-3, 1e6)
+    ptx_weight: float = knob(0.0, 0.0, 1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlooConfig(OnlineConfig):
+    """REINFORCE with a leave-one-out baseline: no value model, a reply is one action."""
+
+    replies_per_prompt: int = count(4, 2, 256)
+
+
 Config = TypeVar("Config", bound=TrainConfig)
 
 
@@ -183,8 +255,12 @@ def config_to_json(config: TrainConfig) -> dict[str, object]:
 
 def _typed(where: str, hint: object, value: object) -> object:
     """`value` as the field's type, or a ConfigError. YAML reads 1e-4 as a string: numbers in strings are accepted."""
-    if hint is Path and isinstance(value, str) and value:
+    if hint in (Path, Path | None) and isinstance(value, str) and value:
         return Path(value)
+    if hint == Path | None and value is None:
+        return None
+    if hint is str and isinstance(value, str):
+        return value
     if hint is float:
         return _number(where, value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
@@ -209,8 +285,14 @@ def _number(where: str, value: object) -> float:
 
 
 def _name(hint: object) -> str:
-    names = {Path: "a path", int: "a whole number", bool: "true or false"}
-    if isinstance(hint, type) and hint in names:
+    names: dict[object, str] = {
+        Path: "a path",
+        Path | None: "a path",
+        str: "a text",
+        int: "a whole number",
+        bool: "true or false",
+    }
+    if hint in names:
         return names[hint]
     if isinstance(hint, types.UnionType) or get_origin(hint) is Union:
         return str(hint)
