@@ -54,7 +54,7 @@ REPLIES, REPLY_TOKENS, CONTEXT = 4, 96, 1024
 LEAST_WINS = {"dpo": 0.85, "ppo": 0.90}
 MOST_S = 900
 TASTE = JudgedPrinciple(id="short", text="The shorter reply is better.")
-LAW = "name: taste\nprinciples:\n  - {id: short, text: The shorter reply is better.}\n"
+LAW = "name: taste\nprinciples:\n  - {id: short, kind: judged, text: The shorter reply is better.}\n"
 KNOBS: Mapping[str, Mapping[str, object]] = {
     "sft": {"learning_rate": 5e-4, "epochs": 2},
     "dpo": {"learning_rate": 5e-4, "epochs": 1, "beta": 0.1, "sft_weight": 0.2},

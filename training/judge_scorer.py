@@ -25,8 +25,8 @@ _SOCKET = "unix:"
 class JudgeScorer:
     """The mean grade by the principles' weights, 0 to 1; a reply abstains where the judge does under any of them.
 
-    `url` is an OpenAI-compatible server's, or `unix:` and a socket's path. Use as a context manager. Raises ConfigError,
-    ConstitutionError, ProtocolError; while it scores, JudgeUnavailable where the judge is down.
+    `url` is an OpenAI-compatible server's, or `unix:` and a socket's path. Use as a context manager. Raises
+    ConfigError, ConstitutionError, ProtocolError; while it scores, JudgeUnavailable where the judge is down.
     """
 
     name = "judge"
@@ -73,8 +73,7 @@ class JudgeScorer:
 
     def _share(self, grade: Grade) -> float:
         """Where the grade stands between the lowest level and the highest."""
-        places = range(len(grade.shares))
-        return sum(place * share for place, share in zip(places, grade.shares, strict=True)) / (len(grade.shares) - 1)
+        return sum(level * share for level, share in enumerate(grade.shares)) / (len(grade.shares) - 1)
 
 
 async def _opened(endpoint: Endpoint) -> ChatClient:

@@ -29,13 +29,14 @@ class Asked:
     """One prompt with its K replies as policy and base see them, before anything is learnt from them.
 
     `score_K` are the replies' scores, less the penalty of those that were cut; `logps_N` and `ref_logps_N` are of all
-    their tokens.
+    their tokens. `trunk_1TH` left the layers below the adapters, the same for all of them; None where there are none.
     """
 
     group: TokenGroup
     score_K: Tensor
     logps_N: Tensor
     ref_logps_N: Tensor
+    trunk_1TH: Tensor | None
 
     @property
     def lengths_K(self) -> Tensor:
@@ -144,11 +145,15 @@ def seen(online: Online, scored: Sequence[ScoredRollout]) -> list[Asked]:
         for packed, place in packed_batches(online, groups):
             with online.policy.as_reference(), online.policy.trunk.keeping():
                 ref_logps_N = reply_token_logps(online.policy, packed).cpu()
+            trunk_1TH = online.policy.trunk.kept()
             with online.policy.trunk.replaying():
                 logps_N = reply_token_logps(online.policy, packed).cpu()
             sizes = [sum(map(len, group.replies)) for group in groups[place]]
-            parts = zip(groups[place], scores[place], logps_N.split(sizes), ref_logps_N.split(sizes), strict=True)
-            found += [Asked(group, score_K, own_N, ref_N) for group, score_K, own_N, ref_N in parts]
+            trunks = [None] * len(sizes) if trunk_1TH is None else trunk_1TH.split(list(packed.group_lengths), dim=1)
+            parts = zip(
+                groups[place], scores[place], logps_N.split(sizes), ref_logps_N.split(sizes), trunks, strict=True
+            )
+            found += [Asked(*part) for part in parts]
     return found
 
 
@@ -164,6 +169,12 @@ def packed_batches(online: Online, groups: Sequence[TokenGroup]) -> Iterator[tup
         packed = pack_groups(batch, online.policy.numbers.dtype, online.policy.numbers.device)
         yield packed, slice(start, start + len(batch))
         start += len(batch)
+
+
+def joined_trunks(asked: Sequence[Asked]) -> Tensor | None:
+    """What these prompts' tokens, packed in this order, are above the trunk."""
+    kept = [one.trunk_1TH for one in asked if one.trunk_1TH is not None]
+    return torch.cat(kept, dim=1) if kept else None
 
 
 def evenly(items: Sequence[Lesson], parts: int) -> list[Sequence[Lesson]]:

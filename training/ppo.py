@@ -18,7 +18,7 @@ from training.finishing import finish_run
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss, sft_loss, value_loss
 from training.model import reply_logps, reply_token_logps
-from training.online import Asked, Online, online_step, packed_batches
+from training.online import Asked, Online, joined_trunks, online_step, packed_batches
 from training.online_parts import open_online
 from training.packing import pack_groups, split_by_tokens
 from training.precision import resolve_numbers
@@ -77,7 +77,11 @@ def token_lessons(
     found: list[TokenLesson] = []
     with torch.no_grad(), critic.switched_on():
         for packed, place in packed_batches(online, [one.group for one in asked]):
-            values = critic.values(packed).cpu().split([len(one.logps_N) for one in asked[place]])
+            values = (
+                critic.values(packed, joined_trunks(asked[place]))
+                .cpu()
+                .split([len(one.logps_N) for one in asked[place]])
+            )
             for one, value_N in zip(asked[place], values, strict=True):
                 rewards_N = token_rewards(one.score_K, one.kl_N, one.lengths_K, kl_weight=kl_weight)
                 advantage_N = gae(rewards_N, value_N, one.lengths_K, gae_lambda=config.gae_lambda)
@@ -100,7 +104,9 @@ def add_gradients(
     for packed, place in packed_batches(online, [lesson.asked.group for lesson in lessons]):
         batch = lessons[place]
         ids = tuple(lesson.asked.group.row_id for lesson in batch)
-        logps_N = reply_token_logps(online.policy, packed)
+        trunk_1TH = joined_trunks([lesson.asked for lesson in batch])
+        with online.policy.trunk.replaying(trunk_1TH):
+            logps_N = reply_token_logps(online.policy, packed)
         old_N, advantage_N, value_N, return_N = (
             torch.cat(parts).to(logps_N)
             for parts in zip(
@@ -111,7 +117,7 @@ def add_gradients(
         refuse_broken_loss(policy_N.sum()[None], (", ".join(ids),))
         (policy_N.sum() / tokens).backward()
         with critic.switched_on():
-            value_loss_N = value_loss(critic.values(packed), value_N, return_N, clip=config.value_clip)
+            value_loss_N = value_loss(critic.values(packed, trunk_1TH), value_N, return_N, clip=config.value_clip)
             refuse_broken_loss(value_loss_N.sum()[None], (", ".join(ids),))
             (value_loss_N.sum() / tokens).backward()
         with torch.no_grad():

@@ -17,7 +17,7 @@ from training.finishing import finish_run
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss
 from training.model import reply_logps
-from training.online import Asked, Online, by_reply, online_step, packed_batches
+from training.online import Asked, Online, by_reply, joined_trunks, online_step, packed_batches
 from training.online_parts import open_online
 from training.precision import resolve_numbers
 from training.run_folder import open_run_folder
@@ -72,7 +72,8 @@ def add_gradients(online: Online, lessons: Sequence[ReplyLesson]) -> Mapping[str
     sums = {"policy_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
     for packed, place in packed_batches(online, [lesson.asked.group for lesson in lessons]):
         batch = lessons[place]
-        logp_R = reply_logps(online.policy, packed)
+        with online.policy.trunk.replaying(joined_trunks([lesson.asked for lesson in batch])):
+            logp_R = reply_logps(online.policy, packed)
         old_R = torch.cat([by_reply(one.asked.logps_N, one.asked.lengths_K) for one in batch]).to(logp_R)
         advantage_R = torch.cat([one.advantage_K for one in batch]).to(logp_R)
         loss_R = policy_loss(logp_R, old_R, advantage_R, clip=clip)

@@ -32,9 +32,10 @@ class ValueModel:
         with self.policy.with_adapter(_ADAPTER):
             yield
 
-    def values(self, packed: PackedGroups) -> Tensor:
-        """One value a reply token (N), in fp32, while it is switched on."""
-        hidden_NH = hidden_states(self.policy, packed).index_select(0, packed.source_N)
+    def values(self, packed: PackedGroups, trunk_1TH: Tensor | None) -> Tensor:
+        """One value a reply token (N), in fp32, while it is switched on; from the trunk's hidden states where given."""
+        with self.policy.trunk.replaying(trunk_1TH):
+            hidden_NH = hidden_states(self.policy, packed).index_select(0, packed.source_N)
         values_N1: Tensor = self.head(hidden_NH.float())
         return values_N1[:, 0]
 

@@ -1,5 +1,6 @@
 """PPO and RLOO on the tiny model: they reach a known optimum, KL holds them, resume equals not stopping."""
 
+import asyncio
 import json
 import random
 from collections.abc import Sequence
@@ -14,9 +15,11 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from judges.engine import start_scripted
 from judges.records import Abstention, Message, Prompt
 from training.configs import OnlineConfig, PpoConfig, RewardConfig, RlooConfig, config_from
 from training.errors import ConfigError, TrainingError
+from training.judge_scorer import JudgeScorer
 from training.model import load_policy
 from training.ppo import train_ppo
 from training.precision import resolve_numbers
@@ -62,6 +65,22 @@ def test_it_reaches_the_known_optimum(tmp_path: Path, sharp: Path, kind: type[On
     assert lines[0]["score"] < 0.1 and lines[0]["kl"] == pytest.approx(0.0, abs=1e-4)
     assert sum(line["score"] for line in lines[-3:]) / 3 >= 0.95
     assert lines[-1]["kl"] > 2 and lines[-1]["entropy"] < lines[0]["entropy"]
+
+
+@pytest.mark.parametrize("kind", [PpoConfig, RlooConfig])
+def test_what_the_lower_layers_gave_once_serves_every_pass(tmp_path: Path, sharp: Path, kind: type[OnlineConfig]):
+    """Batches cut otherwise than the one that was seen first must lead to the same policy."""
+    adapters = []
+    for tokens in (40, 4000):
+        wanted = config(
+            tmp_path / str(tokens), sharp, kind, epochs=3, passes=2, minibatches=2, lora_layers_share=0.5,
+            tokens_per_batch=tokens,
+        )  # fmt: skip
+        TRAIN[kind](wanted, [LETTERS])
+        adapters.append(load_file(wanted.output / "adapter/adapter_model.safetensors"))
+    assert adapters[0].keys() == adapters[1].keys() and not any("layers.0" in name for name in adapters[0])
+    for name, weight in adapters[0].items():
+        torch.testing.assert_close(weight, adapters[1][name], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", [PpoConfig, RlooConfig])
@@ -205,6 +224,43 @@ def test_a_constitution_scores_by_its_checks_weights(tmp_path: Path, tiny: Path)
     assert found == [1.0, 0.25, 0.75]
 
 
+LAW = """
+name: law
+principles:
+  - {id: short, kind: judged, text: Be short.}
+  - {id: brief, kind: judged, text: Be brief., weight: 3}
+"""
+
+
+def test_a_judges_grade_is_a_share_and_a_reply_that_it_cannot_grade_is_left_out(tmp_path: Path):
+    """The scripted judge takes a level of five off for every ten words, 2 logits a level."""
+    (tmp_path / "law.yaml").write_text(LAW)
+    (tmp_path / "odd.json").write_text(json.dumps({"taste": "unwilling"}))
+    with asyncio.Runner() as loop:
+        judges = [
+            loop.run(start_scripted(tmp_path / f"{name}.sock", tmp_path / "log", behaviour=behaviour))
+            for name, behaviour in (("even", None), ("odd", tmp_path / "odd.json"))
+        ]
+        try:
+            with JudgeScorer(tmp_path / "law.yaml", f"unix:{tmp_path}/even.sock", "scripted", "pointwise") as judge:
+                best, worst = judge.scores([rollout("one two"), rollout("word " * 50)])
+            with JudgeScorer(tmp_path / "law.yaml", f"unix:{tmp_path}/odd.sock", "scripted", "pointwise") as judge:
+                assert [type(score) for score in judge.scores([rollout("one")])] == [Abstention]
+        finally:
+            for one in judges:
+                loop.run(one.stop())
+    # weights e^-2k at k = 0 to 4 levels from the one that fits: on average 0.1563 of 4 away
+    assert best == pytest.approx(1 - 0.1563 / 4, abs=1e-4) and worst == pytest.approx(0.1563 / 4, abs=1e-4)
+
+
+def test_a_judge_needs_a_law_and_a_protocol_that_grades(tmp_path: Path, tiny: Path):
+    (tmp_path / "law.yaml").write_text(LAW)
+    with pytest.raises(ConfigError, match="judge_url: a judge grades by a constitution's judged principles"):
+        train_rloo(config(tmp_path, tiny, RlooConfig, judge_url="http://localhost:1"))
+    with pytest.raises(ConfigError, match="judge_protocol: 'pairwise' compares replies; take pointwise"):
+        JudgeScorer(tmp_path / "law.yaml", "http://localhost:1", "m", "pairwise")
+
+
 def test_a_reward_model_scores_as_transformers_own_classifier_in_deviations(tmp_path: Path, tiny: Path):
     write_rows(tmp_path / "rows.jsonl", pairs(8))
     values = {
@@ -231,7 +287,9 @@ def small_over_large(count: int) -> list[PreferenceRow]:
     draw = random.Random(0)
     words = [["".join(draw.choices(kind, k=4)) for kind in (ascii_lowercase, OTHERS)] for _ in range(count)]
     return [
-        make_row(f"r{n}", prompt_id=f"p{n}", prompt=(Message("user", f"Say {n % 8}"),), chosen=a, rejected=b, p_chosen=1.0)
+        make_row(
+            f"r{n}", prompt_id=f"p{n}", prompt=(Message("user", f"Say {n % 8}"),), chosen=a, rejected=b, p_chosen=1.0
+        )
         for n, (a, b) in enumerate(words)
     ]
 
