@@ -32,6 +32,7 @@ ENVIRONMENTS: Mapping[str, Environment] = {
     "distilabel": Environment("distilabel.txt", reads_ours=False),
     "trl": Environment("trl.txt", reads_ours=True),
     "trl_trainers": Environment("trl_trainers.txt", reads_ours=True),
+    "trl_ppo": Environment("trl_ppo.txt", reads_ours=True),
 }
 
 
