@@ -18,6 +18,7 @@ from training.errors import ConfigError
 
 Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
+Method = Literal["sft", "reward", "dpo"]
 
 
 def knob(default: float | int, low: float, high: float) -> float:
@@ -124,6 +125,7 @@ class RewardConfig(TrainConfig):
     held_out_share: float = knob(0.1, 0.0, 0.9)
 
 
+METHODS: Mapping[Method, type[TrainConfig]] = {"sft": SftConfig, "reward": RewardConfig, "dpo": DpoConfig}
 Config = TypeVar("Config", bound=TrainConfig)
 
 
