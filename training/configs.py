@@ -19,6 +19,7 @@ from training.errors import ConfigError
 Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
 Sampling = Literal["torch", "vllm"]
+Method = Literal["sft", "reward", "dpo"]
 
 
 def knob(default: float | int, low: float, high: float) -> float:
@@ -196,6 +197,7 @@ class RlooConfig(OnlineConfig):
     replies_per_prompt: int = count(4, 2, 256)
 
 
+METHODS: Mapping[Method, type[TrainConfig]] = {"sft": SftConfig, "reward": RewardConfig, "dpo": DpoConfig}
 Config = TypeVar("Config", bound=TrainConfig)
 
 

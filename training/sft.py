@@ -7,7 +7,6 @@ The loss is the mean negative log-likelihood a token, weighted by the row's weig
 from collections.abc import Sequence
 
 from training.configs import SftConfig
-from training.errors import TrainingError
 from training.finishing import finish_run
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import sft_loss
@@ -16,7 +15,7 @@ from training.packing import pack_groups, split_by_tokens
 from training.precision import resolve_numbers
 from training.run_folder import open_run_folder
 from training.schedule import Plan
-from training.tokenising import TokenizedRow, load_tokenized_rows
+from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
 
 
 def train_sft(config: SftConfig) -> dict[str, object]:
@@ -27,10 +26,7 @@ def train_sft(config: SftConfig) -> dict[str, object]:
         if finished is not None:
             return finished
         rows = load_tokenized_rows(config, with_rejected=False)
-        if not rows.kept:
-            raise TrainingError(
-                f"{config.rows}: no row to train on (dropped: {rows.drop_counts() or 'none'}); add rows"
-            )
+        refuse_nothing_to_learn(config, [kept.row for kept in rows.kept], rows.dropped)
         policy = load_policy(config, numbers)
         check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
 

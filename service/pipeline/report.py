@@ -18,6 +18,7 @@ def run_report(stages: Mapping[str, StageRecord], adapter: AdapterRecord | None)
         "mix": results.get("mix", {}).get("report", {}),
         "principles": evaluated.get("principles", []),
         "statistics": evaluated.get("statistics", {}),
+        "reward_model": evaluated.get("reward_model"),
         "qualification": results.get("judge", {}).get("qualification"),
         "calibration": results.get("judge", {}).get("calibration"),
         "judge_drift": results.get("judge", {}).get("judge_drift"),

@@ -11,6 +11,8 @@ from service.errors import RunFailed
 from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed, run_training
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
+from service.pipeline.revision_rows import revision_rows
+from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.shards import read_shard
 from service.store.records import JsonObject, NewEvent
@@ -20,7 +22,10 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 async def run_train(context: RunContext) -> JsonObject:
-    """Ensure the trained adapter in the artifact store. Leaves its `folder` there and the trainer's result."""
+    """Ensure the trained adapter in the artifact store. Leaves its `folder` there and the trainer's result.
+
+    Of a reward model it leaves `reward_model` too: a `training.reward_evidence.RewardEvidence`.
+    """
     folder = f"trained/{context.run.id}"
     if not await context.artifacts.exists(f"{folder}/result.json"):
         await context.tools.engines.make_room_for_training()
@@ -32,7 +37,10 @@ async def run_train(context: RunContext) -> JsonObject:
         await context.artifacts.put_file(f"{folder}/result.json", output / "result.json")
     result: dict[str, JsonValue] = json.loads(await context.artifacts.get(f"{folder}/result.json"))
     kept = ("steps", "seconds", "rows", "dropped", "last_step", "precision", "device", "adapter_sha256")
-    return {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
+    left = {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
+    if not context.request.training.writes_replies:
+        left["reward_model"] = {key: result[key] for key in ("normal", "held_out")}
+    return left
 
 
 async def fetch_adapter(context: RunContext, folder: Path) -> Path:
@@ -61,7 +69,10 @@ async def _train(context: RunContext) -> Path:
 
     ended = await run_again_when_killed(start, lambda: watch.furthest, mourn)
     if ended.status > 0:
-        raise RunFailed(f"the trainer ended with status {ended.status}: {ended.complaint}; then resume the run")
+        raise RunFailed(
+            f"the trainer ended with status {ended.status}: {ended.complaint}; mend it and resume the run, or start "
+            "another with other settings"
+        )
     if ended.status < 0:
         raise RunFailed(
             f"the trainer was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} and "
@@ -72,8 +83,11 @@ async def _train(context: RunContext) -> Path:
 
 
 async def _write_inputs(context: RunContext, folder: Path) -> Path:
-    mixed = (await context.result_of("mix")).result
-    rows = await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
+    if context.request.training.sft_on == "revisions":
+        rows = await revision_rows(context)
+    else:
+        mixed = (await context.result_of("mix")).result
+        rows = await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
     await asyncio.to_thread(write_rows, folder / "rows.jsonl", rows)
     config = folder / "config.yaml"
     # JSON is YAML too.
@@ -82,28 +96,13 @@ async def _write_inputs(context: RunContext, folder: Path) -> Path:
 
 
 def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
-    wanted = context.request.training
-    shared: dict[str, JsonValue] = {
+    places: dict[str, JsonValue] = {
         "model": str(folder_of(context.model)),
         "rows": str(folder / "rows.jsonl"),
         "output": str(folder / "output"),
-        "learning_rate": wanted.learning_rate,
-        "epochs": wanted.epochs,
-        "lora_rank": wanted.lora_rank,
-        "lora_layers_share": wanted.lora_layers_share,
-        "max_tokens": wanted.max_tokens,
         "seed": context.request.seed,
     }
-    if wanted.method == "sft":
-        return shared | {"replies_per_step": wanted.pairs_per_step}
-    own: dict[str, JsonValue] = {
-        "beta": wanted.beta,
-        "loss": wanted.loss,
-        "label_smoothing": wanted.label_smoothing,
-        "sft_weight": wanted.sft_weight,
-        "pairs_per_step": wanted.pairs_per_step,
-    }
-    return shared | own
+    return places | trainer_knobs(context.request.training)
 
 
 class _Watch:
