@@ -4,8 +4,9 @@
 
 The settings: `model` and `reward_model` (folders, the second a classifier of one label), `prompts` (token ids),
 `precision` (fp32 or bf16), `episodes_per_step`, `reply_tokens`, `passes`, `minibatches`, `steps`, `learning_rate`,
-`lora_rank`, `lora_layers_share`, `kl_weight`. The policy is a LoRA adapter on all linear layers of that upper share; the
-value model is trained whole, since TRL knows no other. Nothing is recomputed and nothing saved. Prints {"ends_s", "scores", "peak_memory_bytes"}.
+`lora_rank`, `lora_layers_share`, `kl_weight`. The policy is a LoRA adapter on all linear layers of the upper share; the
+value model is trained whole, since TRL knows no other. Nothing is recomputed and nothing saved. Prints {"ends_s",
+"scores", "peak_memory_bytes"}.
 """
 
 import json
