@@ -19,7 +19,7 @@ from training.errors import ConfigError
 Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
 Sampling = Literal["torch", "vllm"]
-Method = Literal["sft", "reward", "dpo"]
+Method = Literal["sft", "reward", "dpo", "ppo", "rloo"]
 
 
 def knob(default: float | int, low: float, high: float) -> float:
@@ -155,7 +155,7 @@ class OnlineConfig(TrainConfig):
       trainer itself: no second process, slower, and a run resumed equals one that did not stop.
     """
 
-    prompts_per_step: int = count(32, 1, 4096)
+    prompts_per_step: int = count(16, 1, 4096)
     replies_per_prompt: int = count(1, 1, 256)
     reply_tokens: int = count(128, 1, 32768)
     passes: int = count(1, 1, 64)
@@ -197,7 +197,13 @@ class RlooConfig(OnlineConfig):
     replies_per_prompt: int = count(4, 2, 256)
 
 
-METHODS: Mapping[Method, type[TrainConfig]] = {"sft": SftConfig, "reward": RewardConfig, "dpo": DpoConfig}
+METHODS: Mapping[Method, type[TrainConfig]] = {
+    "sft": SftConfig,
+    "reward": RewardConfig,
+    "dpo": DpoConfig,
+    "ppo": PpoConfig,
+    "rloo": RlooConfig,
+}
 Config = TypeVar("Config", bound=TrainConfig)
 
 

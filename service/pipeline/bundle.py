@@ -26,7 +26,7 @@ _STATISTICS = TypeAdapter(dict[str, ReplyStatistics])
 _EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
 _MIX = TypeAdapter(MixReport)
 # Paths of this machine say nothing to whoever downloads the bundle.
-_PATHS = ("model", "rows", "output")
+_PATHS = ("model", "rows", "output", "constitution")
 
 
 async def run_bundle(context: RunContext) -> JsonObject:

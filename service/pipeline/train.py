@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -16,8 +17,9 @@ from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.shards import read_shard
 from service.store.records import JsonObject, NewEvent
-from training.rows import PreferenceRow, write_rows
+from training.rows import PreferenceRow, write_prompts, write_rows
 
+_LAW = "constitution.yaml"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -83,16 +85,22 @@ async def _train(context: RunContext) -> Path:
 
 
 async def _write_inputs(context: RunContext, folder: Path) -> Path:
-    if context.request.training.sft_on == "revisions":
-        rows = await revision_rows(context)
+    if context.request.training.online:
+        await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
+        await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
     else:
-        mixed = (await context.result_of("mix")).result
-        rows = await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
-    await asyncio.to_thread(write_rows, folder / "rows.jsonl", rows)
+        await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
     config = folder / "config.yaml"
     # JSON is YAML too.
     await asyncio.to_thread(config.write_text, json.dumps(_config(context, folder), indent=2))
     return config
+
+
+async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
+    if context.request.training.sft_on == "revisions":
+        return await revision_rows(context)
+    mixed = (await context.result_of("mix")).result
+    return await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
 
 
 def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
@@ -102,6 +110,8 @@ def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
         "output": str(folder / "output"),
         "seed": context.request.seed,
     }
+    if context.request.training.online:
+        places["constitution"] = str(folder / _LAW)
     return places | trainer_knobs(context.request.training)
 
 

@@ -10,7 +10,13 @@ from training.configs import METHODS, Method, config_from
 from training.errors import ConfigError
 
 # What a run calls `pairs_per_step`, by method: the trainers name what they take in.
-PER_STEP: Mapping[Method, str] = {"sft": "replies_per_step", "reward": "prompts_per_step", "dpo": "pairs_per_step"}
+PER_STEP: Mapping[Method, str] = {
+    "sft": "replies_per_step",
+    "reward": "prompts_per_step",
+    "dpo": "pairs_per_step",
+    "ppo": "prompts_per_step",
+    "rloo": "prompts_per_step",
+}
 # The run reads these itself, for these methods.
 _OF_THE_RUN: Mapping[str, tuple[Method, ...]] = {"method": tuple(METHODS), "sft_on": ("sft",)}
 # The run fills these in itself.
@@ -30,8 +36,9 @@ def readers_of(setting: str) -> list[Method]:
 
 
 def trainer_knobs(wanted: TrainingSettings) -> dict[str, JsonValue]:
-    """What the trainer is told of the settings."""
-    return {knob: getattr(wanted, name) for name, knob in knobs_of(wanted.method).items()}
+    """What the trainer is told of the settings; of one that was left open, nothing."""
+    told = {knob: getattr(wanted, name) for name, knob in knobs_of(wanted.method).items()}
+    return {knob: value for knob, value in told.items() if value is not None}
 
 
 def unread_settings(request: RunRequest) -> list[str]:

@@ -162,9 +162,10 @@ def _stages_cut_off(request: RunRequest) -> list[str]:
         for stage, needs in missing.items()
         if needs
     ]
-    if request.training.sft_on == "revisions" and {"judge", "mix"} & set(request.stages):
-        read = ", ".join(stage for stage in STAGES if stage not in ("judge", "mix"))
-        problems.append(f"stages: training.sft_on revisions reads neither judge nor mix; name {read}")
+    if idle := [stage for stage in request.stages if stage in request.unread_stages]:
+        what = request.training.method if request.training.online else "training.sft_on revisions"
+        read = ", ".join(stage for stage in STAGES if stage not in request.unread_stages)
+        problems.append(f"stages: {what} reads nothing of {', '.join(idle)}; name {read}")
     return problems
 
 

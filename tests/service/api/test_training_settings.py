@@ -98,6 +98,16 @@ async def test_a_reward_run_needs_no_held_out_prompts_and_asks_for_no_replies_to
     assert refused.status_code == 422 and "training.held_out_share is 0" in refused.json()["detail"]
 
 
+async def test_a_policy_that_writes_its_own_replies_needs_prompts_alone(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m") | {"training": {"method": "ppo"}}
+    taken = await service.http.post("/v1/runs?dry_run=true", json=body | {"stages": ["train", "evaluate", "bundle"]})
+    assert taken.status_code == 201 and taken.json()["sample_calls"] == 0, taken.text
+    everything = await service.http.post("/v1/runs?dry_run=true", json=body)
+    assert everything.json()["errors"] == [
+        "stages: ppo reads nothing of sample, revise, judge, mix; name train, evaluate, bundle"
+    ]
+
+
 async def test_revisions_are_imitated_without_judged_pairs(service: Service, tmp_path: Path) -> None:
     body = await service.run_body(tmp_path / "m") | {"training": {"method": "sft", "sft_on": "revisions"}}
     stages = ["sample", "revise", "train", "evaluate", "bundle"]
@@ -106,7 +116,7 @@ async def test_revisions_are_imitated_without_judged_pairs(service: Service, tmp
     everything = await service.http.post("/v1/runs?dry_run=true", json=body)
     assert everything.status_code == 422
     assert everything.json()["errors"] == [
-        f"stages: training.sft_on revisions reads neither judge nor mix; name {', '.join(stages)}"
+        f"stages: training.sft_on revisions reads nothing of judge, mix; name {', '.join(stages)}"
     ]
     without = await service.http.post("/v1/runs?dry_run=true", json=body | {"stages": ["sample", "train"]})
     assert without.json()["errors"] == [
