@@ -115,7 +115,7 @@ async def assert_sampled_once(
 async def test_cancel_of_a_deaf_trainer_with_a_child(tmp_path: Path, tiny: Path, deaf: dict[str, str]) -> None:
     bench = await open_bench(tmp_path / "h")
     stages: tuple[Stage, ...] = ("sample", "judge", "mix", "train")
-    training = {"pairs_per_step": 1, "max_tokens": 2048, "lora_rank": 2, "epochs": 8}
+    training = {"pairs_per_step": 1, "max_tokens": 2048, "lora_rank": 2, "epochs": 4}
     given, compare = prompts(train=8, held_out=0), {"pairs_per_prompt": 1}
     run = await add_run(bench, tiny, given=given, stages=stages, training=training, compare=compare)
     serving = Serving(tmp_path / "h", **deaf)

@@ -149,7 +149,8 @@ async def test_a_full_disk_under_a_trainer(live: Live, tiny: Path, full: Callabl
     # The adapter alone is 8 MB.
     training = {"lora_rank": 1024, "pairs_per_step": 4}
     await until(lambda: live.serving.descendants("service.worker"))
-    run = await add_run(live.bench, tiny, given=prompts(train=8, held_out=0), stages=stages, training=training)
+    given, compare = prompts(train=4, held_out=0), {"pairs_per_prompt": 1}
+    run = await add_run(live.bench, tiny, given=given, stages=stages, training=training, compare=compare)
     full(6_000_000)
     failed = await finished(live.bench, run.id)
     assert failed.status == "failed"

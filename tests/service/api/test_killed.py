@@ -15,7 +15,7 @@ import httpx
 from service.store.store import Store
 from tests.service.api.conftest import PROMPTS
 
-REQUESTS, KILLS = 40, 4
+REQUESTS, KILLS = 40, 3
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def test_each_post_counts_once_over_kills(tmp_path: Path, database_url: st
                     there = len(await store.prompt_sets.list(project, None, 100))
                     # Not before something new was written: kills at the start alone would prove nothing.
                     while len(await store.prompt_sets.list(project, None, 100)) == there and not waiting.done():  # noqa: ASYNC110
-                        await asyncio.sleep(0.001)
+                        await asyncio.sleep(0.005)
                     await asyncio.sleep(chance.uniform(0, 0.02))
     made = await store.prompt_sets.list(project, None, 100)
     assert sorted(record.id for record in made) == sorted(ids)
