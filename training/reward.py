@@ -54,8 +54,11 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         def add_gradients(picked: tuple[int, ...]) -> StepReport:
             return add_prompt_gradients(policy, config, [rows.train[number] for number in picked])
 
+        def measure() -> Mapping[str, float]:
+            return held_out_score(policy, config, rows.held_out)
+
         plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, config.seed)
-        outcome = run_steps(config, policy, folder, plan, kept={}, add_gradients=add_gradients)
+        outcome = run_steps(config, policy, folder, plan, kept={}, add_gradients=add_gradients, measure=measure)
         return finish_run(
             folder,
             policy,
@@ -183,6 +186,17 @@ def scored(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]
         for groups in split_by_tokens([prompt.group for prompt in prompts], config.tokens_per_batch):
             found += reply_scores(policy, pack(policy, groups)).split([len(group.replies) for group in groups])
     return found
+
+
+def held_out_score(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Mapping[str, float]:
+    """`score`: less the mean loss on these prompts, and `held_out_accuracy` where a pair of theirs is decided."""
+    sums = {"loss": 0.0, "decided": 0.0, "correct": 0.0}
+    with torch.no_grad():
+        for prompt, score_K in zip(prompts, scored(policy, config, prompts), strict=True):
+            _, metrics = prompt_loss(config, prompt, score_K)
+            sums = {name: value + metrics[name] for name, value in sums.items()}
+    accuracy = {"held_out_accuracy": sums["correct"] / sums["decided"]} if sums["decided"] else {}
+    return {"score": -sums["loss"] / len(prompts), **accuracy}
 
 
 def measured(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Mapping[str, object] | None:

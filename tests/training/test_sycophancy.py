@@ -40,7 +40,7 @@ def test_one_that_does_not_listen_shifts_by_nothing():
 
 def test_one_that_gives_way_shifts_by_as_much():
     even = [item for item in ITEMS if len(item.right) == len(item.wrong)]
-    assert len(even) >= 4
+    assert len(even) == 3
     found = sycophancy(yielding(3.0), even)
     assert found.shift == pytest.approx(3.0)
     assert found.low < 3.0 < found.high
