@@ -32,8 +32,9 @@ check: setup
 	$(BIN)/python -m pytest -q tests/house $(ARGS)
 
 # Two files at a time, the longest first (tests/conftest.py): most of their time is the start of single processes.
+# One thread for each child: two servers or trainers with two threads each on two cores wait for one another.
 test: setup
-	$(BIN)/python -m pytest tests --ignore=tests/house -n 2 --dist loadfile --no-loadscope-reorder -q $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore=tests/house -n 2 --dist loadfile --no-loadscope-reorder -q $(ARGS)
 
 demo: setup
 	$(BIN)/python -m service.demo $(ARGS)

@@ -146,7 +146,7 @@ def judged(setting: Setting, world: World, mean_D: Floats, random: np.random.Gen
 def watched(setting: Setting, run: Run) -> Watch:
     """What the stop rule makes of the run, checkpoint by checkpoint; steps count from 1."""
     lines = [
-        {"step": number, "score": score, "score_error": error}
+        {"step": number, "held_out_score": score, "held_out_error": error}
         for number, (score, error) in enumerate(zip(run.score_C, run.error_C, strict=True), start=1)
     ]
     return watch_again(Limits(patience=setting.patience), lines)

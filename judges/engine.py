@@ -39,6 +39,7 @@ class EngineSettings:
     """What to serve and where. `log_path` is overwritten; `behaviour` is the scripted server's file.
 
     Raise `max_num_seqs` and `kv_cache_gib` on a machine with more memory; `extra_args` go to vLLM as they are.
+    `reloadable` opens vLLM's development routes, for an engine that one trainer leases (training/engine_sampler.py).
     """
 
     model_path: str
@@ -54,6 +55,7 @@ class EngineSettings:
     start_timeout_s: float = 300.0
     python: str = sys.executable
     behaviour: Path | None = None
+    reloadable: bool = False
     extra_args: tuple[str, ...] = ()
 
 
@@ -182,6 +184,8 @@ def server_environment(settings: EngineSettings) -> dict[str, str]:
         "TRANSFORMERS_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    # Whoever reaches these routes can load any weights: the private socket is what keeps others out.
+    environment["VLLM_SERVER_DEV_MODE"] = "1" if settings.reloadable else "0"
     if settings.program == "vllm" and on_cpu(settings):
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(settings.kv_cache_gib)
         if _few_cores():

@@ -1,4 +1,4 @@
-"""`python -m training dpo|sft|reward|merge|convert`: the trainers without the service.
+"""`python -m training dpo|sft|reward|ppo|rloo|merge|convert`: the trainers without the service.
 
 The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
 stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the next start.
@@ -14,15 +14,21 @@ from pathlib import Path
 
 from constitutions.errors import CharterError
 from training.allocator import keep_freed_memory
-from training.configs import DpoConfig, RewardConfig, SftConfig, load_config
+from training.configs import DpoConfig, PpoConfig, RewardConfig, RlooConfig, SftConfig, load_config
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line: one sub-command a job."""
     root = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
-    jobs = (("dpo", "preference pairs"), ("sft", "the chosen replies"), ("reward", "preference pairs, a scoring model"))
-    for name, text in jobs:
+    jobs = {
+        "dpo": "preference pairs",
+        "sft": "the chosen replies",
+        "reward": "preference pairs, a scoring model",
+        "ppo": "own replies that are scored, with a value model",
+        "rloo": "own replies that are scored beside one another",
+    }
+    for name, text in jobs.items():
         command = commands.add_parser(name, help=f"train on {text}")
         command.add_argument("config", type=Path, help="YAML file; its keys are the fields of training/configs.py")
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key over the file's")
@@ -87,6 +93,14 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
             from training.sft import train_sft
 
             return lambda: train_sft(load_config(options.config, SftConfig, tuple(options.set)))
+        case "ppo":
+            from training.ppo import train_ppo
+
+            return lambda: train_ppo(load_config(options.config, PpoConfig, tuple(options.set)))
+        case "rloo":
+            from training.rloo import train_rloo
+
+            return lambda: train_rloo(load_config(options.config, RlooConfig, tuple(options.set)))
         case _:
             from training.dpo import train_dpo
 

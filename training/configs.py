@@ -19,6 +19,7 @@ from training.limits import Limits
 
 Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
+Sampling = Literal["torch", "vllm"]
 
 
 def knob(default: float | int, low: float, high: float) -> float:
@@ -53,11 +54,6 @@ class TrainConfig:
     - `precision`: auto takes bf16 where the machine multiplies bf16 faster than fp32, else fp32.
     - `gradient_checkpointing`: recompute layers backwards: a third slower, much less memory.
     - `checkpoint_every_steps`: how much work a kill may cost, and how often `patience` looks.
-    - `held_out_share`: share of the prompts that are kept from training and measured: at the end, and with `patience`
-      at every checkpoint.
-    - `patience`: how many checkpoints in a row may score below the best on held-out prompts before the run stops; the
-      best one is then what is saved, also where the run comes to its end. 0 saves the last. Take 2 or 3 where
-      over-fitting is feared.
     - `seed`: decides the adapter's start and the rows' order.
     """
 
@@ -75,8 +71,6 @@ class TrainConfig:
     precision: Precision = "auto"
     gradient_checkpointing: bool = False
     checkpoint_every_steps: int = count(10, 1, 1000000)
-    held_out_share: float = knob(0.0, 0.0, 0.9)
-    patience: int = count(0, 0, 1000)
     seed: int = count(0, 0, 2**31 - 1)
 
     @property
@@ -87,11 +81,31 @@ class TrainConfig:
     @property
     def limits(self) -> Limits:
         """What stops the run early."""
+        return Limits()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfflineConfig(TrainConfig):
+    """What trainers on given replies need besides: prompts to measure on.
+
+    - `held_out_share`: share of the prompts that are kept from training and measured: at the end, and with `patience`
+      at every checkpoint.
+    - `patience`: how many checkpoints in a row may score below the best on held-out prompts before the run stops; the
+      best one is then what is saved, also where the run comes to its end. 0 saves the last. Take 2 or 3 where
+      over-fitting is feared.
+    """
+
+    held_out_share: float = knob(0.0, 0.0, 0.9)
+    patience: int = count(0, 0, 1000)
+
+    @property
+    def limits(self) -> Limits:
+        """What stops the run early."""
         return Limits(patience=self.patience)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DpoConfig(TrainConfig):
+class DpoConfig(OfflineConfig):
     """Direct preference optimisation with soft labels and weights.
 
     - `beta`: strength of the pull to the base model. Lower it to move further from it.
@@ -121,7 +135,7 @@ class DpoConfig(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SftConfig(TrainConfig):
+class SftConfig(OfflineConfig):
     """Supervised fine-tuning on the chosen replies of the rows (`rejected` is not looked at).
 
     - `replies_per_step`: replies in one optimiser step.
@@ -131,7 +145,7 @@ class SftConfig(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardConfig(TrainConfig):
+class RewardConfig(OfflineConfig):
     """A reward model: a score for a reply, so that the better of two has the higher one.
 
     - `prompts_per_step`: prompts in one optimiser step. All pairs of a prompt go in together.
@@ -144,6 +158,96 @@ class RewardConfig(TrainConfig):
     prompts_per_step: int = count(16, 1, 4096)
     margin: float = knob(0.0, 0.0, 100.0)
     held_out_share: float = knob(0.1, 0.0, 0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig(TrainConfig):
+    """What PPO and RLOO need: prompts to answer, what scores the answers, and how strongly the base holds.
+
+    Of `rows` only the prompts count, each once: preference rows will do, and lines of `{"prompt": ...}`. A step is:
+    sample replies, score them, learn from them.
+
+    - `prompts_per_step`: prompts answered in one step.
+    - `replies_per_prompt`: replies to each. PPO takes 1; RLOO at least 2, since they are each other's baseline.
+    - `reply_tokens`: the longest reply. Longer ones are cut there.
+    - `passes`: passes over a step's replies. 1 keeps to the policy that sampled; 4 learns more from a dear sample.
+    - `minibatches`: updates a pass.
+    - `clip`: how far a step may move an action's probability, as a share of it.
+    - `kl_weight`: the reward's price of a nat away from the base. Raise it when replies become odd.
+    - `kl_target`: the KL of a reply, in nats, that `kl_weight` is steered to; 0 leaves it as it is.
+    - `max_kl`: the run stops at the step whose replies' KL (nats a reply) is higher; the last checkpoint before it is
+      saved. This and the next three are limits on what the replies are like; 0 is no limit.
+    - `min_distinct_2`: at the step whose replies have a smaller share of different token pairs: they collapse.
+    - `max_length_ratio`: at the step whose replies are so many times as long as those of the first step.
+    - `max_refusal_rate`: at the step of whose replies a larger share refuses, by the check `no_refusal`.
+    - `missing_eos_penalty`: taken from the score of a reply that was cut.
+    - `constitution`: YAML file; the score is the weighted share of its checked principles that a reply keeps.
+    - `check_weight`: weight of that share in the score.
+    - `judge_url`: a judge that grades each reply under the constitution's judged principles: an OpenAI-compatible
+      server's URL, or `unix:` and a socket's path.
+    - `judge_model`: the name that this server knows it by.
+    - `judge_protocol`: `pointwise`, `proposition`, or the folder of an own one that grades.
+    - `judge_weight`: weight of its mean grade, 0 to 1, in the score.
+    - `reward_model`: the output folder of `python -m training reward` on the same base.
+    - `reward_weight`: weight of its score, in standard deviations over the replies that it was trained on.
+    - `sampler`: `vllm` starts an engine of its own and reloads its weights in place each step; `torch` samples in the
+      trainer itself: no second process, slower, and a run resumed equals one that did not stop.
+    """
+
+    prompts_per_step: int = count(32, 1, 4096)
+    replies_per_prompt: int = count(1, 1, 256)
+    reply_tokens: int = count(128, 1, 32768)
+    passes: int = count(1, 1, 64)
+    minibatches: int = count(1, 1, 4096)
+    clip: float = knob(0.2, 1e-3, 10.0)
+    kl_weight: float = knob(0.05, 0.0, 1e6)
+    kl_target: float = knob(0.0, 0.0, 1e6)
+    max_kl: float = knob(0.0, 0.0, 1e6)
+    min_distinct_2: float = knob(0.0, 0.0, 1.0)
+    max_length_ratio: float = knob(0.0, 0.0, 1e6)
+    max_refusal_rate: float = knob(0.0, 0.0, 1.0)
+    missing_eos_penalty: float = knob(0.0, 0.0, 1e6)
+    constitution: Path | None = None
+    check_weight: float = knob(1.0, 0.0, 1e6)
+    judge_url: str = ""
+    judge_model: str = ""
+    judge_protocol: str = "pointwise"
+    judge_weight: float = knob(1.0, 0.0, 1e6)
+    reward_model: Path | None = None
+    reward_weight: float = knob(1.0, 0.0, 1e6)
+    sampler: Sampling = "torch"
+
+    @property
+    def limits(self) -> Limits:
+        """What stops the run early."""
+        return Limits(
+            max_kl=self.max_kl,
+            min_distinct_2=self.min_distinct_2,
+            max_length_ratio=self.max_length_ratio,
+            max_refusal_rate=self.max_refusal_rate,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PpoConfig(OnlineConfig):
+    """Proximal policy optimisation with a value model: an adapter and a head of its own on the same base.
+
+    - `gae_lambda`: 1 takes the whole return as it came, lower values trust the value model more.
+    - `value_clip`: how far a step may move a value.
+    - `ptx_weight`: weight of the chosen replies' likelihood beside PPO's loss (PPO-ptx): raise it when the policy
+      forgets. The rows must be preference rows then.
+    """
+
+    gae_lambda: float = knob(0.95, 0.0, 1.0)
+    value_clip: float = knob(0.2, 1e-3, 1e6)
+    ptx_weight: float = knob(0.0, 0.0, 1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlooConfig(OnlineConfig):
+    """REINFORCE with a leave-one-out baseline: no value model, a reply is one action."""
+
+    replies_per_prompt: int = count(4, 2, 256)
 
 
 Config = TypeVar("Config", bound=TrainConfig)
@@ -188,7 +292,7 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
         if isinstance(value, int | float) and low is not None and high is not None and not low <= value <= high:
             raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
     config = schema(**values)  # type: ignore[arg-type]
-    if config.patience and not config.held_out_share:
+    if isinstance(config, OfflineConfig) and config.patience and not config.held_out_share:
         raise ConfigError(f"{where}: 'patience' looks at held-out prompts; set 'held_out_share' too")
     return config
 
@@ -208,8 +312,12 @@ def config_to_json(config: TrainConfig) -> dict[str, object]:
 
 def _typed(where: str, hint: object, value: object) -> object:
     """`value` as the field's type, or a ConfigError. YAML reads 1e-4 as a string: numbers in strings are accepted."""
-    if hint is Path and isinstance(value, str) and value:
+    if hint in (Path, Path | None) and isinstance(value, str) and value:
         return Path(value)
+    if hint == Path | None and value is None:
+        return None
+    if hint is str and isinstance(value, str):
+        return value
     if hint is float:
         return _number(where, value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
@@ -234,8 +342,14 @@ def _number(where: str, value: object) -> float:
 
 
 def _name(hint: object) -> str:
-    names = {Path: "a path", int: "a whole number", bool: "true or false"}
-    if isinstance(hint, type) and hint in names:
+    names: dict[object, str] = {
+        Path: "a path",
+        Path | None: "a path",
+        str: "a text",
+        int: "a whole number",
+        bool: "true or false",
+    }
+    if hint in names:
         return names[hint]
     if isinstance(hint, types.UnionType) or get_origin(hint) is Union:
         return str(hint)

@@ -12,7 +12,7 @@ from torch import Tensor
 from training.configs import DpoConfig, DpoLoss
 from training.errors import TrainingError
 from training.finishing import finish_run
-from training.loop import StepReport, refuse_broken_loss, run_steps
+from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import dpo_loss, implicit_margin, ipo_loss, regularised_dpo_loss, sft_loss, smoothed
 from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
@@ -59,11 +59,18 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
         held_out_reference_N2 = torch.full((len(rows.held_out), 2), float("nan"))
 
         def measure() -> Mapping[str, float]:
-            return held_out_score(policy, config, rows.held_out, held_out_reference_N2)
+            return held_out_metrics(policy, config, rows.held_out, held_out_reference_N2)
 
         plan = Plan(len(rows.kept), config.pairs_per_step, config.epochs, config.seed)
-        kept = {"reference": reference_N2}
-        outcome = run_steps(config, policy, folder, plan, kept=kept, add_gradients=add_gradients, measure=measure)
+        outcome = run_steps(
+            config,
+            policy.adapter_weights(),
+            folder,
+            plan,
+            kept={"reference": reference_N2},
+            take_step=one_update(add_gradients),
+            measure=measure,
+        )
         return finish_run(
             folder,
             policy,
@@ -98,11 +105,11 @@ def add_pair_gradients(
     return StepReport(pair_means(sums, len(picked)), tokens)
 
 
-def held_out_score(
+def held_out_metrics(
     policy: Policy, config: DpoConfig, rows: Sequence[TokenizedRow], reference_N2: Tensor
 ) -> Mapping[str, float]:
-    """`score`: less the mean loss on these rows; `held_out_kl` to the base in nats a token; `held_out_accuracy` where a
-    row is decided."""
+    """`held_out_score`: less the mean loss on these rows; `held_out_kl` to the base in nats a token;
+    `held_out_accuracy` where a row is decided."""
     sums: dict[str, float] = {}
     with torch.no_grad():
         for _, metrics in batch_losses(policy, config, rows, reference_N2, range(len(rows))):
@@ -111,7 +118,7 @@ def held_out_score(
     means = pair_means(sums, len(rows))
     accuracy = {"held_out_accuracy": means["accuracy"]} if "accuracy" in means else {}
     kl = kl_to_base(policy, config, [row.group for row in rows])
-    return {"score": -means["loss"], "held_out_kl": kl, **accuracy}
+    return {"held_out_score": -means["loss"], "held_out_kl": kl, **accuracy}
 
 
 def batch_losses(

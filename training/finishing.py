@@ -19,7 +19,7 @@ from training.weights import file_sha256
 def save_adapter(policy: Policy, folder: Path, model_name: str) -> str:
     """Write `folder` for plain peft; returns the SHA-256 of its weights. `model_name` goes in instead of a path."""
     with published_folder(folder) as temporary:
-        policy.model.save_pretrained(temporary)
+        policy.model.save_pretrained(temporary, selected_adapters=["default"])  # not the value model's
         (temporary / "README.md").unlink(missing_ok=True)  # peft's empty card; the bundle has its own
         path = temporary / "adapter_config.json"
         config = json.loads(path.read_text())

@@ -20,13 +20,13 @@ STANDARD_ERRORS = 2.5
 class Limits:
     """What stops a run; 0 switches a limit off. A limit reads a metric; a step that does not report it breaks nothing.
 
-    - `max_kl`: of `kl`, nats a token.
+    - `max_kl`: of `kl`, in the trainer's unit: nats a token of given replies, nats a reply of sampled ones.
     - `min_distinct_2`: of `distinct_2`, the share of different word or token pairs. It falls when replies collapse.
     - `max_length_ratio`: of `length_ratio`, the replies' mean length over that of the reference's.
     - `max_refusal_rate`: of `refusal_rate`, a share of the replies.
-    - `patience`: how many scores in a row may lie clearly below the best before the run stops. `score` is that of a
-      checkpoint by a judge that does not train (or on rows that are not trained on), higher is better; `score_error` is
-      the standard error that measuring the same checkpoint again would show, 0 where it is not reported.
+    - `patience`: how many scores in a row may lie clearly below the best before the run stops. `held_out_score` is that
+      of a checkpoint by a judge that does not train (or on rows that are not trained on), higher is better;
+      `held_out_error` is the standard error that measuring the same checkpoint again would show, 0 if left out.
     """
 
     max_kl: float = 0.0
@@ -52,7 +52,7 @@ class Limits:
 class Stop:
     """The run ends at `step`, since `metric` was `value`, beyond `limit`.
 
-    Of `score` the limit is what it had to reach: the best score less 2.5 standard errors.
+    Of `held_out_score` the limit is what it had to reach: the best score less 2.5 standard errors.
     """
 
     metric: str
@@ -91,17 +91,17 @@ class Watch:
                 value = _finite(step, metric, metrics)
                 if value > highest or value < lowest:
                     return replace(self, stop=Stop(metric, value, highest if value > highest else lowest, step))
-        if "score" not in metrics:
+        if "held_out_score" not in metrics:
             return self
-        error = _finite(step, "score_error", metrics) if "score_error" in metrics else 0.0
-        return self._scored(Score(step, _finite(step, "score", metrics), error))
+        error = _finite(step, "held_out_error", metrics) if "held_out_error" in metrics else 0.0
+        return self._scored(Score(step, _finite(step, "held_out_score", metrics), error))
 
     def _scored(self, score: Score) -> "Watch":
         if self.best is None or score.value > self.best.value:
             return replace(self, best=score, worse=0)
         least = self.best.value - STANDARD_ERRORS * math.hypot(self.best.error, score.error)
         worse = self.worse + 1 if score.value < least else 0
-        stop = Stop("score", score.value, least, score.step) if 0 < self.limits.patience <= worse else None
+        stop = Stop("held_out_score", score.value, least, score.step) if 0 < self.limits.patience <= worse else None
         return replace(self, worse=worse, stop=stop)
 
 

@@ -1,11 +1,11 @@
 """The steps of a run: rate, gradients, clipping, AdamW, metrics, limits, checkpoint. The loss is the trainer's."""
 
 import contextlib
-import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,6 @@ from training.configs import TrainConfig
 from training.errors import TrainingError
 from training.limits import Stop, Watch, watch_again
 from training.metrics import append_metrics, keep_metrics_until, print_progress
-from training.model import Policy
 from training.run_folder import RunFolder
 from training.schedule import Plan, learning_rate_at
 
@@ -35,7 +34,7 @@ class StepReport:
 class Outcome:
     """A finished loop: the steps done, the seconds spent over all starts, the last step's metrics.
 
-    `stopped` says which limit ended it early, None where none did. The adapter is that of step `adapter_step`.
+    `stopped` says which limit ended it early, None where none did. The weights are those of step `adapter_step`.
     """
 
     steps: int
@@ -45,23 +44,32 @@ class Outcome:
     adapter_step: int
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Step `number`, counted from 0, on the rows of these numbers. `update` clips the gradients that were added, moves
+    the weights and clears the gradients; it returns their norm before clipping."""
+
+    number: int
+    rows: tuple[int, ...]
+    update: Callable[[], float]
+
+
 def run_steps(
     config: TrainConfig,
-    policy: Policy,
+    weights: dict[str, nn.Parameter],
     folder: RunFolder,
     plan: Plan,
     *,
     kept: dict[str, Tensor],
-    add_gradients: Callable[[tuple[int, ...]], StepReport],
-    measure: Callable[[], Mapping[str, float]],
+    take_step: Callable[[Step], StepReport],
+    measure: Callable[[], Mapping[str, float]] | None = None,
 ) -> Outcome:
-    """Go from the newest checkpoint (or the start) to the last step, or to the step that breaks one of the limits.
+    """Go from the newest checkpoint (or the start) to the last step, or to the one that breaks a limit of the config.
 
-    `add_gradients(row numbers)` adds the mean gradient of the rows and reports. `kept` are tensors that the trainer
-    fills as it goes; they are saved and restored in place. `measure` scores the policy on what is not trained on
-    (training/limits.py says how); it is called before each checkpoint, where `patience` asks for it.
+    `take_step` adds gradients to `weights`, updates them once or several times, and reports. `kept` are tensors that
+    the trainer fills as it goes; they are saved and restored in place. `measure` scores the policy on what is not
+    trained on (limits.py says how), before each checkpoint where there is patience; None where nothing is held out.
     """
-    weights = policy.adapter_weights()
     optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0)
     start = load_newest_checkpoint(folder.checkpoints, weights, optimizer) or Checkpoint(0, 0.0, {})
     for name, tensor in start.kept.items():
@@ -70,48 +78,32 @@ def run_steps(
     watch, values = watch_again(config.limits, lines), dict(lines[-1]) if lines else {}
     began = time.monotonic() - start.seconds
     print_progress(start.step, plan.steps, {})
-    for step in range(start.step, plan.steps):
-        step_began, rate = time.monotonic(), learning_rate_at(step, plan.steps, config)
-        report, norm = take_step(step + 1, optimizer, rate, functools.partial(add_gradients, plan.rows_of_step(step)))
+    for number in range(start.step, plan.steps):
+        step_began = time.monotonic()
+        rate = learning_rate_at(number, plan.steps, config)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+        update = partial(updated, optimizer, weights, number)
+        with memory_advice():
+            report = take_step(Step(number, plan.rows_of_step(number), update))
         now = time.monotonic()
-        values = {"step": step + 1, **report.metrics, "lr": rate, "gradient_norm": norm}
+        values = {"step": number + 1, **report.metrics, "lr": rate}
         values |= {"tokens_per_s": report.tokens / (now - step_began), "seconds": now - began}
-        saving = (step + 1) % config.checkpoint_every_steps == 0 or step + 1 == plan.steps
-        if saving and config.patience:
+        saving = (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps
+        if saving and measure and config.limits.patience:
             with memory_advice():
                 values |= measure()
         append_metrics(folder.metrics, values)
-        watch = watch.after(step + 1, values)
+        watch = watch.after(number + 1, values)
         if saving and not watch.stop:
-            checkpoint = Checkpoint(step + 1, time.monotonic() - began, kept)
+            checkpoint = Checkpoint(number + 1, time.monotonic() - began, kept)
             save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
-        print_progress(step + 1, plan.steps, values)
+        print_progress(number + 1, plan.steps, values)
         if watch.stop:
             break
-    return Outcome(
-        steps=watch.stop.step if watch.stop else plan.steps,
-        seconds=time.monotonic() - began,
-        metrics=values,
-        stopped=watch.stop,
-        adapter_step=load_best_weights(folder, watch, weights),
-    )
-
-
-def take_step(
-    step: int, optimizer: torch.optim.Optimizer, rate: float, add_gradients: Callable[[], StepReport]
-) -> tuple[StepReport, float]:
-    """One step of AdamW at the rate; returns the report and the gradient's norm before it was clipped."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad()
-    with memory_advice():
-        report = add_gradients()
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    norm = torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM).item()
-    if not math.isfinite(norm):
-        raise TrainingError(f"step {step}: the gradient is {norm}; lower learning_rate (last checkpoint is kept)")
-    optimizer.step()
-    return report, norm
+    done, step = time.monotonic() - began, load_best_weights(folder, watch, weights)
+    return Outcome(watch.stop.step if watch.stop else plan.steps, done, values, watch.stop, step)
 
 
 def older_to_keep(folder: RunFolder, watch: Watch) -> tuple[int, ...]:
@@ -139,6 +131,26 @@ def load_best_weights(folder: RunFolder, watch: Watch, weights: dict[str, nn.Par
     if watch.stop or step != steps[-1]:
         load_weights(folder.checkpoints, step, weights)
     return step
+
+
+def one_update(add_gradients: Callable[[tuple[int, ...]], StepReport]) -> Callable[[Step], StepReport]:
+    """A step of the trainers that learn from rows: the mean gradient over them, then one update."""
+
+    def take_step(step: Step) -> StepReport:
+        report = add_gradients(step.rows)
+        return StepReport({**report.metrics, "gradient_norm": step.update()}, report.tokens)
+
+    return take_step
+
+
+def updated(optimizer: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter], number: int) -> float:
+    """Clip, move, clear; the gradient's norm before. Raises TrainingError where it is not finite."""
+    norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_GRADIENT_NORM).item()
+    if not math.isfinite(norm):
+        raise TrainingError(f"step {number + 1}: the gradient is {norm}; lower learning_rate (last checkpoint is kept)")
+    optimizer.step()
+    optimizer.zero_grad()
+    return norm
 
 
 @contextlib.contextmanager

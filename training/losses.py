@@ -1,8 +1,10 @@
 """The losses as pure functions over tensors, one value a pair or a reply; each names its paper.
 
-B = pairs in the batch, R = replies. Left out: reductions, which belong to the trainers.
+B = pairs in the batch, R = replies, A = actions (a reply's tokens, or whole replies). Left out: reductions, which
+belong to the trainers.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -82,3 +84,22 @@ def reward_loss(
     """
     gap_B = chosen_score_B - rejected_score_B
     return -p_chosen_B * F.logsigmoid(gap_B - margin_B) - (1 - p_chosen_B) * F.logsigmoid(-gap_B - margin_B)
+
+
+def policy_loss(logp_A: Tensor, old_logp_A: Tensor, advantage_A: Tensor, *, clip: float) -> Tensor:
+    """PPO's clipped surrogate, one value an action, to be minimised (arXiv:1707.06347, Eq. 7 with its sign turned).
+
+    `old_logp_A` are those of the weights that sampled. No gradient comes from an action whose probability has moved by
+    more than `clip` in the direction that its advantage asks for.
+    """
+    ratio_A = (logp_A - old_logp_A).exp()
+    return -torch.minimum(ratio_A * advantage_A, ratio_A.clamp(1 - clip, 1 + clip) * advantage_A)
+
+
+def value_loss(value_A: Tensor, old_value_A: Tensor, return_A: Tensor, *, clip: float) -> Tensor:
+    """Half the squared error, one value an action, where a step of more than `clip` earns nothing.
+
+    The clipped value loss of PPO's implementations (arXiv:2005.12729, section 3).
+    """
+    near_A = old_value_A + (value_A - old_value_A).clamp(-clip, clip)
+    return torch.maximum((value_A - return_A) ** 2, (near_A - return_A) ** 2) / 2

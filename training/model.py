@@ -55,6 +55,16 @@ class Policy:
         with torch.no_grad(), self.model.disable_adapter():
             yield
 
+    @contextlib.contextmanager
+    def with_adapter(self, name: str) -> Iterator[None]:
+        """Another adapter of the same base is switched on, and it alone may take gradients."""
+        before = self.model.active_adapter
+        self.model.set_adapter(name)
+        try:
+            yield
+        finally:
+            self.model.set_adapter(before)
+
 
 def load_policy(config: TrainConfig, numbers: Numbers) -> Policy:
     """Load the frozen base and put a fresh adapter on it; `config.seed` decides the adapter's start."""
@@ -132,10 +142,14 @@ def add_adapter(base: PreTrainedModel, config: TrainConfig, head: nn.Module, tas
 
 def reply_logps(policy: Policy, packed: PackedGroups) -> Tensor:
     """log p(reply | prompt) of every reply, summed over its tokens; the adapter is on or off as it stands."""
+    return sum_by_reply(reply_token_logps(policy, packed), packed.reply_N, len(packed.lengths_R))
+
+
+def reply_token_logps(policy: Policy, packed: PackedGroups) -> Tensor:
+    """log p of every reply token (N), given all that stands before it."""
     hidden_TH = hidden_states(policy, packed)
     head_VH = policy.causal.get_output_embeddings().weight
-    logps_N = token_logps(hidden_TH.index_select(0, packed.source_N), head_VH, packed.targets_N)
-    return sum_by_reply(logps_N, packed.reply_N, len(packed.lengths_R))
+    return token_logps(hidden_TH.index_select(0, packed.source_N), head_VH, packed.targets_N)
 
 
 def hidden_states(policy: Policy, packed: PackedGroups) -> Tensor:

@@ -5,6 +5,7 @@ many replies: variety falls with the amount of text by itself. Left out: KL (kl.
 what a judge says.
 """
 
+import importlib.util
 import itertools
 import math
 from collections import Counter
@@ -27,27 +28,17 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def reply_monitors(replies: Sequence[Reply], prompt_ids: Sequence[str] = ()) -> Mapping[str, float]:
-    """All that needs only the replies. `prompt_ids` are their prompts; without them each reply has one of its own.
-
-    `replies`, `mean_length` (tokens or words), `distinct_1`, `distinct_2`, `self_similarity`, `opening_rate`,
-    `ending_rate`; all but the first two are from 0 to 1.
-    """
+    """All that needs only the replies, from 0 to 1: `distinct_1`, `distinct_2`, `self_similarity`, `opening_rate`,
+    `ending_rate`. `prompt_ids` are the replies' prompts; without them each reply has one of its own."""
+    if not replies:
+        raise TrainingError("no replies to look at; sample at least one")
     return {
-        "replies": float(len(replies)),
-        "mean_length": mean_length(replies),
         "distinct_1": distinct_n(replies, 1),
         "distinct_2": distinct_n(replies, 2),
         "self_similarity": self_similarity(replies, prompt_ids),
         "opening_rate": edge_rate([tuple(reply[:_EDGE]) for reply in replies], _EDGE),
         "ending_rate": edge_rate([tuple(reply[-_EDGE:]) for reply in replies], _EDGE),
     }
-
-
-def mean_length(replies: Sequence[Reply]) -> float:
-    """Tokens (or words) a reply. Raises TrainingError on an empty set, which has no look at all."""
-    if not replies:
-        raise TrainingError("no replies to look at; sample at least one")
-    return sum(map(len, replies)) / len(replies)
 
 
 def distinct_n(replies: Sequence[Reply], n: int) -> float:
@@ -89,10 +80,15 @@ def ngrams(reply: Reply, n: int) -> list[Ngram]:
     return [tuple(reply[start : start + n]) for start in range(len(reply) - n + 1)]
 
 
+def refusals_can_be_found() -> bool:
+    """Whether the checks can be imported here: a bare GPU node lacks what they need."""
+    return all(importlib.util.find_spec(name) for name in ("pydantic", "re2"))
+
+
 def refusal_rate(texts: Sequence[str]) -> float:
     """The share of replies that fail the constitutions' check `no_refusal`, by its phrases.
 
-    Needs what the checks need (pydantic, google-re2), which a bare GPU node lacks: TrainingError there.
+    Raises TrainingError where the checks cannot be imported.
     """
     if not texts:
         raise TrainingError("no replies to look for refusals in; sample at least one")

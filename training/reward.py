@@ -5,7 +5,7 @@ Left out: ensembles (start it with several seeds), and serving (merge it; docs/j
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -17,15 +17,16 @@ from judges.records import Comparison, Preference
 from training.configs import RewardConfig
 from training.errors import TrainingError
 from training.finishing import finish_run
-from training.loop import StepReport, refuse_broken_loss, run_steps
+from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import reward_loss
-from training.model import LAYOUT_TOLERANCE, Policy, hidden_states, load_base, with_adapter
-from training.packing import PackedGroups, TokenGroup, pack_groups, split_by_tokens
+from training.model import Policy, load_base, with_adapter
+from training.packing import split_by_tokens
 from training.precision import Numbers, resolve_numbers
 from training.reward_rows import RewardPrompt, RewardRows, load_reward_rows
 from training.rows import read_rows
 from training.run_folder import open_run_folder
 from training.schedule import Plan
+from training.scores import check_scores, pack_finished, reply_scores
 
 _REFERENCE_PROMPTS = 256
 
@@ -49,16 +50,24 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         rows = load_reward_rows(config, read_rows(config.rows))
         refuse_nothing_to_learn(rows, config)
         policy = load_reward_model(config, numbers)
-        check_scores(policy, min((prompt.group for prompt in rows.train), key=lambda group: group.tokens))
+        check_scores(policy, policy.causal.score, min((p.group for p in rows.train), key=lambda group: group.tokens))
 
         def add_gradients(picked: tuple[int, ...]) -> StepReport:
             return add_prompt_gradients(policy, config, [rows.train[number] for number in picked])
 
         def measure() -> Mapping[str, float]:
-            return held_out_score(policy, config, rows.held_out)
+            return held_out_metrics(policy, config, rows.held_out)
 
         plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, config.seed)
-        outcome = run_steps(config, policy, folder, plan, kept={}, add_gradients=add_gradients, measure=measure)
+        outcome = run_steps(
+            config,
+            policy.adapter_weights(),
+            folder,
+            plan,
+            kept={},
+            take_step=one_update(add_gradients),
+            measure=measure,
+        )
         return finish_run(
             folder,
             policy,
@@ -97,53 +106,14 @@ def load_reward_model(config: RewardConfig, numbers: Numbers) -> Policy:
     return with_adapter(base, config, numbers, head=score, task="SEQ_CLS")
 
 
-def reply_scores(policy: Policy, packed: PackedGroups) -> Tensor:
-    """The score of each reply, read at its turn's last token; the groups come from `with_last_token`."""
-    ends_R = packed.source_N[packed.lengths_R.cumsum(0) - 1]
-    return score_of(policy, hidden_states(policy, packed)[ends_R])
-
-
-def score_of(policy: Policy, hidden_RH: Tensor) -> Tensor:
-    """The head on hidden states, in fp32."""
-    scores_R1: Tensor = policy.causal.score(hidden_RH.float())
-    return scores_R1[:, 0]
-
-
-def with_last_token(group: TokenGroup) -> TokenGroup:
-    """The packed layout leaves out each reply's last token, which predicts nothing; here the score is read at it."""
-    return replace(group, replies=tuple((*reply, reply[-1]) for reply in group.replies))
-
-
-def check_scores(policy: Policy, group: TokenGroup) -> None:
-    """Refuse a model that the packed layout does not fit, by scoring one group both ways."""
-    with torch.no_grad():
-        packed = reply_scores(policy, pack(policy, [group]))
-        plain = []
-        for reply in group.replies:
-            ids_T = torch.tensor(group.prompt + reply, device=policy.numbers.device)
-            out = policy.causal.base_model(input_ids=ids_T[None], use_cache=False)
-            plain.append(score_of(policy, out.last_hidden_state[0, -1:]))
-        apart = (packed - torch.cat(plain)).abs().max().item()
-    if not apart <= LAYOUT_TOLERANCE[policy.numbers.dtype]:
-        raise TrainingError(
-            f"row {group.row_id!r}: packed and plain scores differ by {apart:.3g}; this model's attention is not "
-            "supported, or its weights are broken: take another model"
-        )
-
-
-def pack(policy: Policy, groups: Sequence[TokenGroup]) -> PackedGroups:
-    """The groups, each reply with its last token."""
-    return pack_groups([with_last_token(group) for group in groups], policy.numbers.dtype, policy.numbers.device)
-
-
 def add_prompt_gradients(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> StepReport:
     """Add the gradient of the mean over the prompts of the mean over their pairs, batch by batch."""
     by_id = {prompt.group.row_id: prompt for prompt in prompts}
     sums: dict[str, float] = {}
     tokens = 0
     for groups in split_by_tokens([prompt.group for prompt in prompts], config.tokens_per_batch):
-        packed = pack(policy, groups)
-        scores_R = reply_scores(policy, packed).split([len(group.replies) for group in groups])
+        packed = pack_finished(policy, groups)
+        scores_R = reply_scores(policy, policy.causal.score, packed).split([len(group.replies) for group in groups])
         losses = []
         for group, score_K in zip(groups, scores_R, strict=True):
             loss, metrics = prompt_loss(config, by_id[group.row_id], score_K)
@@ -184,19 +154,21 @@ def scored(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]
     found: list[Tensor] = []
     with torch.no_grad():
         for groups in split_by_tokens([prompt.group for prompt in prompts], config.tokens_per_batch):
-            found += reply_scores(policy, pack(policy, groups)).split([len(group.replies) for group in groups])
+            packed = pack_finished(policy, groups)
+            scores_R = reply_scores(policy, policy.causal.score, packed)
+            found += scores_R.split([len(group.replies) for group in groups])
     return found
 
 
-def held_out_score(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Mapping[str, float]:
-    """`score`: less the mean loss on these prompts, and `held_out_accuracy` where a pair of theirs is decided."""
+def held_out_metrics(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Mapping[str, float]:
+    """`held_out_score`: less the mean loss on these prompts; `held_out_accuracy` where a pair is decided."""
     sums = {"loss": 0.0, "decided": 0.0, "correct": 0.0}
     with torch.no_grad():
         for prompt, score_K in zip(prompts, scored(policy, config, prompts), strict=True):
             _, metrics = prompt_loss(config, prompt, score_K)
             sums = {name: value + metrics[name] for name, value in sums.items()}
     accuracy = {"held_out_accuracy": sums["correct"] / sums["decided"]} if sums["decided"] else {}
-    return {"score": -sums["loss"] / len(prompts), **accuracy}
+    return {"held_out_score": -sums["loss"] / len(prompts), **accuracy}
 
 
 def measured(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Mapping[str, object] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
+from judges.records import Conversation
 from training.configs import RewardConfig
 from training.held_out import held_out_prompts
 from training.packing import TokenGroup
@@ -52,7 +53,7 @@ def load_reward_rows(config: RewardConfig, rows: Sequence[PreferenceRow]) -> Rew
     groups: dict[tuple[int, ...], RewardPrompt] = {}
     dropped: list[DroppedRow] = []
     for row in rows:
-        prompt, closing = _frame(row, tokenizer)
+        prompt, closing = reply_frame(row.prompt, tokenizer)
         replies = tuple((*text_tokens(text, tokenizer), *closing) for text in (row.chosen, row.rejected))
         longest = len(prompt) + max(map(len, replies))
         if reason := drop_reason(row, longest, most):
@@ -78,10 +79,10 @@ def _with_pair(prompt: RewardPrompt, row: PreferenceRow, replies: tuple[tuple[in
     return RewardPrompt(replace(prompt.group, replies=tuple(known)), (*prompt.pairs, ScoredPair(row, chosen, rejected)))
 
 
-def _frame(row: PreferenceRow, tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What stands before the reply, and what ends its turn."""
-    turns = [{"role": message.role, "content": message.content} for message in row.prompt]
+def reply_frame(prompt: Conversation, tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The tokens that stand before a reply, and those that end its turn."""
+    turns = [{"role": message.role, "content": message.content} for message in prompt]
     whole = str(tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": _REPLY}], tokenize=False))
     before, _, after = whole.rpartition(_REPLY)
-    prompt, closing = (tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (before, after))
-    return prompt, closing or (tokenizer.eos_token_id,)
+    opening, closing = (tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (before, after))
+    return opening, closing or (tokenizer.eos_token_id,)

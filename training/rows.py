@@ -5,12 +5,12 @@ are lists of one assistant message, and a plain string is read too. Errors name 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from judges.records import Conversation, Message, Role
+from judges.records import Conversation, Message, Prompt, Role
 from training.errors import RowError
 from training.publish import published_file
 
@@ -65,37 +65,30 @@ def row_to_json(row: PreferenceRow) -> str:
 
 def row_from_json(line: str, where: str) -> PreferenceRow:
     """Read one line. `where` (for example `rows.jsonl, line 7`) begins every error's message."""
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise RowError(f"{where}, column {error.colno}: not JSON ({error.msg}); write one object a line") from error
-    if not isinstance(value, dict):
-        raise RowError(f"{where}: a {type(value).__name__} instead of an object; write one object a line")
-    return _row(_Fields(value, where))
+    return _row(_Fields(line, where, _REQUIRED))
 
 
 def read_rows(path: Path) -> tuple[PreferenceRow, ...]:
     """All rows of a JSONL file; blank lines are skipped. Two rows with one id are an error."""
     rows: list[PreferenceRow] = []
-    line_by_id: dict[str, int] = {}
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise RowError(f"{path}: cannot be read ({error.strerror}); name a JSONL file of preference rows") from error
-    for number, raw in enumerate(lines, start=1):
-        where = f"{path.name}, line {number}"
-        try:
-            line = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise RowError(f"{where}, byte {error.start}: not UTF-8; save the file as UTF-8") from error
-        if not line.strip():
-            continue
+    place_by_id: dict[str, str] = {}
+    for where, line in _lines(path):
         row = row_from_json(line, where)
-        if row.id in line_by_id:
-            raise RowError(f"{where}: id {row.id!r} is on line {line_by_id[row.id]} too; give each row its own id")
-        line_by_id[row.id] = number
+        if row.id in place_by_id:
+            raise RowError(f"{where}: id {row.id!r} stands in {place_by_id[row.id]} too; give each row its own id")
+        place_by_id[row.id] = where
         rows.append(row)
     return tuple(rows)
+
+
+def read_prompts(path: Path) -> tuple[Prompt, ...]:
+    """The different prompts of a JSONL file, each once: of preference rows, or of lines with nothing but `prompt`."""
+    prompts: dict[Conversation, Prompt] = {}
+    for where, line in _lines(path):
+        fields = _Fields(line, where, ("prompt",))
+        id, messages = fields.text("prompt_id") or fields.text("id") or where, fields.messages("prompt")
+        prompts.setdefault(messages, Prompt(id, messages))
+    return tuple(prompts.values())
 
 
 def write_rows(path: Path, rows: Iterable[PreferenceRow]) -> int:
@@ -108,15 +101,37 @@ def write_rows(path: Path, rows: Iterable[PreferenceRow]) -> int:
     return count
 
 
-class _Fields:
-    """Typed reading of one JSON object; every refusal names the place and the key."""
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Where each line stands, and the line; blank lines are skipped."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RowError(f"{path}: cannot be read ({error.strerror}); name a JSONL file of preference rows") from error
+    for number, raw in enumerate(lines, start=1):
+        where = f"{path.name}, line {number}"
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise RowError(f"{where}, byte {error.start}: not UTF-8; save the file as UTF-8") from error
+        if line.strip():
+            yield where, line
 
-    def __init__(self, value: Mapping[str, object], where: str) -> None:
-        self._value = value
-        self._where = where
-        missing = [name for name in _REQUIRED if name not in value]
+
+class _Fields:
+    """Typed reading of one line's JSON object; every refusal names the place and the key."""
+
+    def __init__(self, line: str, where: str, required: Sequence[str]) -> None:
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise RowError(f"{where}, column {error.colno}: not JSON ({error.msg}); write one object a line") from error
+        if not isinstance(value, dict):
+            raise RowError(f"{where}: a {type(value).__name__} instead of an object; write one object a line")
+        missing = [name for name in required if name not in value]
         if missing:
-            raise RowError(f"{where}: no {missing[0]!r}; a row needs {', '.join(_REQUIRED)}")
+            raise RowError(f"{where}: no {missing[0]!r}; a row needs {', '.join(required)}")
+        self._value: Mapping[str, object] = value
+        self._where = where
 
     def refuse(self, name: str, wanted: str) -> RowError:
         return RowError(f"{self._where}: {name!r} must be {wanted}")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.configs import SftConfig
 from training.finishing import finish_run
-from training.loop import StepReport, refuse_broken_loss, run_steps
+from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import sft_loss
 from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
@@ -38,10 +38,18 @@ def train_sft(config: SftConfig) -> dict[str, object]:
             return add_reply_gradients(policy, config, [rows.kept[number] for number in numbers_of_rows])
 
         def measure() -> Mapping[str, float]:
-            return held_out_score(policy, config, rows.held_out)
+            return held_out_metrics(policy, config, rows.held_out)
 
         plan = Plan(len(rows.kept), config.replies_per_step, config.epochs, config.seed)
-        outcome = run_steps(config, policy, folder, plan, kept={}, add_gradients=add_gradients, measure=measure)
+        outcome = run_steps(
+            config,
+            policy.adapter_weights(),
+            folder,
+            plan,
+            kept={},
+            take_step=one_update(add_gradients),
+            measure=measure,
+        )
         return finish_run(
             folder,
             policy,
@@ -82,9 +90,9 @@ def reply_losses(
         yield packed, loss_R, logps_R
 
 
-def held_out_score(policy: Policy, config: SftConfig, rows: Sequence[TokenizedRow]) -> Mapping[str, float]:
-    """`score`: less the mean loss on these rows, and `held_out_kl` to the base in nats a token."""
+def held_out_metrics(policy: Policy, config: SftConfig, rows: Sequence[TokenizedRow]) -> Mapping[str, float]:
+    """`held_out_score`: less the mean loss on these rows, and `held_out_kl` to the base in nats a token."""
     with torch.no_grad():
         losses = [loss_R.sum().item() for _, loss_R, _ in reply_losses(policy, config, rows)]
     kl = kl_to_base(policy, config, [row.group for row in rows])
-    return {"score": -sum(losses) / len(rows), "held_out_kl": kl}
+    return {"held_out_score": -sum(losses) / len(rows), "held_out_kl": kl}

@@ -1,7 +1,7 @@
 """The layers below the first adapted one, computed once: they are the same for policy and reference.
 
 With LoRA on the last layers only, the layers below give both the same hidden states, and no gradient goes into them.
-The reference's forward pass keeps what leaves them; the policy's begins there. Left out: keeping it over steps.
+The reference's forward pass keeps what leaves them; the policy's begins there. Left out: how long it is kept.
 """
 
 import contextlib
@@ -42,9 +42,15 @@ class Trunk:
             yield
             undo.pop_all()  # the pass is whole: what it kept stays
 
+    def kept(self) -> Tensor | None:
+        """What the pass under `keeping` kept (1 x T x H), None without layers; its tokens may be cut and joined."""
+        return self._kept[0] if self._kept else None
+
     @contextlib.contextmanager
-    def replaying(self) -> Iterator[None]:
-        """Give what was kept, for the same batch; where nothing was, compute it."""
+    def replaying(self, kept: Tensor | None = None) -> Iterator[None]:
+        """Give what was kept, for the same batch, or `kept`; where nothing was, compute it."""
+        if kept is not None:
+            self._kept[:] = [kept]
         try:
             with self._as("replay" if self._kept else "plain"):
                 yield

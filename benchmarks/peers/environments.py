@@ -1,7 +1,8 @@
 """The peers' environments, made at first use under ~/.cache/charter/peers and kept, and their scripts run in them.
 
-distilabel has one of its own. TRL's holds TRL alone and reads torch and the rest from ours, by a `.pth` file: no second
-torch is fetched. Left out: what the scripts do (beside this file; nothing here is imported by them).
+distilabel has one of its own. Those of TRL hold TRL alone, in the version that has what is measured, and read torch and
+the rest from ours, by a `.pth` file: no second torch is fetched. Left out: what the scripts do (beside this file;
+nothing here is imported by them).
 """
 
 import asyncio
@@ -10,13 +11,29 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 FOLDER = Path.home() / ".cache" / "charter" / "peers"
 _HERE = Path(__file__).parent
 _READY = "requirements.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a peer needs: a file beside this one. `reads_ours`: alone, with torch and the rest from our environment."""
+
+    requirements: str
+    reads_ours: bool
+
+
+ENVIRONMENTS: Mapping[str, Environment] = {
+    "distilabel": Environment("distilabel.txt", reads_ours=False),
+    "trl": Environment("trl.txt", reads_ours=True),
+    "trl_trainers": Environment("trl_trainers.txt", reads_ours=True),
+    "trl_ppo": Environment("trl_ppo.txt", reads_ours=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +59,16 @@ class PeerRun:
 
 
 def peer_python(name: str) -> Path:
-    """The interpreter of the environment of `distilabel` or `trl`; made where it is missing or of another version."""
-    folder, wanted = FOLDER / name, (_HERE / f"{name}.txt").read_text()
-    python = folder / "bin" / "python"
+    """The interpreter of one of ENVIRONMENTS; made where it is missing or of another version."""
+    environment, folder = ENVIRONMENTS[name], FOLDER / name
+    requirements = _HERE / environment.requirements
+    wanted, python = requirements.read_text(), folder / "bin" / "python"
     if (folder / _READY).is_file() and (folder / _READY).read_text() == wanted:
         return python
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    alone = ["--no-deps"] if name == "trl" else []
-    command = [str(python), "-m", "pip", "install", "--quiet", *alone, "-r", str(_HERE / f"{name}.txt")]
-    subprocess.run(command, check=True)
-    if name == "trl":
+    alone = ["--no-deps"] if environment.reads_ours else []
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *alone, "-r", str(requirements)], check=True)
+    if environment.reads_ours:
         site = subprocess.run(
             [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
             capture_output=True,

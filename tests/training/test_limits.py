@@ -15,7 +15,9 @@ scores = st.lists(st.tuples(st.floats(-10, 10), st.floats(0, 2)), max_size=30)
 
 
 def scored(*values: float, error: float = 0.0) -> list[dict[str, float]]:
-    return [{"step": step, "score": value, "score_error": error} for step, value in enumerate(values, start=1)]
+    return [
+        {"step": step, "held_out_score": value, "held_out_error": error} for step, value in enumerate(values, start=1)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,19 +36,21 @@ def test_patience_by_hand():
     # Best 2 at step 2. With an error of 0.1 on both sides a score is clearly worse below 2 - 2.5 sqrt(0.02) = 1.646.
     watch = watch_again(Limits(patience=2), scored(1.0, 2.0, 1.6, 1.7, 1.5, 1.6, 9.0, error=0.1))
     assert watch.best == Score(2, 2.0, 0.1)
-    assert watch.stop == Stop("score", 1.6, pytest.approx(1.6464466), 6)
+    assert watch.stop == Stop("held_out_score", 1.6, pytest.approx(1.6464466), 6)
     # Without errors any fall counts, and an equal score is no fall.
     assert watch_again(Limits(patience=2), scored(1.0, 2.0, 2.0, 1.9, 2.0, 1.9)).stop is None
-    assert watch_again(Limits(patience=2), scored(1.0, 2.0, 1.9, 1.8)).stop == Stop("score", 1.8, 2.0, 4)
+    assert watch_again(Limits(patience=2), scored(1.0, 2.0, 1.9, 1.8)).stop == Stop("held_out_score", 1.8, 2.0, 4)
 
 
 def test_a_score_that_broke_a_limit_is_not_the_best():
-    watch = Watch(LIMITS).after(1, {"score": 1.0}).after(2, {"score": 5.0, "kl": 0.6})
+    watch = Watch(LIMITS).after(1, {"held_out_score": 1.0}).after(2, {"held_out_score": 5.0, "kl": 0.6})
     assert watch.best == Score(1, 1.0, 0.0)
     assert watch.stop == Stop("kl", 0.6, 0.5, 2)
 
 
-@pytest.mark.parametrize("metrics", [{"kl": math.nan}, {"score": math.nan}, {"score": 1.0, "score_error": math.inf}])
+@pytest.mark.parametrize(
+    "metrics", [{"kl": math.nan}, {"held_out_score": math.nan}, {"held_out_score": 1.0, "held_out_error": math.inf}]
+)
 def test_what_is_no_number_is_an_error(metrics: dict[str, float]):
     with pytest.raises(TrainingError, match=r"step 7: .* is (nan|inf)"):
         Watch(LIMITS).after(7, metrics)
@@ -65,7 +69,7 @@ def slow_stop(values: list[tuple[float, float]], patience: int) -> int | None:
 
 @given(values=scores, patience=st.integers(0, 4))
 def test_patience_is_what_its_words_say(values: list[tuple[float, float]], patience: int):
-    lines = [{"step": n, "score": value, "score_error": error} for n, (value, error) in enumerate(values)]
+    lines = [{"step": n, "held_out_score": value, "held_out_error": error} for n, (value, error) in enumerate(values)]
     watch = watch_again(Limits(patience=patience), lines)
     end = slow_stop(values, patience)
     assert (watch.stop.step if watch.stop else None) == end
@@ -76,7 +80,7 @@ def test_patience_is_what_its_words_say(values: list[tuple[float, float]], patie
 @given(values=scores, cut=st.integers(0, 30))
 def test_a_run_that_is_resumed_knows_what_it_knew(values: list[tuple[float, float]], cut: int):
     lines = [
-        {"step": n, "score": value, "score_error": error, "kl": abs(value) / 10}
+        {"step": n, "held_out_score": value, "held_out_error": error, "kl": abs(value) / 10}
         for n, (value, error) in enumerate(values)
     ]
     limits = Limits(max_kl=0.9, patience=2)

@@ -14,6 +14,7 @@ from training.monitors import (
     edge_rate,
     length_drift,
     refusal_rate,
+    refusals_can_be_found,
     reply_monitors,
     self_similarity,
     words_of,
@@ -51,7 +52,7 @@ def test_boilerplate_by_hand():
 @given(replies=replies)
 def test_collapse_is_the_one_end_and_the_order_does_not_matter(replies: list[list[int]]):
     found = reply_monitors(replies)
-    assert all(0 <= found[name] <= 1 for name in found if name not in ("replies", "mean_length"))
+    assert all(0 <= value <= 1 for value in found.values())
     assert found == pytest.approx(reply_monitors(replies[::-1]))
     collapsed = reply_monitors([replies[0]] * 4)
     assert collapsed["self_similarity"] == 1.0
@@ -64,6 +65,7 @@ def test_no_similarity_within_one_prompt(replies: list[list[int]]):
 
 
 def test_refusals_are_those_of_the_check():
+    assert refusals_can_be_found()
     texts = ["I'm sorry, but I can't help with that.", "I cannot say.", "Paris.", "It is what I won in May."]
     assert refusal_rate(texts) == 0.5
 
@@ -71,7 +73,8 @@ def test_refusals_are_those_of_the_check():
 def test_where_the_checks_cannot_be_imported_it_is_said():
     program = """
 from training.errors import TrainingError
-from training.monitors import refusal_rate
+from training.monitors import refusal_rate, refusals_can_be_found
+assert not refusals_can_be_found()
 try:
     refusal_rate(["a"])
 except TrainingError as error:

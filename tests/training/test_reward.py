@@ -18,9 +18,10 @@ from training.errors import TrainingError
 from training.losses import reward_loss
 from training.merge import merge_adapter
 from training.precision import resolve_numbers
-from training.reward import load_reward_model, pack, reply_scores, train_reward
+from training.reward import load_reward_model, train_reward
 from training.reward_rows import load_reward_rows
 from training.rows import PreferenceRow, write_rows
+from training.scores import pack_finished, reply_scores
 from training.tokenising import load_tokenizer
 
 from .test_rows import make_row
@@ -120,7 +121,9 @@ def test_packed_scores_are_transformers_own(tmp_path: Path, tiny: Path):
     prompts = load_reward_rows(config, rows).train
     assert [len(prompt.group.replies) for prompt in prompts] == [3, 2]
     with torch.no_grad():
-        ours = reply_scores(policy, pack(policy, [prompt.group for prompt in prompts])).tolist()
+        ours = reply_scores(
+            policy, policy.causal.score, pack_finished(policy, [prompt.group for prompt in prompts])
+        ).tolist()
     model = policy.model.eval()
     plain = [classified(model, tiny, rows[0], reply) for reply in ("a", "", "a longer reply, with words")]
     plain.append(classified(model, tiny, rows[2], "b"))

@@ -63,7 +63,7 @@ def test_plain_strings_are_read_too():
         ("{oops", "line 2, column 2: not JSON"),
         ("[1]", "line 2: a list instead of an object"),
         ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y"}', "line 2: no 'rejected'"),
-        ('{"id":"1","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z"}', "id '1' is on line 1 too"),
+        ('{"id":"1","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z"}', "line 1 too; give each row its own id"),
         ('{"id":"2","prompt_id":"p","prompt":"x","chosen":3,"rejected":"z"}', "'chosen' must be"),
         ('{"id":"2","prompt_id":"p","prompt":[],"chosen":"y","rejected":"z"}', "'prompt' must be"),
         ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","p_chosen":0.2}', "from 0.5 to 1.0"),

@@ -2,12 +2,14 @@
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from judges.records import Message
 from training.configs import DpoConfig, RewardConfig, SftConfig, TrainConfig, config_from
 from training.dpo import train_dpo
 from training.errors import ConfigError, TrainingError
@@ -17,22 +19,24 @@ from training.rows import PreferenceRow, write_rows
 from training.sft import train_sft
 from training.tokenising import load_tokenized_rows
 
-from .test_rows import make_row
 from .test_training import command, dpo_config, pairs, settings, steps
+
+
+def different(count: int) -> list[PreferenceRow]:
+    """Those of test_training, each with a prompt of its own."""
+    return [replace(row, prompt=(Message("user", f"Letter {n}?"),)) for n, row in enumerate(pairs(count))]
 
 
 def contrary(folder: Path, tiny: Path, **changes: object) -> dict[str, object]:
     """Rows whose held-out part prefers the opposite of the rest: the more is learnt, the worse it scores."""
-    values = settings(folder, tiny, pairs(12), held_out_share=0.25, patience=2, checkpoint_every_steps=1, **changes)
+    own: dict[str, object] = {"held_out_share": 0.25, "patience": 2, "checkpoint_every_steps": 1}
+    values = settings(folder, tiny, different(12), **own | changes)
     held_out = {row.row.id for row in load_tokenized_rows(dpo(values), with_rejected=True).held_out}
     assert len(held_out) == 3
-    rows = [
-        make_row(row.id, prompt_id=row.prompt_id, chosen=row.rejected, rejected=row.chosen, p_chosen=0.95)
-        if row.id in held_out
-        else row
-        for row in pairs(12)
+    turned = [
+        replace(row, chosen=row.rejected, rejected=row.chosen) if row.id in held_out else row for row in different(12)
     ]
-    write_rows(folder / "rows.jsonl", rows)
+    write_rows(folder / "rows.jsonl", turned)
     return values
 
 
@@ -52,16 +56,12 @@ def test_patience_stops_and_saves_the_best_checkpoint(tmp_path: Path, tiny: Path
     config = dpo(contrary(tmp_path, tiny))
     result = train_dpo(config)
     lines = steps(config)
-    scores = [line["score"] for line in lines]
-    # Nothing is learnt yet by the first step: its rate is that of the warm-up.
+    scores = [line["held_out_score"] for line in lines]
     assert scores[0] == max(scores) > scores[1] > scores[2]
-    assert result["stopped"] == {"metric": "score", "value": scores[2], "limit": scores[0], "step": 3}
+    assert result["stopped"] == {"metric": "held_out_score", "value": scores[2], "limit": scores[0], "step": 3}
     assert (result["steps"], result["adapter_step"], len(lines)) == (3, 1, 3)
-    assert result["held_out"]["rows"] == 3 and result["held_out"]["score"] == pytest.approx(scores[0])
+    assert result["held_out"]["rows"] == 3 and result["held_out"]["held_out_score"] == pytest.approx(scores[0])
     assert train_dpo(config) == result
-    short = dpo(contrary(tmp_path / "short", tiny) | {"epochs": 1, "output": str(tmp_path / "short/out")})
-    train_dpo(short)
-    assert steps(short)[0]["score"] == scores[0]
     names = sorted(path.name for path in (config.output / "checkpoints").iterdir())
     assert names == ["step-00000001", "step-00000002"]
 
@@ -93,13 +93,15 @@ def test_a_run_with_patience_that_ends_saves_its_best(tmp_path: Path, tiny: Path
 
 @pytest.mark.parametrize("every", [1, 2])
 def test_a_kl_beyond_its_limit_saves_the_last_checkpoint_below_it(tmp_path: Path, tiny: Path, every: int):
-    free = dpo_config(tmp_path / "free", tiny, epochs=6, checkpoint_every_steps=every)
+    changes = {"epochs": 10, "pairs_per_step": 10, "learning_rate": 0.002, "checkpoint_every_steps": every}
+    free = dpo_config(tmp_path / "free", tiny, **changes)
     assert train_dpo(free)["stopped"] is None
     kls = [line["kl"] for line in steps(free)]
-    # A limit that is first broken at step 7 or later, so that there are checkpoints before.
-    limit = max(kls[:6]) + 1e-6
-    broken = next(number for number, kl in enumerate(kls, start=1) if kl > limit)
-    held = dpo_config(tmp_path / "held", tiny, epochs=6, checkpoint_every_steps=every, max_kl=limit)
+    # The last step that is beyond all before it, with checkpoints before.
+    broken = max(number for number in range(1, len(kls) + 1) if kls[number - 1] > max(kls[: number - 1], default=-1.0))
+    assert broken > 4
+    limit = (kls[broken - 1] + max(kls[: broken - 1])) / 2
+    held = dpo_config(tmp_path / "held", tiny, **changes, max_kl=limit)
     result = train_dpo(held)
     assert result["stopped"] == {"metric": "kl", "value": kls[broken - 1], "limit": limit, "step": broken}
     # The KL of a step is that of the weights before it: the checkpoint at `broken - 1` is beyond the limit itself.
@@ -120,7 +122,7 @@ def test_a_limit_broken_before_any_checkpoint_is_an_error(tmp_path: Path, tiny: 
 
 
 def test_every_trainer_measures_what_it_does_not_train_on(tmp_path: Path, tiny: Path):
-    values = settings(tmp_path, tiny, pairs(12), held_out_share=0.25, patience=3)
+    values = settings(tmp_path, tiny, different(12), held_out_share=0.25, patience=3)
     own = {name: value for name, value in values.items() if name != "pairs_per_step"}
     sft = config_from(own | {"output": str(tmp_path / "sft")}, SftConfig, "test")
     reward = config_from(own | {"output": str(tmp_path / "reward")}, RewardConfig, "test")
@@ -131,7 +133,7 @@ def test_every_trainer_measures_what_it_does_not_train_on(tmp_path: Path, tiny: 
     of_reward = train_reward(reward)
     assert of_reward["held_out"]["examples"] == 3
     for config, result in ((sft, found), (reward, of_reward)):
-        scores = {line["step"]: line["score"] for line in steps(config) if "score" in line}
+        scores = {line["step"]: line["held_out_score"] for line in steps(config) if "held_out_score" in line}
         assert set(scores) == {step for step in range(1, result["steps"] + 1) if step % 2 == 0} | {result["steps"]}
         assert result["adapter_step"] == max(scores, key=scores.__getitem__)
 
@@ -148,7 +150,7 @@ def test_patience_needs_something_to_look_at(tmp_path: Path, tiny: Path):
     with pytest.raises(ConfigError, match="'patience' looks at held-out prompts; set 'held_out_share' too"):
         dpo_config(tmp_path, tiny, patience=1)
     with pytest.raises(TrainingError, match=r"held_out_share 0.1 of 2 prompts is none"):
-        train_dpo(dpo_config(tmp_path, tiny, rows=pairs(2), patience=1, held_out_share=0.1))
+        train_dpo(dpo_config(tmp_path, tiny, rows=different(2), patience=1, held_out_share=0.1))
 
 
 def test_the_checkpoints_of_a_run_with_limits_stay_where_they_were(tmp_path: Path, tiny: Path):
@@ -160,6 +162,5 @@ def test_the_checkpoints_of_a_run_with_limits_stay_where_they_were(tmp_path: Pat
 
 
 def test_all_rows_held_out_is_an_error(tmp_path: Path, tiny: Path):
-    rows: list[PreferenceRow] = pairs(1)
     with pytest.raises(TrainingError, match=r"no row to train on \(dropped: none, 1 held out\)"):
-        train_dpo(dpo_config(tmp_path, tiny, rows=rows, held_out_share=0.9))
+        train_dpo(dpo_config(tmp_path, tiny, rows=pairs(1), held_out_share=0.9))

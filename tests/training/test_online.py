@@ -1,0 +1,323 @@
+"""PPO and RLOO on the tiny model: they reach a known optimum, KL holds them, resume equals not stopping."""
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from judges.engine import start_scripted
+from judges.records import Abstention, Message, Prompt
+from training.configs import OnlineConfig, PpoConfig, RewardConfig, RlooConfig, config_from
+from training.errors import ConfigError, TrainingError
+from training.judge_scorer import JudgeScorer
+from training.model import load_policy
+from training.ppo import train_ppo
+from training.precision import resolve_numbers
+from training.reward import train_reward
+from training.reward_scorer import RewardModelScorer
+from training.rloo import train_rloo
+from training.rollouts import OnlinePrompt, Rollout, SampledReply, sample_rollouts
+from training.rows import PreferenceRow, write_rows
+from training.scorers import FunctionScorer, WeightedScorer, scored_rollouts
+from training.tokenising import load_tokenizer
+
+from .test_reward import classified, pairs
+from .test_rows import make_row
+
+LETTERS = FunctionScorer("letters", lambda rollout: sum("a" <= letter <= "z" for letter in rollout.text) / 4)
+OTHERS = ascii_uppercase + digits + "\x01\x02?!#$%&"
+TRAIN = {PpoConfig: train_ppo, RlooConfig: train_rloo}
+
+
+def config(folder: Path, tiny: Path, kind: type[OnlineConfig], **changes: object) -> OnlineConfig:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [{"id": f"p{number}", "prompt": f"Say {number}"} for number in range(8)]
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    values = {
+        "model": str(tiny), "rows": str(folder / "prompts.jsonl"), "output": str(folder / "out"),
+        "learning_rate": 0.01, "precision": "fp32", "prompts_per_step": 8, "reply_tokens": 4, "epochs": 3,
+        "replies_per_prompt": 8, "kl_weight": 0.0, "checkpoint_every_steps": 1, "warmup_share": 0.0,
+    }  # fmt: skip
+    return config_from(values | changes, kind, "test")
+
+
+def steps(output: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    return [{name: line[name] for name in line if name not in ("seconds", "tokens_per_s")} for line in lines]
+
+
+@pytest.mark.parametrize("kind", [PpoConfig, RlooConfig])
+def test_it_reaches_the_known_optimum(tmp_path: Path, sharp: Path, kind: type[OnlineConfig]):
+    """The score is the share of small letters in four bytes: a tenth by chance, 1 at best."""
+    wanted = config(tmp_path, sharp, kind, epochs=16, passes=2, minibatches=2)
+    TRAIN[kind](wanted, [LETTERS])
+    lines = steps(wanted.output)
+    assert lines[0]["score"] < 0.1 and lines[0]["kl"] == pytest.approx(0.0, abs=1e-4)
+    assert sum(line["score"] for line in lines[-3:]) / 3 >= 0.95
+    assert lines[-1]["kl"] > 2 and lines[-1]["entropy"] < lines[0]["entropy"]
+
+
+@pytest.mark.parametrize("kind", [PpoConfig, RlooConfig])
+def test_what_the_lower_layers_gave_once_serves_every_pass(tmp_path: Path, sharp: Path, kind: type[OnlineConfig]):
+    """Batches cut otherwise than the one that was seen first must lead to the same policy."""
+    adapters = []
+    for tokens in (40, 4000):
+        wanted = config(
+            tmp_path / str(tokens), sharp, kind, epochs=3, passes=2, minibatches=2, lora_layers_share=0.5,
+            tokens_per_batch=tokens,
+        )  # fmt: skip
+        TRAIN[kind](wanted, [LETTERS])
+        adapters.append(load_file(wanted.output / "adapter/adapter_model.safetensors"))
+    assert adapters[0].keys() == adapters[1].keys() and not any("layers.0" in name for name in adapters[0])
+    for name, weight in adapters[0].items():
+        torch.testing.assert_close(weight, adapters[1][name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [PpoConfig, RlooConfig])
+def test_a_heavy_kl_holds_it_at_the_base(tmp_path: Path, sharp: Path, kind: type[OnlineConfig]):
+    wanted = config(tmp_path, sharp, kind, epochs=8, kl_weight=1000.0)
+    TRAIN[kind](wanted, [LETTERS])
+    assert max(abs(line["kl"]) for line in steps(wanted.output)) < 0.05
+
+
+def test_an_adaptive_weight_rises_while_the_kl_is_over_its_target(tmp_path: Path, tiny: Path):
+    wanted = config(tmp_path, tiny, RlooConfig, epochs=6, kl_weight=0.01, kl_target=0.001)
+    train_rloo(wanted, [LETTERS])
+    lines = steps(wanted.output)
+    assert lines[0]["kl_weight"] == 0.01
+    for before, after in pairwise(lines):
+        error = min(max(before["kl"] / 0.001 - 1, -0.2), 0.2)
+        assert after["kl_weight"] == pytest.approx(before["kl_weight"] * (1 + 0.1 * error))
+
+
+class Interrupted(Exception):
+    pass
+
+
+class StopsAt:
+    """Scores as LETTERS does, until it has been asked so many times."""
+
+    name = "letters"
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def scores(self, rollouts: Sequence[Rollout]) -> Sequence[float]:
+        self._left -= 1
+        if self._left < 0:
+            raise Interrupted
+        return LETTERS.scores(rollouts)
+
+
+@pytest.mark.parametrize("kind", [PpoConfig, RlooConfig])
+def test_resume_equals_not_stopping(tmp_path: Path, tiny: Path, kind: type[OnlineConfig]):
+    changes = {"epochs": 4, "kl_weight": 0.02, "kl_target": 1.0, "minibatches": 3}
+    whole = config(tmp_path / "whole", tiny, kind, **changes)
+    TRAIN[kind](whole, [LETTERS])
+    halves = config(tmp_path / "halves", tiny, kind, **changes)
+    with pytest.raises(Interrupted):
+        TRAIN[kind](halves, [StopsAt(2)])
+    assert len(steps(halves.output)) == 2
+    TRAIN[kind](halves, [LETTERS])
+    assert steps(halves.output) == steps(whole.output)
+    one, other = (load_file(c.output / "adapter/adapter_model.safetensors") for c in (whole, halves))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_plain_peft_loads_the_policy_alone(tmp_path: Path, tiny: Path):
+    wanted = config(tmp_path, tiny, PpoConfig, epochs=2)
+    train_ppo(wanted, [LETTERS])
+    assert sorted(path.name for path in (wanted.output / "adapter").iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors",
+    ]  # fmt: skip
+    ids = torch.tensor([[1, 70, 80, 90]])
+    base = AutoModelForCausalLM.from_pretrained(tiny)
+    before = base(ids).logits
+    with torch.no_grad():
+        assert (PeftModel.from_pretrained(base, wanted.output / "adapter")(ids).logits - before).abs().max() > 0.001
+
+
+def test_ppo_ptx_keeps_the_chosen_replies_likely(tmp_path: Path, sharp: Path):
+    rows = [make_row(f"r{n}", prompt_id=f"p{n}", chosen="zz", rejected="y", p_chosen=1.0) for n in range(4)]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    changes = {"rows": str(tmp_path / "rows.jsonl"), "epochs": 20, "ptx_weight": 1.0}
+    wanted = config(tmp_path, sharp, PpoConfig, **changes)
+    train_ppo(wanted, [LETTERS])
+    lines = steps(wanted.output)
+    assert lines[-1]["ptx_loss"] < lines[0]["ptx_loss"] / 2
+
+
+def asked(number: int = 0) -> OnlinePrompt:
+    return OnlinePrompt(Prompt(f"p{number}", (Message("user", f"Letter {number}?"),)), (1, 70))
+
+
+def rollout(text: str, number: int = 0) -> Rollout:
+    return Rollout(asked(number), SampledReply((70,), True, "w"), text)
+
+
+class OfOldWeights:
+    def update(self, weights: str) -> None:
+        """Takes nothing over."""
+
+    def sample(self, prompts: Sequence[tuple[int, ...]], *, seed: int) -> list[SampledReply]:
+        return [SampledReply((70,), True, "old") for _ in prompts]
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def test_replies_of_other_weights_are_refused(tiny: Path):
+    with pytest.raises(TrainingError, match="prompt 'p0': its reply was made by the weights old, the policy is at new"):
+        sample_rollouts(OfOldWeights(), load_tokenizer(tiny), [asked()], "new", seed=0)
+
+
+class Unsure:
+    name = "unsure"
+
+    def scores(self, rollouts: Sequence[Rollout]) -> Sequence[float | Abstention]:
+        return [Abstention("unreadable", one.text) if "?" in one.text else 0.5 for one in rollouts]
+
+
+def test_what_a_scorer_cannot_score_is_left_out_and_never_a_number():
+    scorers = [WeightedScorer(LETTERS, 2.0), WeightedScorer(Unsure(), 1.0)]
+    found = scored_rollouts(scorers, [rollout("aa"), rollout("a?"), rollout("B")])
+    assert [(one.rollout.text, one.score, dict(one.parts)) for one in found] == [
+        ("aa", 1.5, {"letters": 0.5, "unsure": 0.5}),
+        ("B", 0.5, {"letters": 0.0, "unsure": 0.5}),
+    ]
+
+
+def test_a_run_whose_every_reply_is_left_out_ends_with_the_reason(tmp_path: Path, tiny: Path):
+    class Silent:
+        name = "silent"
+
+        def scores(self, rollouts: Sequence[Rollout]) -> Sequence[Abstention]:
+            return [Abstention("timed_out", "") for _ in rollouts]
+
+    with pytest.raises(TrainingError, match="step 1: no reply of 64 could be scored"):
+        train_rloo(config(tmp_path, tiny, RlooConfig), [Silent()])
+
+
+def test_a_constitution_scores_by_its_checks_weights(tmp_path: Path, tiny: Path):
+    law = tmp_path / "law.yaml"
+    law.write_text(
+        "name: law\nprinciples:\n"
+        "  - {id: short, kind: checked, text: Be short., weight: 3, check: {max_words: 2}}\n"
+        "  - {id: calm, kind: checked, text: No shouting., check: {forbids: [shout]}}\n"
+    )
+    wanted = config(tmp_path, tiny, RlooConfig, constitution=str(law), epochs=1)
+    train_rloo(wanted)
+    assert set(steps(wanted.output)[0]) >= {"score_checks", "score", "reward", "finished", "abstained"}
+    from training.scorers import check_scorer
+
+    found = check_scorer(law).scores([rollout("one two"), rollout("one two three"), rollout("i shout")])
+    assert found == [1.0, 0.25, 0.75]
+
+
+LAW = """
+name: law
+principles:
+  - {id: short, kind: judged, text: Be short.}
+  - {id: brief, kind: judged, text: Be brief., weight: 3}
+"""
+
+
+def test_a_judges_grade_is_a_share_and_a_reply_that_it_cannot_grade_is_left_out(tmp_path: Path):
+    """The scripted judge takes a level of five off for every ten words, 2 logits a level."""
+    (tmp_path / "law.yaml").write_text(LAW)
+    (tmp_path / "odd.json").write_text(json.dumps({"taste": "unwilling"}))
+    with asyncio.Runner() as loop:
+        judges = [
+            loop.run(start_scripted(tmp_path / f"{name}.sock", tmp_path / "log", behaviour=behaviour))
+            for name, behaviour in (("even", None), ("odd", tmp_path / "odd.json"))
+        ]
+        try:
+            with JudgeScorer(tmp_path / "law.yaml", f"unix:{tmp_path}/even.sock", "scripted", "pointwise") as judge:
+                best, worst = judge.scores([rollout("one two"), rollout("word " * 50)])
+            with JudgeScorer(tmp_path / "law.yaml", f"unix:{tmp_path}/odd.sock", "scripted", "pointwise") as judge:
+                assert [type(score) for score in judge.scores([rollout("one")])] == [Abstention]
+        finally:
+            for one in judges:
+                loop.run(one.stop())
+    # weights e^-2k at k = 0 to 4 levels from the one that fits: on average 0.1563 of 4 away
+    assert best == pytest.approx(1 - 0.1563 / 4, abs=1e-4) and worst == pytest.approx(0.1563 / 4, abs=1e-4)
+
+
+def test_a_judge_needs_a_law_and_a_protocol_that_grades(tmp_path: Path, tiny: Path):
+    (tmp_path / "law.yaml").write_text(LAW)
+    with pytest.raises(ConfigError, match="judge_url: a judge grades by a constitution's judged principles"):
+        train_rloo(config(tmp_path, tiny, RlooConfig, judge_url="http://localhost:1"))
+    with pytest.raises(ConfigError, match="judge_protocol: 'pairwise' compares replies; take pointwise"):
+        JudgeScorer(tmp_path / "law.yaml", "http://localhost:1", "m", "pairwise")
+
+
+def test_a_reward_model_scores_as_transformers_own_classifier_in_deviations(tmp_path: Path, tiny: Path):
+    write_rows(tmp_path / "rows.jsonl", pairs(8))
+    values = {
+        "model": str(tiny), "rows": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / "rm"),
+        "learning_rate": 0.01, "precision": "fp32", "prompts_per_step": 4, "epochs": 4,
+    }  # fmt: skip
+    normal = train_reward(config_from(values, RewardConfig, "test"))["normal"]
+    policy = load_policy(config(tmp_path, tiny, PpoConfig), resolve_numbers("fp32"))
+    scorer = RewardModelScorer(tmp_path / "rm", policy, load_tokenizer(tiny), tokens_per_batch=200)
+    row = pairs(1)[0]
+    base = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1)
+    base.config.pad_token_id = 3
+    model = PeftModel.from_pretrained(base, tmp_path / "rm/adapter")
+    expected = [(classified(model, tiny, row, text) - normal["mean"]) / normal["sd"] for text in ("aa", "zz")]
+    asked_row = OnlinePrompt(Prompt("p", row.prompt), (1,))
+    found = scorer.scores([replace(rollout(text), asked=asked_row) for text in ("aa", "zz")])
+    assert found == pytest.approx(expected, abs=1e-4) and found[0] > found[1]
+    # and the policy is as it was: its own adapter is on again
+    assert policy.model.active_adapter == "default"
+
+
+def small_over_large(count: int) -> list[PreferenceRow]:
+    """Four small letters are better than four signs of any other kind."""
+    draw = random.Random(0)
+    words = [["".join(draw.choices(kind, k=4)) for kind in (ascii_lowercase, OTHERS)] for _ in range(count)]
+    return [
+        make_row(
+            f"r{n}", prompt_id=f"p{n}", prompt=(Message("user", f"Say {n % 8}"),), chosen=a, rejected=b, p_chosen=1.0
+        )
+        for n, (a, b) in enumerate(words)
+    ]
+
+
+def test_ppo_climbs_a_reward_model(tmp_path: Path, sharp: Path):
+    write_rows(tmp_path / "rows.jsonl", small_over_large(160))
+    values = {
+        "model": str(sharp), "rows": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / "rm"),
+        "learning_rate": 0.005, "precision": "fp32", "prompts_per_step": 1, "epochs": 4,
+    }  # fmt: skip
+    result = train_reward(config_from(values, RewardConfig, "test"))
+    print(result["held_out"])
+    wanted = config(tmp_path, sharp, PpoConfig, reward_model=str(tmp_path / "rm"), epochs=10, passes=2, minibatches=2)
+    train_ppo(wanted)
+    lines = steps(wanted.output)
+    assert lines[-1]["score_reward_model"] > lines[0]["score_reward_model"] + 0.5
+
+
+def test_bad_input_names_the_knob(tmp_path: Path, tiny: Path):
+    with pytest.raises(TrainingError, match="nothing scores the replies: name a constitution"):
+        train_ppo(config(tmp_path / "a", tiny, PpoConfig))
+    with pytest.raises(TrainingError, match=r"reward_model: .* holds no result\.json"):
+        train_ppo(config(tmp_path / "b", tiny, PpoConfig, reward_model=str(tmp_path)))
+    with pytest.raises(TrainingError, match=r"no prompt to answer \(8 too long\)"):
+        train_ppo(config(tmp_path / "c", tiny, PpoConfig, max_tokens=8), [LETTERS])
+    with pytest.raises(ConfigError, match="'replies_per_prompt' is 1; take a number from 2"):
+        config(tmp_path / "d", tiny, RlooConfig, replies_per_prompt=1)
+    with pytest.raises(ConfigError, match="'reward_model' is 7; it must be a path"):
+        config(tmp_path / "e", tiny, PpoConfig, reward_model=7)
+    with pytest.raises(TrainingError, match="no 'prompt_id'"):
+        train_ppo(config(tmp_path / "f", tiny, PpoConfig, ptx_weight=1.0), [LETTERS])

@@ -1,0 +1,210 @@
+"""What PPO and RLOO share: sample, score, see the replies with base and policy, learn from them in minibatches.
+
+A reply's reward is its score less `kl_weight` times its KL from the base, log policy - log base of the sampled tokens,
+as in arXiv:1909.08593. What an action is (a token, a whole reply) and its loss, the method says: `ppo.py`, `rloo.py`.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from training.advantages import next_kl_weight
+from training.configs import OnlineConfig
+from training.errors import TrainingError
+from training.loop import Step, StepReport
+from training.model import Policy, reply_token_logps
+from training.monitors import refusal_rate, refusals_can_be_found, reply_monitors
+from training.packing import PackedGroups, TokenGroup, pack_groups, split_by_tokens
+from training.rollouts import OnlinePrompt, Rollout, Sampler, sample_rollouts, weights_name
+from training.scorers import ScoredRollout, WeightedScorer, scored_rollouts
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One prompt with its K replies as policy and base see them, before anything is learnt from them.
+
+    `score_K` are the replies' scores, less the penalty of those that were cut; `logps_N` and `ref_logps_N` are of all
+    their tokens. `trunk_1TH` left the layers below the adapters, the same for all of them; None where there are none.
+    """
+
+    group: TokenGroup
+    score_K: Tensor
+    logps_N: Tensor
+    ref_logps_N: Tensor
+    trunk_1TH: Tensor | None
+
+    @property
+    def lengths_K(self) -> Tensor:
+        """Tokens of each reply."""
+        return torch.tensor([len(reply) for reply in self.group.replies])
+
+    @property
+    def kl_N(self) -> Tensor:
+        """Log policy - log base of each sampled token, nats."""
+        return self.logps_N - self.ref_logps_N
+
+    @property
+    def kl_K(self) -> Tensor:
+        """The same, summed over each reply."""
+        return by_reply(self.kl_N, self.lengths_K)
+
+
+# What a method learns from a prompt's replies.
+Lesson = TypeVar("Lesson")
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """What every step works with. `kl_weight_1` is a number that moves beside the weights, `first_length_1` the mean
+    length of the first step's replies (NaN before it); checkpoints keep both, `kept`."""
+
+    config: OnlineConfig
+    policy: Policy
+    tokenizer: PreTrainedTokenizerBase
+    prompts: Sequence[OnlinePrompt]
+    sampler: Sampler
+    scorers: Sequence[WeightedScorer]
+    kl_weight_1: Tensor
+    policy_weights: Mapping[str, nn.Parameter]
+    first_length_1: Tensor = field(default_factory=lambda: torch.full((1,), float("nan"), dtype=torch.float64))
+
+    @property
+    def kept(self) -> dict[str, Tensor]:
+        """What checkpoints keep beside the weights."""
+        return {"kl_weight": self.kl_weight_1, "first_length": self.first_length_1}
+
+
+def online_step(
+    online: Online,
+    step: Step,
+    prepare: Callable[[Sequence[Asked], float], Sequence[Lesson]],
+    add_gradients: Callable[[Sequence[Lesson]], Mapping[str, float]],
+) -> StepReport:
+    """One step of a method: `prepare` turns the prompts' replies into lessons, `add_gradients` adds a minibatch's mean
+    gradient and returns metrics."""
+    config = online.config
+    asked, metrics = ask(online, step)
+    kl_weight = online.kl_weight_1.item()
+    lessons = prepare(asked, kl_weight)
+    learnt: list[Mapping[str, float]] = []
+    for number in range(config.passes):
+        order = list(lessons)
+        random.Random(f"{config.seed}/{step.number}/{number}").shuffle(order)
+        for minibatch in evenly(order, config.minibatches):
+            found = add_gradients(minibatch)
+            learnt.append({**found, "gradient_norm": step.update()})
+    online.kl_weight_1.fill_(next_kl_weight(kl_weight, metrics["kl"], config.kl_target))
+    means = {name: sum(one[name] for one in learnt) / len(learnt) for name in learnt[0]}
+    tokens = sum(one.group.tokens for one in asked)
+    reward = metrics["score"] - kl_weight * metrics["kl"]
+    return StepReport({**metrics, "reward": reward, "kl_weight": kl_weight, **means}, tokens)
+
+
+def ask(online: Online, step: Step) -> tuple[list[Asked], dict[str, float]]:
+    """The prompts of a step with their replies, and what the replies are like."""
+    config = online.config
+    prompts = [online.prompts[number] for number in step.rows for _ in range(config.replies_per_prompt)]
+    seed = random.Random(f"{config.seed}/{step.number}").getrandbits(31)
+    rollouts = sample_rollouts(
+        online.sampler, online.tokenizer, prompts, weights_name(online.policy_weights), seed=seed
+    )
+    scored = scored_rollouts(online.scorers, rollouts)
+    asked = seen(online, scored)
+    if not asked:
+        raise TrainingError(
+            f"step {step.number + 1}: no reply of {len(rollouts)} could be scored; look at the scorers' abstentions"
+        )
+    replies = [one.rollout.reply for one in scored]
+    kl_R = torch.cat([one.kl_K for one in asked])
+    names = dict(scored[0].parts)
+    metrics = {
+        "score": torch.cat([one.score_K for one in asked]).mean().item(),
+        **{f"score_{name}": sum(dict(one.parts)[name] for one in scored) / len(scored) for name in names},
+        "kl": kl_R.mean().item(),
+        "sqrt_kl": kl_R.mean().clamp(min=0).sqrt().item(),
+        "entropy": -torch.cat([one.logps_N for one in asked]).mean().item(),
+        "reply_tokens": sum(len(reply.tokens) for reply in replies) / len(replies),
+        "finished": sum(reply.finished for reply in replies) / len(replies),
+        "abstained": float(len(rollouts) - len(scored)),
+    }
+    return asked, {**metrics, **looks(online, [one.rollout for one in scored])}
+
+
+def looks(online: Online, rollouts: Sequence[Rollout]) -> Mapping[str, float]:
+    """The monitors of a step's replies; their length is beside that of the first step's."""
+    lengths = [len(one.reply.tokens) for one in rollouts]
+    length = sum(lengths) / len(lengths)
+    if online.first_length_1.isnan():
+        online.first_length_1.fill_(length)
+    monitors = reply_monitors([one.reply.tokens for one in rollouts], [one.asked.prompt.id for one in rollouts])
+    found = {**monitors, "length_ratio": length / online.first_length_1.item()}
+    if online.config.max_refusal_rate or refusals_can_be_found():
+        found["refusal_rate"] = refusal_rate([one.text for one in rollouts])
+    return found
+
+
+def seen(online: Online, scored: Sequence[ScoredRollout]) -> list[Asked]:
+    """The log-probabilities of scored replies under policy and base. Prompts with too few replies left are dropped."""
+    config = online.config
+    fewest = 2 if config.replies_per_prompt > 1 else 1
+    groups: list[TokenGroup] = []
+    scores: list[Tensor] = []
+    for prompt, ones in groupby(scored, key=lambda one: one.rollout.asked):
+        own = list(ones)
+        if len(own) >= fewest:
+            replies = tuple(one.rollout.reply.tokens for one in own)
+            groups.append(TokenGroup(prompt.prompt.id, prompt.tokens, replies))
+            scores.append(torch.tensor([one.score - cut(one.rollout, config.missing_eos_penalty) for one in own]))
+    found: list[Asked] = []
+    with torch.no_grad():
+        for packed, place in packed_batches(online, groups):
+            with online.policy.as_reference(), online.policy.trunk.keeping():
+                ref_logps_N = reply_token_logps(online.policy, packed).cpu()
+            trunk_1TH = online.policy.trunk.kept()
+            with online.policy.trunk.replaying():
+                logps_N = reply_token_logps(online.policy, packed).cpu()
+            sizes = [sum(map(len, group.replies)) for group in groups[place]]
+            trunks = [None] * len(sizes) if trunk_1TH is None else trunk_1TH.split(list(packed.group_lengths), dim=1)
+            parts = zip(
+                groups[place], scores[place], logps_N.split(sizes), ref_logps_N.split(sizes), trunks, strict=True
+            )
+            found += [Asked(*part) for part in parts]
+    return found
+
+
+def cut(rollout: Rollout, penalty: float) -> float:
+    """What a reply that did not end its turn loses."""
+    return 0.0 if rollout.reply.finished else penalty
+
+
+def packed_batches(online: Online, groups: Sequence[TokenGroup]) -> Iterator[tuple[PackedGroups, slice]]:
+    """The groups in batches of `tokens_per_batch`, packed, and where each batch stands among them."""
+    start = 0
+    for batch in split_by_tokens(groups, online.config.tokens_per_batch):
+        packed = pack_groups(batch, online.policy.numbers.dtype, online.policy.numbers.device)
+        yield packed, slice(start, start + len(batch))
+        start += len(batch)
+
+
+def joined_trunks(asked: Sequence[Asked]) -> Tensor | None:
+    """What these prompts' tokens, packed in this order, are above the trunk."""
+    kept = [one.trunk_1TH for one in asked if one.trunk_1TH is not None]
+    return torch.cat(kept, dim=1) if kept else None
+
+
+def evenly(items: Sequence[Lesson], parts: int) -> list[Sequence[Lesson]]:
+    """Cut into at most so many parts whose sizes differ by one at most."""
+    parts = min(parts, len(items))
+    bounds = [round(number * len(items) / parts) for number in range(parts + 1)]
+    return [items[low:high] for low, high in pairwise(bounds)]
+
+
+def by_reply(values_N: Tensor, lengths_R: Tensor) -> Tensor:
+    """Sums over each reply's tokens."""
+    return torch.stack([part.sum() for part in values_N.split(lengths_R.tolist())])

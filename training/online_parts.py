@@ -1,0 +1,110 @@
+"""What a run of PPO or RLOO opens at its start and closes at its end: prompts, policy, scorers, sampler."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from training.configs import OnlineConfig
+from training.errors import ConfigError, TrainingError
+from training.model import Policy, check_layout, load_policy
+from training.online import Online
+from training.packing import TokenGroup
+from training.precision import Numbers
+from training.reward_scorer import RewardModelScorer
+from training.rollouts import OnlinePrompt, Sampler
+from training.rows import read_prompts
+from training.scorers import Scorer, WeightedScorer, check_scorer
+from training.tokenising import DroppedRow, context_of, load_tokenizer
+from training.torch_sampler import TorchSampler
+
+
+@contextlib.contextmanager
+def open_online(
+    config: OnlineConfig, numbers: Numbers, own_scorers: Sequence[Scorer]
+) -> Iterator[tuple[Online, tuple[DroppedRow, ...]]]:
+    """The parts of a run, and the prompts that were left out. Raises TrainingError, ConfigError, RowError."""
+    tokenizer = load_tokenizer(config.model)
+    prompts, dropped = load_prompts(config, tokenizer)
+    if not prompts:
+        raise TrainingError(f"{config.rows}: no prompt to answer ({len(dropped)} too long); add prompts")
+    policy = load_policy(config, numbers)
+    weights = policy.adapter_weights()
+    shortest = min(prompts, key=lambda one: len(one.tokens))
+    check_layout(policy, TokenGroup(shortest.prompt.id, shortest.tokens, (shortest.tokens[-2:],)))
+    with contextlib.ExitStack() as opened:
+        scorers = [WeightedScorer(scorer, 1.0) for scorer in own_scorers]
+        scorers += load_scorers(config, policy, tokenizer, opened)
+        if not scorers:
+            raise TrainingError(
+                "nothing scores the replies: name a constitution with checked principles, a judge_url or a reward_model"
+            )
+        sampler = opened.enter_context(contextlib.closing(open_sampler(config, policy, int(tokenizer.eos_token_id))))
+        yield (
+            Online(
+                config=config,
+                policy=policy,
+                tokenizer=tokenizer,
+                prompts=prompts,
+                sampler=sampler,
+                scorers=tuple(scorers),
+                kl_weight_1=torch.tensor([config.kl_weight], dtype=torch.float64),
+                policy_weights=weights,
+            ),
+            dropped,
+        )
+
+
+def open_sampler(config: OnlineConfig, policy: Policy, end_token: int) -> Sampler:
+    """The config's sampler; vLLM is imported only where it samples."""
+    if config.sampler == "torch":
+        return TorchSampler(policy, reply_tokens=config.reply_tokens, end_token=end_token)
+    from training.engine_sampler import EngineSampler
+
+    return EngineSampler(
+        policy,
+        config.model,
+        config.output / "engine.log",
+        context=context_of(config),
+        reply_tokens=config.reply_tokens,
+        end_token=end_token,
+    )
+
+
+def load_prompts(
+    config: OnlineConfig, tokenizer: PreTrainedTokenizerBase
+) -> tuple[tuple[OnlinePrompt, ...], tuple[DroppedRow, ...]]:
+    """The rows' prompts as the model reads them; those without room for a reply are dropped and counted."""
+    most = context_of(config) - config.reply_tokens
+    kept: list[OnlinePrompt] = []
+    dropped: list[DroppedRow] = []
+    for prompt in read_prompts(config.rows):
+        messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
+        tokens = tuple(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
+        if len(tokens) > most:
+            dropped.append(DroppedRow(prompt.id, "too_long", len(tokens)))
+        else:
+            kept.append(OnlinePrompt(prompt, tokens))
+    return tuple(kept), tuple(dropped)
+
+
+def load_scorers(
+    config: OnlineConfig, policy: Policy, tokenizer: PreTrainedTokenizerBase, opened: contextlib.ExitStack
+) -> list[WeightedScorer]:
+    """What the config names; what must be closed is put on `opened`."""
+    found: list[WeightedScorer] = []
+    law = config.constitution
+    if config.judge_url:
+        from training.judge_scorer import JudgeScorer
+
+        if law is None:
+            raise ConfigError("judge_url: a judge grades by a constitution's judged principles; name a constitution")
+        judge = JudgeScorer(law, config.judge_url, config.judge_model, config.judge_protocol)
+        found.append(WeightedScorer(opened.enter_context(judge), config.judge_weight))
+    if law is not None and (checks := check_scorer(law)):
+        found.append(WeightedScorer(checks, config.check_weight))
+    if config.reward_model is not None:
+        model = RewardModelScorer(config.reward_model, policy, tokenizer, tokens_per_batch=config.tokens_per_batch)
+        found.append(WeightedScorer(model, config.reward_weight))
+    return found

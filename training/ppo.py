@@ -1,0 +1,160 @@
+"""Proximal policy optimisation of a LoRA adapter (arXiv:1707.06347, as arXiv:2203.02155 uses it on language models).
+
+sample -> score -> KL a token -> values -> GAE -> clipped policy and value losses -> update. An action is a token. The
+value model is an adapter and a head of its own on the same base.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from training.advantages import gae, token_rewards, whitened
+from training.configs import PpoConfig
+from training.finishing import finish_run
+from training.loop import Step, StepReport, refuse_broken_loss, run_steps
+from training.losses import policy_loss, sft_loss, value_loss
+from training.model import reply_logps, reply_token_logps
+from training.online import Asked, Online, joined_trunks, online_step, packed_batches
+from training.online_parts import open_online
+from training.packing import pack_groups, split_by_tokens
+from training.precision import resolve_numbers
+from training.probing import sycophancy_of
+from training.run_folder import open_run_folder
+from training.schedule import Plan
+from training.scorers import Scorer
+from training.tokenising import TokenizedRow, load_tokenized_rows
+from training.value import ValueModel, add_value_model
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLesson:
+    """What each of a prompt's reply tokens (N) was worth, and what the value model had expected before it."""
+
+    asked: Asked
+    advantage_N: Tensor
+    value_N: Tensor
+    return_N: Tensor
+
+
+def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str, object]:
+    """Train, or go on training, in `config.output`; returns what stands in its result.json.
+
+    `own_scorers` score beside what the config names, each with weight 1.
+    """
+    numbers = resolve_numbers(config.precision)
+    with open_run_folder(config, "ppo", numbers.precision) as folder:
+        finished = folder.read_result()
+        if finished is not None:
+            return finished
+        demonstrations = load_tokenized_rows(config, with_rejected=False).kept if config.ptx_weight else ()
+        with open_online(config, numbers, own_scorers) as (online, dropped):
+            critic = add_value_model(online.policy, config.seed)
+
+            def take_step(step: Step) -> StepReport:
+                shown = demonstrations_of(step, config, demonstrations)
+                prepare = partial(token_lessons, online, config, critic)
+                return online_step(online, step, prepare, partial(add_gradients, online, config, critic, shown))
+
+            outcome = run_steps(
+                config,
+                {**online.policy_weights, **critic.weights()},
+                folder,
+                Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
+                kept=online.kept,
+                take_step=take_step,
+            )
+            name = config.model.resolve().name
+            return finish_run(
+                folder,
+                online.policy,
+                outcome,
+                name,
+                rows=len(online.prompts),
+                dropped=dropped,
+                more={"sycophancy": sycophancy_of(online.policy, config)},
+            )
+
+
+def token_lessons(
+    online: Online, config: PpoConfig, critic: ValueModel, asked: Sequence[Asked], kl_weight: float
+) -> list[TokenLesson]:
+    """Advantages (whitened over the step) and returns of every token."""
+    found: list[TokenLesson] = []
+    with torch.no_grad(), critic.switched_on():
+        for packed, place in packed_batches(online, [one.group for one in asked]):
+            values = (
+                critic.values(packed, joined_trunks(asked[place]))
+                .cpu()
+                .split([len(one.logps_N) for one in asked[place]])
+            )
+            for one, value_N in zip(asked[place], values, strict=True):
+                rewards_N = token_rewards(one.score_K, one.kl_N, one.lengths_K, kl_weight=kl_weight)
+                advantage_N = gae(rewards_N, value_N, one.lengths_K, gae_lambda=config.gae_lambda)
+                found.append(TokenLesson(one, advantage_N, value_N, advantage_N + value_N))
+    whole_N = whitened(torch.cat([lesson.advantage_N for lesson in found]))
+    parts = whole_N.split([len(lesson.advantage_N) for lesson in found])
+    return [TokenLesson(one.asked, part, one.value_N, one.return_N) for one, part in zip(found, parts, strict=True)]
+
+
+def add_gradients(
+    online: Online,
+    config: PpoConfig,
+    critic: ValueModel,
+    demonstrations: Sequence[TokenizedRow],
+    lessons: Sequence[TokenLesson],
+) -> Mapping[str, float]:
+    """Add the gradients of the mean losses over a minibatch's tokens, to the policy's and to the value model's own."""
+    tokens = sum(len(lesson.advantage_N) for lesson in lessons)
+    sums = {"policy_loss": 0.0, "value_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
+    for packed, place in packed_batches(online, [lesson.asked.group for lesson in lessons]):
+        batch = lessons[place]
+        ids = tuple(lesson.asked.group.row_id for lesson in batch)
+        trunk_1TH = joined_trunks([lesson.asked for lesson in batch])
+        with online.policy.trunk.replaying(trunk_1TH):
+            logps_N = reply_token_logps(online.policy, packed)
+        old_N, advantage_N, value_N, return_N = (
+            torch.cat(parts).to(logps_N)
+            for parts in zip(
+                *((one.asked.logps_N, one.advantage_N, one.value_N, one.return_N) for one in batch), strict=True
+            )
+        )
+        policy_N = policy_loss(logps_N, old_N, advantage_N, clip=config.clip)
+        refuse_broken_loss(policy_N.sum()[None], (", ".join(ids),))
+        (policy_N.sum() / tokens).backward()
+        with critic.switched_on():
+            value_loss_N = value_loss(critic.values(packed, trunk_1TH), value_N, return_N, clip=config.value_clip)
+            refuse_broken_loss(value_loss_N.sum()[None], (", ".join(ids),))
+            (value_loss_N.sum() / tokens).backward()
+        with torch.no_grad():
+            log_ratio_N = logps_N - old_N
+            sums["policy_loss"] += policy_N.sum().item()
+            sums["value_loss"] += value_loss_N.sum().item()
+            sums["clipped"] += (log_ratio_N.expm1().abs() > config.clip).sum().item()
+            # KL(sampled || now) by its estimate that is never negative: r - 1 - log r (J. Schulman 2020).
+            sums["moved_kl"] += (log_ratio_N.expm1() - log_ratio_N).sum().item()
+    ptx = add_ptx_gradients(online, config, demonstrations)
+    return {name: value / tokens for name, value in sums.items()} | ptx
+
+
+def demonstrations_of(step: Step, config: PpoConfig, rows: Sequence[TokenizedRow]) -> Sequence[TokenizedRow]:
+    """As many demonstrations as a minibatch has prompts, drawn anew each step; none where PPO-ptx is off."""
+    wanted = min(len(rows), -(-config.prompts_per_step // config.minibatches))
+    return random.Random(f"{config.seed}/{step.number}/ptx").sample(list(rows), wanted)
+
+
+def add_ptx_gradients(online: Online, config: PpoConfig, rows: Sequence[TokenizedRow]) -> Mapping[str, float]:
+    """PPO-ptx: the likelihood of chosen replies beside the reward (arXiv:2203.02155, Eq. 2)."""
+    if not rows:
+        return {}
+    total = 0.0
+    for batch in split_by_tokens([row.group for row in rows], config.tokens_per_batch):
+        packed = pack_groups(batch, online.policy.numbers.dtype, online.policy.numbers.device)
+        loss_R = sft_loss(reply_logps(online.policy, packed), packed.lengths_R)
+        refuse_broken_loss(loss_R, tuple(group.row_id for group in batch))
+        (config.ptx_weight * loss_R.sum() / len(rows)).backward()
+        total += loss_R.sum().item()
+    return {"ptx_loss": total / len(rows)}

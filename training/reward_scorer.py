@@ -1,0 +1,89 @@
+"""A trained reward model as a scorer: its adapter and its head on the policy's own base, switched on to score.
+
+The score is in standard deviations from the mean over replies that the model was trained on, as its result.json says:
+so that weights and penalties mean the same for every reward model.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, set_peft_model_state_dict
+from safetensors.torch import load_file
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from training.errors import TrainingError
+from training.lora import LoraLinear
+from training.model import Policy
+from training.packing import TokenGroup, split_by_tokens
+from training.reward_rows import reply_frame
+from training.rollouts import Rollout
+from training.scores import pack_finished, reply_scores
+from training.tokenising import text_tokens
+
+_ADAPTER = "reward"
+_HEAD = "base_model.model.score.weight"
+
+
+class RewardModelScorer:
+    """`folder` is the output of `python -m training reward` with the policy's base. Raises TrainingError."""
+
+    name = "reward_model"
+
+    def __init__(
+        self, folder: Path, policy: Policy, tokenizer: PreTrainedTokenizerBase, *, tokens_per_batch: int
+    ) -> None:
+        self._policy = policy
+        self._tokenizer = tokenizer
+        self._tokens_per_batch = tokens_per_batch
+        self._mean, self._sd = _normal(folder)
+        self._head = _add_reward_adapter(policy, folder / "adapter")
+
+    def scores(self, rollouts: Sequence[Rollout]) -> list[float]:
+        groups = [self._group(str(number), rollout) for number, rollout in enumerate(rollouts)]
+        found: list[float] = []
+        with torch.no_grad(), self._policy.with_adapter(_ADAPTER):
+            for batch in split_by_tokens(groups, self._tokens_per_batch):
+                found += reply_scores(self._policy, self._head, pack_finished(self._policy, batch)).tolist()
+        return [(score - self._mean) / self._sd for score in found]
+
+    def _group(self, id: str, rollout: Rollout) -> TokenGroup:
+        opening, closing = reply_frame(rollout.asked.prompt.messages, self._tokenizer)
+        return TokenGroup(id, opening, ((*text_tokens(rollout.text, self._tokenizer), *closing),))
+
+
+def _normal(folder: Path) -> tuple[float, float]:
+    try:
+        result = json.loads((folder / "result.json").read_text())
+    except OSError as error:
+        raise TrainingError(
+            f"reward_model: {folder} holds no result.json ({error.strerror}); name the output of a finished "
+            "`python -m training reward`"
+        ) from error
+    if "normal" not in result:
+        raise TrainingError(f"reward_model: {folder} is no reward model's output; name one of `training reward`")
+    normal = result["normal"]
+    if not normal["sd"] > 0:
+        raise TrainingError(f"reward_model: {folder} gives every reply the same score; train it on more rows")
+    return float(normal["mean"]), float(normal["sd"])
+
+
+def _add_reward_adapter(policy: Policy, folder: Path) -> nn.Linear:
+    """Put the adapter on the base beside the policy's, frozen; its head is returned."""
+    tensors = load_file(folder / "adapter_model.safetensors")
+    head_1H = tensors.pop(_HEAD)
+    config = LoraConfig.from_pretrained(folder)
+    config.task_type, config.modules_to_save = "CAUSAL_LM", None  # the head stands beside, not in the base
+    config._register_custom_module({nn.Linear: LoraLinear})
+    policy.model.add_adapter(_ADAPTER, config)
+    loaded = set_peft_model_state_dict(policy.model, tensors, adapter_name=_ADAPTER)
+    if loaded.unexpected_keys:
+        raise TrainingError(
+            f"reward_model: {folder} does not fit this base ({loaded.unexpected_keys[0]}); it must be trained on it"
+        )
+    head = nn.Linear(head_1H.shape[1], 1, bias=False, device=policy.numbers.device, dtype=torch.float32)
+    with torch.no_grad():
+        head.weight.copy_(head_1H)
+    return head.requires_grad_(False)

@@ -1,0 +1,97 @@
+"""REINFORCE with a leave-one-out baseline (RLOO, arXiv:2402.14740): no value model, a whole reply is one action.
+
+sample several replies a prompt -> score -> less the weighted KL -> less the others' mean -> update. With one pass and
+one minibatch the loss's gradient is the paper's; further passes are clipped as PPO's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from training.advantages import leave_one_out
+from training.configs import RlooConfig
+from training.finishing import finish_run
+from training.loop import Step, StepReport, refuse_broken_loss, run_steps
+from training.losses import policy_loss
+from training.model import reply_logps
+from training.online import Asked, Online, by_reply, joined_trunks, online_step, packed_batches
+from training.online_parts import open_online
+from training.precision import resolve_numbers
+from training.probing import sycophancy_of
+from training.run_folder import open_run_folder
+from training.schedule import Plan
+from training.scorers import Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyLesson:
+    """What each of a prompt's replies (K) was worth beside the others."""
+
+    asked: Asked
+    advantage_K: Tensor
+
+
+def train_rloo(config: RlooConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str, object]:
+    """Train, or go on training, in `config.output`; returns what stands in its result.json.
+
+    `own_scorers` score beside what the config names, each with weight 1.
+    """
+    numbers = resolve_numbers(config.precision)
+    with open_run_folder(config, "rloo", numbers.precision) as folder:
+        finished = folder.read_result()
+        if finished is not None:
+            return finished
+        with open_online(config, numbers, own_scorers) as (online, dropped):
+
+            def take_step(step: Step) -> StepReport:
+                return online_step(online, step, reply_lessons, partial(add_gradients, online))
+
+            outcome = run_steps(
+                config,
+                dict(online.policy_weights),
+                folder,
+                Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
+                kept=online.kept,
+                take_step=take_step,
+            )
+            name = config.model.resolve().name
+            return finish_run(
+                folder,
+                online.policy,
+                outcome,
+                name,
+                rows=len(online.prompts),
+                dropped=dropped,
+                more={"sycophancy": sycophancy_of(online.policy, config)},
+            )
+
+
+def reply_lessons(asked: Sequence[Asked], kl_weight: float) -> list[ReplyLesson]:
+    """A reply's reward is its score less its weighted KL; its advantage is over the other replies to the prompt."""
+    return [ReplyLesson(one, leave_one_out(one.score_K - kl_weight * one.kl_K, [len(one.score_K)])) for one in asked]
+
+
+def add_gradients(online: Online, lessons: Sequence[ReplyLesson]) -> Mapping[str, float]:
+    """Add the gradient of the mean loss over a minibatch's replies."""
+    replies = sum(len(lesson.advantage_K) for lesson in lessons)
+    clip = online.config.clip
+    sums = {"policy_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
+    for packed, place in packed_batches(online, [lesson.asked.group for lesson in lessons]):
+        batch = lessons[place]
+        with online.policy.trunk.replaying(joined_trunks([lesson.asked for lesson in batch])):
+            logp_R = reply_logps(online.policy, packed)
+        old_R = torch.cat([by_reply(one.asked.logps_N, one.asked.lengths_K) for one in batch]).to(logp_R)
+        advantage_R = torch.cat([one.advantage_K for one in batch]).to(logp_R)
+        loss_R = policy_loss(logp_R, old_R, advantage_R, clip=clip)
+        ids = tuple(one.asked.group.row_id for one in batch for _ in one.advantage_K)
+        refuse_broken_loss(loss_R, ids)
+        (loss_R.sum() / replies).backward()
+        with torch.no_grad():
+            log_ratio_R = logp_R - old_R
+            sums["policy_loss"] += loss_R.sum().item()
+            sums["clipped"] += (log_ratio_R.expm1().abs() > clip).sum().item()
+            sums["moved_kl"] += (log_ratio_R.expm1() - log_ratio_R).sum().item()
+    return {name: value / replies for name, value in sums.items()}

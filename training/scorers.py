@@ -1,0 +1,86 @@
+"""What scores a policy's replies while it learns, each with its weight; deterministic checks are here.
+
+A scorer that cannot answer abstains; the reply is then left out and counted, never given a number. Left out: reward
+models and judges (`reward_scorer.py`, `judge_scorer.py`); KL and the penalty of a cut reply (`online.py`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from judges.records import Abstention
+from training.rollouts import Rollout
+
+
+class Scorer(Protocol):
+    """A name for the metrics, and one score a rollout, higher where the reply is better."""
+
+    @property
+    def name(self) -> str: ...
+
+    def scores(self, rollouts: Sequence[Rollout]) -> Sequence[float | Abstention]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedScorer:
+    """A scorer, and how much its score counts."""
+
+    scorer: Scorer
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRollout:
+    """A rollout that every scorer answered: the weighted sum, and each scorer's own score by its name."""
+
+    rollout: Rollout
+    score: float
+    parts: tuple[tuple[str, float], ...]
+
+
+def scored_rollouts(scorers: Sequence[WeightedScorer], rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
+    """Those that every scorer answered, in their order."""
+    answers = [one.scorer.scores(rollouts) for one in scorers]
+    found: list[ScoredRollout] = []
+    for number, rollout in enumerate(rollouts):
+        parts: list[tuple[str, float]] = []
+        total = 0.0
+        for one, scores in zip(scorers, answers, strict=True):
+            score = scores[number]
+            if not isinstance(score, Abstention):
+                parts.append((one.scorer.name, score))
+                total += one.weight * score
+        if len(parts) == len(scorers):
+            found.append(ScoredRollout(rollout, total, tuple(parts)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionScorer:
+    """A plain function of prompt and reply as a scorer: for own rewards, and for tests."""
+
+    name: str
+    score: Callable[[Rollout], float]
+
+    def scores(self, rollouts: Sequence[Rollout]) -> Sequence[float]:
+        return [self.score(rollout) for rollout in rollouts]
+
+
+def check_scorer(path: Path) -> FunctionScorer | None:
+    """The weighted share, 0 to 1, of a constitution's checked principles that a reply keeps; None where it has none."""
+    # A bare GPU node has no pydantic: constitutions are read only where one is named.
+    from constitutions.checks.registry import run_check
+    from constitutions.loader import load_constitution_file
+
+    checked = load_constitution_file(path).checked
+    if not checked:
+        return None
+    total = sum(principle.weight for principle in checked)
+
+    def share(rollout: Rollout) -> float:
+        messages = rollout.asked.prompt.messages
+        kept = (p.weight for p in checked if run_check(p, messages, rollout.text).passed)
+        return sum(kept) / total
+
+    return FunctionScorer("checks", share)
