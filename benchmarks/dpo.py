@@ -4,11 +4,12 @@
     python -m benchmarks.dpo --linear [--docs]
 
 Both sides train a LoRA adapter of rank 16 on all linear layers of the bundled 135M model (or `--model`), from the same
-first weights, on the same tokens, four pairs a step in the same order, with AdamW, the same rate, clipping at 1, no
-dropout and nothing recomputed; each in a process of its own. Ours runs before and after TRL, and the GEMM ceiling is
-measured with each of ours, since a machine's speed drifts. The pairs are real where CHARTER_DATA is set
-(trainer_rows.py). Prints JSON as its last line. `gemm_share` counts what the layout needs (flops.py), `memory_ratio` is
-ours over TRL's. Exit status 1 where a target is missed, named in `missed`; `--linear` has its own (growth.py).
+first weights, on the same tokens, four pairs a step in the same order, with AdamW, the same rate, clipping at 1 and no
+dropout, each in a process of its own. Nothing is recomputed but with `--gradient-checkpointing`, then on both sides.
+Ours runs before and after TRL, and the GEMM ceiling is measured with each of ours, since a machine's speed drifts. The
+pairs are real where CHARTER_DATA is set (trainer_rows.py). Prints JSON as its last line. `gemm_share` counts what the
+layout needs (flops.py), `memory_ratio` is ours over TRL's. Exit status 1 where a target is missed, named in `missed`;
+`--linear` has its own (growth.py).
 """
 
 import argparse
@@ -116,15 +117,17 @@ def main() -> int:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--linear", action="store_true", help="how the cost grows, ours alone")
     parser.add_argument("--without-peer", action="store_true")
+    parser.add_argument("--gradient-checkpointing", action="store_true", help="both sides recompute: TRL's own default")
     parser.add_argument("--docs", action="store_true", help="write the table of docs/performance.md anew")
     options = parser.parse_args()
     model = base_model_folder(options.model, CACHE)
     with tempfile.TemporaryDirectory(prefix="ch-") as folder:
-        task = Task("dpo", model, Path(folder), options.precision, PAIRS_PER_STEP, KNOBS)
+        knobs = KNOBS | {"gradient_checkpointing": options.gradient_checkpointing}
+        task = Task("dpo", model, Path(folder), options.precision, PAIRS_PER_STEP, knobs)
         if options.linear:
             return growth.run(task, PAGE if options.docs else None)
         measured = measure(task, options.pairs, with_peer=not options.without_peer)
-    figures = {"pairs": options.pairs, "pairs_per_step": PAIRS_PER_STEP, **KNOBS, **measured.line()}
+    figures = {"pairs": options.pairs, "pairs_per_step": PAIRS_PER_STEP, **knobs, **measured.line()}
     short = missed(figures, options.precision)
     names = {"precision": options.precision, "model": model.name, "data": data_name(), "machine": machine()}
     if options.docs and measured.peers:

@@ -50,16 +50,17 @@ from training.rows import PreferenceRow, write_rows
 from training.statistics import Interval, clustered_mean
 from training.tokenising import load_tokenizer
 
-REPLIES, REPLY_TOKENS, CONTEXT = 4, 96, 1024
+REPLIES, REPLY_TOKENS, CONTEXT = 4, 64, 1024
 LEAST_WINS = {"dpo": 0.85, "ppo": 0.90}
 MOST_S = 900
 TASTE = JudgedPrinciple(id="short", text="The shorter reply is better.")
 LAW = "name: taste\nprinciples:\n  - {id: short, kind: judged, text: The shorter reply is better.}\n"
+HALF = {"learning_rate": 5e-4, "lora_layers_share": 0.5}
 KNOBS: Mapping[str, Mapping[str, object]] = {
-    "sft": {"learning_rate": 5e-4, "epochs": 2},
-    "dpo": {"learning_rate": 5e-4, "epochs": 1, "beta": 0.1, "sft_weight": 0.2},
-    "ppo": {"learning_rate": 5e-4, "epochs": 8, "kl_weight": 0.02, "passes": 2, "minibatches": 2},
-    "rloo": {"learning_rate": 5e-4, "epochs": 4, "kl_weight": 0.02, "replies_per_prompt": 4, "prompts_per_step": 8},
+    "sft": {**HALF, "epochs": 2},
+    "dpo": {**HALF, "beta": 0.1, "sft_weight": 0.2},
+    "ppo": {**HALF, "epochs": 7, "kl_weight": 0.01, "minibatches": 4},
+    "rloo": {**HALF, "epochs": 2, "kl_weight": 0.01, "replies_per_prompt": 4, "prompts_per_step": 8, "minibatches": 2},
 }
 
 

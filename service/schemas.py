@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from training.configs import DpoLoss
+from training.configs import DpoLoss, Method, Sampling
 
 Stage = Literal["sample", "revise", "judge", "mix", "train", "evaluate", "bundle"]
 STAGES: tuple[Stage, ...] = ("sample", "revise", "judge", "mix", "train", "evaluate", "bundle")
-# What a stage reads of the same run. `judge` reads `revise` too, where that is asked for.
+# What a stage reads of the same run. `judge` reads `revise` too, where that is asked for. `RunRequest.needs` says more.
 STAGE_NEEDS: Mapping[Stage, tuple[Stage, ...]] = {
     "sample": (),
     "revise": ("sample",),
@@ -19,6 +19,14 @@ STAGE_NEEDS: Mapping[Stage, tuple[Stage, ...]] = {
     "evaluate": ("sample", "judge", "mix", "train"),
     "bundle": ("sample", "judge", "mix", "train"),
 }
+# A run that imitates revisions has no pairs.
+REVISIONS_NEED: Mapping[Stage, tuple[Stage, ...]] = {
+    "train": ("sample", "revise"),
+    "evaluate": ("sample", "revise", "train"),
+    "bundle": ("sample", "revise", "train"),
+}
+# PPO and RLOO write their replies themselves.
+ONLINE_NEED: Mapping[Stage, tuple[Stage, ...]] = {"train": (), "evaluate": ("train",), "bundle": ("train",)}
 RunStatus = Literal["queued", "running", "cancelling", "cancelled", "failed", "succeeded"]
 
 
@@ -78,23 +86,62 @@ class MixSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """The trainer and its knobs; `training/configs.py` explains each."""
+    """The trainer and its knobs (docs/training.md). One that the method does not read is refused where it is changed.
 
-    method: Literal["sft", "dpo"] = "dpo"
+    `pairs_per_step` counts what the method takes in: pairs; for sft replies, for reward, ppo and rloo prompts. `sft_on`
+    says which replies are imitated: the chosen ones of the mixed pairs, or every step's revision, which needs no judge
+    or mix. ppo and rloo need none of the stages before `train`: the constitution's checks score the policy's replies.
+    """
+
+    method: Method = "dpo"
+    sft_on: Literal["chosen", "revisions"] = "chosen"
     beta: Annotated[float, Field(gt=0, le=100)] = 0.1
     loss: DpoLoss = "dpo"
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     sft_weight: Annotated[float, Field(ge=0, le=100)] = 0.0
+    margin: Annotated[float, Field(ge=0, le=100)] = 0.0
+    held_out_share: Annotated[float, Field(ge=0, le=0.9)] | None = None
+    patience: Annotated[int, Field(ge=0, le=1000)] = 0
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-5
     epochs: Annotated[int, Field(ge=1, le=100)] = 1
     pairs_per_step: Annotated[int, Field(ge=1, le=4096)] = 16
     lora_rank: Annotated[int, Field(ge=1, le=1024)] = 16
     lora_layers_share: Annotated[float, Field(ge=0.01, le=1)] = 1.0
     max_tokens: Annotated[int, Field(ge=8, le=131072)] = 2048
+    replies_per_prompt: Annotated[int, Field(ge=1, le=256)] | None = None
+    reply_tokens: Annotated[int, Field(ge=1, le=32768)] = 128
+    passes: Annotated[int, Field(ge=1, le=64)] = 1
+    minibatches: Annotated[int, Field(ge=1, le=4096)] = 1
+    clip: Annotated[float, Field(gt=0, le=10)] = 0.2
+    kl_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.05
+    kl_target: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    max_kl: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    min_distinct_2: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_length_ratio: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    max_refusal_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    missing_eos_penalty: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
+    value_clip: Annotated[float, Field(gt=0, le=1e6)] = 0.2
+    sampler: Sampling = "torch"
+    tokens_per_batch: Annotated[int, Field(ge=8, le=1048576)] = 2048
+    gradient_checkpointing: bool = False
+
+    @property
+    def writes_replies(self) -> bool:
+        """False where what is trained gives scores: there is no reply of it to compare with the base's."""
+        return self.method != "reward"
+
+    @property
+    def online(self) -> bool:
+        """True where the policy is trained on replies that it writes itself."""
+        return self.method in ("ppo", "rloo")
 
 
 class EvaluateSettings(Settings):
-    """The proof: base against adapter on the held-out prompts. `pairs_per_prompt` of them meet before the judge."""
+    """The proof: base against adapter on the held-out prompts. `pairs_per_prompt` of them meet before the judge.
+
+    A reward model's proof takes no settings: it was measured on the prompts that `training.held_out_share` kept.
+    """
 
     replies_per_prompt: Annotated[int, Field(ge=1, le=64)] = 4
     pairs_per_prompt: Annotated[int, Field(ge=0, le=64)] | None = None
@@ -131,3 +178,16 @@ class RunRequest(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     stages: tuple[Stage, ...] = STAGES
+
+    @property
+    def unread_stages(self) -> tuple[Stage, ...]:
+        """The stages whose results the training has no use for."""
+        if self.training.online:
+            return ("sample", "revise", "judge", "mix")
+        return ("judge", "mix") if self.training.sft_on == "revisions" else ()
+
+    def needs(self, stage: Stage) -> tuple[Stage, ...]:
+        """The stages of the same run that this one reads."""
+        own = REVISIONS_NEED if self.training.sft_on == "revisions" else STAGE_NEEDS
+        own = ONLINE_NEED if self.training.online else own
+        return own.get(stage, STAGE_NEEDS[stage])

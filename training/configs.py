@@ -20,6 +20,7 @@ from training.limits import Limits
 Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
 Sampling = Literal["torch", "vllm"]
+Method = Literal["sft", "reward", "dpo", "ppo", "rloo"]
 
 
 def knob(default: float | int, low: float, high: float) -> float:
@@ -194,7 +195,7 @@ class OnlineConfig(TrainConfig):
       trainer itself: no second process, slower, and a run resumed equals one that did not stop.
     """
 
-    prompts_per_step: int = count(32, 1, 4096)
+    prompts_per_step: int = count(16, 1, 4096)
     replies_per_prompt: int = count(1, 1, 256)
     reply_tokens: int = count(128, 1, 32768)
     passes: int = count(1, 1, 64)
@@ -202,7 +203,7 @@ class OnlineConfig(TrainConfig):
     clip: float = knob(0.2, 1e-3, 10.0)
     kl_weight: float = knob(0.05, 0.0, 1e6)
     kl_target: float = knob(0.0, 0.0, 1e6)
-    max_kl: float = knob(0.0, 0.0, 1e6)
+    max_kl: float = knob(0.0, 0.0, 1000.0)
     min_distinct_2: float = knob(0.0, 0.0, 1.0)
     max_length_ratio: float = knob(0.0, 0.0, 1e6)
     max_refusal_rate: float = knob(0.0, 0.0, 1.0)
@@ -250,6 +251,13 @@ class RlooConfig(OnlineConfig):
     replies_per_prompt: int = count(4, 2, 256)
 
 
+METHODS: Mapping[Method, type[TrainConfig]] = {
+    "sft": SftConfig,
+    "reward": RewardConfig,
+    "dpo": DpoConfig,
+    "ppo": PpoConfig,
+    "rloo": RlooConfig,
+}
 Config = TypeVar("Config", bound=TrainConfig)
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from training.configs import DpoConfig, DpoLoss
-from training.errors import TrainingError
 from training.finishing import finish_run
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import dpo_loss, implicit_margin, ipo_loss, regularised_dpo_loss, sft_loss, smoothed
@@ -20,7 +19,7 @@ from training.precision import resolve_numbers
 from training.probing import kl_to_base, sycophancy_of
 from training.run_folder import open_run_folder
 from training.schedule import Plan
-from training.tokenising import TokenizedRow, TokenizedRows, load_tokenized_rows
+from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
         if finished is not None:
             return finished
         rows = load_tokenized_rows(config, with_rejected=True)
-        refuse_nothing_to_learn(rows, config)
+        refuse_nothing_to_learn(config, [kept.row for kept in rows.kept], rows.dropped)
         policy = load_policy(config, numbers)
         check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
         # The reference's log-probabilities (chosen, rejected): computed when a row is first met, kept for later epochs.
@@ -83,13 +82,6 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
                 "sycophancy": sycophancy_of(policy, config),
             },
         )
-
-
-def refuse_nothing_to_learn(rows: TokenizedRows, config: DpoConfig) -> None:
-    """An empty set, or one of ties only, has no gradient at the start: say so before an hour is spent."""
-    rows.refuse_none(config)
-    if all(row.row.p_chosen == 0.5 for row in rows.kept):
-        raise TrainingError(f"{config.rows}: every row is a tie (p_chosen 0.5), nothing is to be learnt; add verdicts")
 
 
 def add_pair_gradients(

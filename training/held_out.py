@@ -25,4 +25,9 @@ def held_out_prompts(prompts: Iterable[TokenIds], config: OfflineConfig) -> froz
             f"{config.rows}: held_out_share {config.held_out_share} of {len(different)} prompts is none, and patience "
             "looks at them; raise held_out_share or add rows"
         )
+    if different and len(drawn) == len(different):
+        raise TrainingError(
+            f"{config.rows}: all {len(drawn)} prompts are held out at held_out_share {config.held_out_share}; "
+            "lower it, or add prompts"
+        )
     return drawn

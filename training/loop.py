@@ -1,9 +1,8 @@
 """The steps of a run: rate, gradients, clipping, AdamW, metrics, limits, checkpoint. The loss is the trainer's."""
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +13,7 @@ from training.checkpoints import Checkpoint, checkpoint_steps, load_newest_check
 from training.configs import TrainConfig
 from training.errors import TrainingError
 from training.limits import Stop, Watch, watch_again
+from training.memory import memory_advice
 from training.metrics import append_metrics, keep_metrics_until, print_progress
 from training.run_folder import RunFolder
 from training.schedule import Plan, learning_rate_at
@@ -151,19 +151,6 @@ def updated(optimizer: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter
     optimizer.step()
     optimizer.zero_grad()
     return norm
-
-
-@contextlib.contextmanager
-def memory_advice() -> Iterator[None]:
-    """Turn an out-of-memory error into one that names the knob."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TrainingError("the GPU is out of memory; lower tokens_per_batch or set gradient_checkpointing") from error
-    except RuntimeError as error:
-        if "allocate memory" not in str(error):
-            raise
-        raise TrainingError("out of memory; lower tokens_per_batch or set gradient_checkpointing") from error
 
 
 def refuse_broken_loss(loss_B: Tensor, row_ids: tuple[str, ...]) -> None:

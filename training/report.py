@@ -11,9 +11,10 @@ import jinja2
 from training.evaluation import EvaluationReport
 from training.manifest import Manifest
 from training.mix import MixReport
+from training.reward_evidence import RewardEvidence
 
 _FOLDER = Path(__file__).parent
-_CURVES = ("loss", "margin", "accuracy", "kl")
+_CURVES = ("loss", "margin", "gap", "accuracy", "kl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,16 @@ class ExampleReplies:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a bundle tells. `evaluation` and `mix` are None where the run left those stages out."""
+    """What a bundle tells. `evaluation` and `mix` are None where the run left those stages out.
+
+    A reward model writes no replies: its evidence is `reward_model`, and `evaluation` is None.
+    """
 
     evaluation: EvaluationReport | None
     mix: MixReport | None
     qualification: tuple[QualificationLine, ...]
     examples: tuple[ExampleReplies, ...]
+    reward_model: RewardEvidence | None = None
 
 
 def report_json(report: Report) -> str:
@@ -99,5 +104,6 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.filters["number"] = lambda found: found.reason if found.value is None else f"{found.value:.3f}"
     environment.filters["points"] = lambda share: f"{100 * share:+.1f}"
     return environment

@@ -5,39 +5,33 @@ Left out: ensembles (start it with several seeds), and serving (merge it; docs/j
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
 from judges.labelled_sets import LabelledPair
-from judges.measures import JudgedPair, measure
+from judges.measures import JudgedPair, Measures, measure
 from judges.records import Comparison, Preference
 from training.configs import RewardConfig
 from training.errors import TrainingError
 from training.finishing import finish_run
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import reward_loss
+from training.memory import memory_advice
 from training.model import Policy, load_base, with_adapter
 from training.packing import split_by_tokens
 from training.precision import Numbers, resolve_numbers
-from training.reward_rows import RewardPrompt, RewardRows, load_reward_rows
+from training.reward_evidence import NormalScores, RewardEvidence
+from training.reward_rows import RewardPrompt, load_reward_rows
 from training.rows import read_rows
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.scores import check_scores, pack_finished, reply_scores
+from training.tokenising import refuse_nothing_to_learn
 
 _REFERENCE_PROMPTS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class NormalScores:
-    """Mean and standard deviation of the scores of `replies` replies that were trained on: 0 and 1 to a policy."""
-
-    mean: float
-    sd: float
-    replies: int
 
 
 def train_reward(config: RewardConfig) -> dict[str, object]:
@@ -48,7 +42,7 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         if finished is not None:
             return finished
         rows = load_reward_rows(config, read_rows(config.rows))
-        refuse_nothing_to_learn(rows, config)
+        refuse_nothing_to_learn(config, [pair.row for prompt in rows.train for pair in prompt.pairs], rows.dropped)
         policy = load_reward_model(config, numbers)
         check_scores(policy, policy.causal.score, min((p.group for p in rows.train), key=lambda group: group.tokens))
 
@@ -68,30 +62,12 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
             take_step=one_update(add_gradients),
             measure=measure,
         )
-        return finish_run(
-            folder,
-            policy,
-            outcome,
-            config.model.resolve().name,
-            rows=sum(len(prompt.pairs) for prompt in rows.train),
-            dropped=rows.dropped,
-            more={
-                "held_out": measured(policy, config, rows.held_out),
-                "normal": asdict(normal_scores(policy, config, rows.train[:_REFERENCE_PROMPTS])),
-            },
-        )
-
-
-def refuse_nothing_to_learn(rows: RewardRows, config: RewardConfig) -> None:
-    """An empty set, or one of ties only, teaches no order."""
-    pairs = [pair.row for prompt in rows.train for pair in prompt.pairs]
-    if not pairs:
-        raise TrainingError(
-            f"{config.rows}: no row to train on ({len(rows.dropped)} dropped, {len(rows.held_out)} prompts held out); "
-            "add rows, or lower held_out_share"
-        )
-    if all(row.p_chosen == 0.5 for row in pairs):
-        raise TrainingError(f"{config.rows}: every row is a tie (p_chosen 0.5), nothing is to be learnt; add verdicts")
+        with memory_advice():
+            evidence = RewardEvidence(
+                normal_scores(policy, config, rows.train[:_REFERENCE_PROMPTS]), measured(policy, config, rows.held_out)
+            )
+        name, trained_on = config.model.resolve().name, sum(len(prompt.pairs) for prompt in rows.train)
+        return finish_run(folder, policy, outcome, name, rows=trained_on, dropped=rows.dropped, more=asdict(evidence))
 
 
 def load_reward_model(config: RewardConfig, numbers: Numbers) -> Policy:
@@ -171,7 +147,7 @@ def held_out_metrics(policy: Policy, config: RewardConfig, prompts: Sequence[Rew
     return {"held_out_score": -sums["loss"] / len(prompts), **accuracy}
 
 
-def measured(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Mapping[str, object] | None:
+def measured(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Measures | None:
     """Accuracy with its interval, calibration and length bias on prompts that were not trained on, as of a judge
     (judges/measures.py); None where none was held out. Beliefs are sigmoid(score of chosen - score of rejected)."""
     if not prompts:
@@ -184,7 +160,7 @@ def measured(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPromp
             comparison = Comparison(row.id, prompt.group.row_id, row.prompt, row.chosen, row.rejected)
             label = LabelledPair(comparison, 1.0 if row.p_chosen > 0.5 else 0.5, "held_out", row.id)
             judged.append(JudgedPair(label, Preference(p_a, p_a, p_a, 1.0)))
-    return asdict(measure(judged))
+    return measure(judged)
 
 
 def normal_scores(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> NormalScores:

@@ -101,6 +101,14 @@ def write_rows(path: Path, rows: Iterable[PreferenceRow]) -> int:
     return count
 
 
+def write_prompts(path: Path, prompts: Iterable[Prompt]) -> None:
+    """Write JSONL that `read_prompts` reads: complete or absent."""
+    with published_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for prompt in prompts:
+            turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
+            file.write(json.dumps({"id": prompt.id, "prompt": turns}, ensure_ascii=False) + "\n")
+
+
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Where each line stands, and the line; blank lines are skipped."""
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.configs import TrainConfig, config_to_json, defaults_of
+from training.configs import OnlineConfig, TrainConfig, config_to_json, defaults_of
 from training.errors import ConfigError, RunFolderBusy
 from training.limits import Limits
 from training.publish import clear_unfinished, published_file
@@ -22,10 +22,15 @@ _MAY_CHANGE = (
     "model",
     "rows",
     "output",
+    "constitution",
+    "reward_model",
+    "judge_url",
     "checkpoint_every_steps",
     "tokens_per_batch",
     "gradient_checkpointing",
 )
+
+_SCORES_BY = {"constitution": "a YAML file", "reward_model": "the output of a finished `python -m training reward`"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,23 @@ def _identity(config: TrainConfig, method: str, precision: str) -> dict[str, obj
         raise ConfigError(f"rows: {config.rows} is no file; name a JSONL file of preference rows")
     values = json.loads(json.dumps(config_to_json(config)))
     hashes = {"rows_sha256": file_sha256(config.rows), "model_sha256": model_sha256(config.model)}
+    for knob, path in scoring_files(config).items():
+        if not path.is_file():
+            raise ConfigError(f"{knob}: {path} is no file; name {_SCORES_BY[knob]}")
+        hashes[f"{knob}_sha256"] = file_sha256(path)
     return {"method": method, **values, "precision": precision, **hashes}
+
+
+def scoring_files(config: TrainConfig) -> dict[str, Path]:
+    """What decides the scores of PPO and RLOO, by its knob: where it lies may change, what it says may not."""
+    if not isinstance(config, OnlineConfig):
+        return {}
+    found: dict[str, Path] = {}
+    if config.constitution is not None:
+        found["constitution"] = config.constitution
+    if config.reward_model is not None:
+        found["reward_model"] = config.reward_model / "adapter" / "adapter_model.safetensors"
+    return found
 
 
 def _hold_config(path: Path, identity: dict[str, object], config: TrainConfig) -> None:

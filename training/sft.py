@@ -19,7 +19,7 @@ from training.precision import resolve_numbers
 from training.probing import kl_to_base, sycophancy_of
 from training.run_folder import open_run_folder
 from training.schedule import Plan
-from training.tokenising import TokenizedRow, load_tokenized_rows
+from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
 
 
 def train_sft(config: SftConfig) -> dict[str, object]:
@@ -30,7 +30,7 @@ def train_sft(config: SftConfig) -> dict[str, object]:
         if finished is not None:
             return finished
         rows = load_tokenized_rows(config, with_rejected=False)
-        rows.refuse_none(config)
+        refuse_nothing_to_learn(config, [kept.row for kept in rows.kept], rows.dropped)
         policy = load_policy(config, numbers)
         check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
 

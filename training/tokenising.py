@@ -15,12 +15,15 @@ from training.held_out import held_out_prompts
 from training.packing import TokenGroup
 from training.rows import PreferenceRow, read_rows
 
-Reason = Literal["too_long", "zero_weight"]
+Reason = Literal["too_long", "zero_weight", "tie"]
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedRow:
-    """A row left out of training, and why. `tokens` is the length of the longest prompt plus reply."""
+    """A row left out of training, and why. `tokens` is the length of the longest prompt plus reply.
+
+    A `tie` is left out where chosen replies are imitated: neither of two equally good or bad ones was chosen.
+    """
 
     row_id: str
     reason: Reason
@@ -42,18 +45,6 @@ class TokenizedRows:
     kept: tuple[TokenizedRow, ...]
     held_out: tuple[TokenizedRow, ...]
     dropped: tuple[DroppedRow, ...]
-
-    def drop_counts(self) -> dict[str, int]:
-        """How many rows were dropped for which reason."""
-        return drop_counts(self.dropped)
-
-    def refuse_none(self, config: TrainConfig) -> None:
-        """Raise TrainingError where nothing is left to train on."""
-        if not self.kept:
-            kept_away = f", {len(self.held_out)} held out" if self.held_out else ""
-            raise TrainingError(
-                f"{config.rows}: no row to train on (dropped: {self.drop_counts() or 'none'}{kept_away}); add rows"
-            )
 
 
 def drop_counts(dropped: Sequence[DroppedRow]) -> dict[str, int]:
@@ -110,11 +101,36 @@ def tokenize_rows(
         texts = (row.chosen, row.rejected) if with_rejected else (row.chosen,)
         group = TokenGroup(row.id, tuple(prompt), tuple(reply_tokens(text, tokenizer) for text in texts))
         longest = len(group.prompt) + max(len(reply) for reply in group.replies)
-        if reason := drop_reason(row, longest, max_tokens):
+        reason = drop_reason(row, longest, max_tokens)
+        if reason is None and not with_rejected and row.p_chosen == 0.5:
+            reason = "tie"
+        if reason:
             dropped.append(DroppedRow(row.id, reason, longest))
         else:
             kept.append(TokenizedRow(row, group))
     return kept, dropped
+
+
+def refuse_nothing_to_learn(config: TrainConfig, rows: Sequence[PreferenceRow], dropped: Sequence[DroppedRow]) -> None:
+    """An empty set, or one of ties only, is told before an hour is spent on it. `rows` are those to train on."""
+    if not rows:
+        counts = drop_counts(dropped) or "none"
+        raise TrainingError(f"{config.rows}: no row to train on (dropped: {counts}); {_remedy(config, dropped)}")
+    if all(row.p_chosen == 0.5 or row.chosen == row.rejected for row in rows):
+        raise TrainingError(
+            f"{config.rows}: every row is a tie (p_chosen 0.5, or the same reply twice), nothing is to be learnt; "
+            "add verdicts"
+        )
+
+
+def _remedy(config: TrainConfig, dropped: Sequence[DroppedRow]) -> str:
+    """What brings rows back: where all are too long, the knob and the row that misses by least."""
+    if not dropped or any(row.reason != "too_long" for row in dropped):
+        return "add rows"
+    least = min(dropped, key=lambda row: row.tokens)
+    most = context_of(config)
+    knob = "raise max_tokens" if most == config.max_tokens else "the model takes no more: shorten them"
+    return f"row {least.row_id!r}, the shortest, has {least.tokens} tokens where {most} are the most; {knob}"
 
 
 def drop_reason(row: PreferenceRow, tokens: int, max_tokens: int) -> Reason | None:

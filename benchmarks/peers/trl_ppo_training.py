@@ -4,11 +4,13 @@
 
 The settings: `model` and `reward_model` (folders, the second a classifier of one label), `prompts` (token ids),
 `precision` (fp32 or bf16), `episodes_per_step`, `reply_tokens`, `passes`, `minibatches`, `steps`, `learning_rate`,
-`lora_rank`, `kl_weight`. The policy is a LoRA adapter on all linear layers; the value model is trained whole, since
-TRL knows no other. Nothing is recomputed and nothing saved. Prints {"ends_s", "scores", "peak_memory_bytes"}.
+`lora_rank`, `lora_layers_share`, `kl_weight`. The policy is a LoRA adapter on all linear layers of the upper share; the
+value model is trained whole, since TRL knows no other. Nothing is recomputed and nothing saved. Prints {"ends_s",
+"scores", "peak_memory_bytes"}.
 """
 
 import json
+import math
 import os
 import resource
 import sys
@@ -70,11 +72,13 @@ def build(settings, folder, clock):
         disable_tqdm=True,
         logging_steps=1,
     )
+    model = AutoModelForCausalLM.from_pretrained(settings["model"], dtype=dtype)
+    layers = model.config.num_hidden_layers
     prompts = Dataset.from_dict({"input_ids": settings["prompts"]})
     return PPOTrainer(
         args=arguments,
         processing_class=tokenizer,
-        model=AutoModelForCausalLM.from_pretrained(settings["model"], dtype=dtype),
+        model=model,
         ref_model=None,
         train_dataset=prompts,
         eval_dataset=prompts,
@@ -82,7 +86,9 @@ def build(settings, folder, clock):
         peft_config=LoraConfig(
             r=settings["lora_rank"],
             lora_alpha=2 * settings["lora_rank"],
-            target_modules="all-linear",
+            target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+            layers_to_transform=list(range(layers - math.ceil(settings["lora_layers_share"] * layers), layers)),
+            layers_pattern="layers",
             task_type="CAUSAL_LM",
         ),
         **classifiers,

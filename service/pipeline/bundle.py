@@ -9,6 +9,7 @@ from pydantic import JsonValue, TypeAdapter
 from judges.qualify import WEIGHTED
 from service.pipeline.calibration import fitted_weights
 from service.pipeline.context import RunContext
+from service.pipeline.evaluate_scores import evidence_from, notes_on_scores
 from service.pipeline.qualification import qualification_from
 from service.pipeline.sample import identity_of
 from service.pipeline.train import fetch_adapter
@@ -25,14 +26,13 @@ _STATISTICS = TypeAdapter(dict[str, ReplyStatistics])
 _EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
 _MIX = TypeAdapter(MixReport)
 # Paths of this machine say nothing to whoever downloads the bundle.
-_PATHS = ("model", "rows", "output")
+_PATHS = ("model", "rows", "output", "constitution")
 
 
 async def run_bundle(context: RunContext) -> JsonObject:
     """Ensure the bundle and its adapter. Leaves the adapter's id, artifact and hash."""
     stages = await context.tools.store.runs.stages(context.run.id)
     adapter = await fetch_adapter(context, context.scratch / "adapter")
-    await context.result_of("mix")
     config: dict[str, JsonValue] = json.loads((adapter / "config.json").read_text())
     config = {key: value for key, value in config.items() if key not in _PATHS}
     report = report_of(stages)
@@ -40,7 +40,7 @@ async def run_bundle(context: RunContext) -> JsonObject:
         adapter=adapter,
         metrics=adapter / "metrics.jsonl",
         constitution_yaml=context.constitution_source,
-        manifest=_manifest(context, stages, config),
+        manifest=_manifest(context, stages, config, report),
         report=report,
     )
     output = context.scratch / "bundle.tar.gz"
@@ -75,11 +75,14 @@ def report_of(stages: dict[str, StageRecord]) -> Report:
             for one in qualification.per_principle
             if one.kind == "judged"
         )
+    scored = evaluated.result if evaluated and "reward_model" in evaluated.result else None
+    compared = evaluated.result if evaluated and scored is None else None
     return Report(
-        evaluation=_evaluation(evaluated.result) if evaluated else None,
+        evaluation=_evaluation(compared) if compared else None,
         mix=_mix_report(mixed.result) if mixed else None,
         qualification=lines,
-        examples=_EXAMPLES.validate_python(evaluated.result["examples"]) if evaluated else (),
+        examples=_EXAMPLES.validate_python(compared["examples"]) if compared else (),
+        reward_model=evidence_from(scored["reward_model"]) if scored else None,
     )
 
 
@@ -94,7 +97,10 @@ def _mix_report(result: JsonObject) -> MixReport:
     return _MIX.validate_python({k: v for k, v in found.items() if k in known} if isinstance(found, dict) else found)
 
 
-def _manifest(context: RunContext, stages: dict[str, StageRecord], config: dict[str, JsonValue]) -> Manifest:
+def _manifest(
+    context: RunContext, stages: dict[str, StageRecord], config: dict[str, JsonValue], report: Report
+) -> Manifest:
+    scores = stages["train"].result.get("reward_model")
     return Manifest(
         run=context.run.id,
         method=context.request.training.method,
@@ -114,7 +120,9 @@ def _manifest(context: RunContext, stages: dict[str, StageRecord], config: dict[
         licences=tuple(
             (m.name, m.licence) for m in {context.model.name: context.model, context.judge.name: context.judge}.values()
         ),
-        notes=notes_of(context, stages),
+        notes=notes_of(context, stages, report),
+        kind="policy" if scores is None else "reward_model",
+        normal=None if scores is None else evidence_from(scores).normal,
     )
 
 
@@ -122,13 +130,15 @@ def _identity(model: ModelRecord) -> ModelIdentity:
     return ModelIdentity(model.name, model.sha256 or "", model.licence)
 
 
-def notes_of(context: RunContext, stages: dict[str, StageRecord]) -> tuple[str, ...]:
+def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report) -> tuple[str, ...]:
     """What a reader of the proof must know."""
     notes = ["Samples are drawn without a seed: a run made again would see other replies."]
     if identity_of(context.model) == identity_of(context.judge):
         notes.append("The policy's base model is also the judge.")
-    if "evaluate" in stages:
+    if report.evaluation:
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
+    if report.reward_model and report.mix:
+        notes += notes_on_scores(report.reward_model, report.mix)
     if "judge" in stages:
         allowed = set(context.request.judge.allow_unqualified)
         for one in qualification_from(stages["judge"].result["qualification"]).per_principle:

@@ -16,6 +16,7 @@ from service.engines import folder_of
 from service.errors import RunFailed
 from service.pipeline.children import Ended, run_again_when_killed, run_training
 from service.pipeline.context import RunContext
+from service.pipeline.evaluate_scores import evaluate_scores
 from service.pipeline.pairs import comparison_of
 from service.pipeline.progress import Progress
 from service.pipeline.replies import groups_of, sample_replies
@@ -30,7 +31,12 @@ EXAMPLES = 8
 
 
 async def run_evaluate(context: RunContext) -> JsonObject:
-    """Ensure the replies of both and the verdicts on their meetings. Leaves results, examples and shard keys."""
+    """Ensure the replies of both and the verdicts on their meetings. Leaves results, examples and shard keys.
+
+    What writes no replies is proven otherwise: see `evaluate_scores`.
+    """
+    if not context.request.training.writes_replies:
+        return await evaluate_scores(context)
     if not context.held_out:
         raise RunFailed(
             'there is no held-out prompt: give `held_out`, mark prompts with "split": "held_out", or leave the '

@@ -53,8 +53,9 @@ async def plan_run(
     revise = prompts.train * revised * request.revise.steps * 2
     asked = examples + min(examples, ANCHORS) + request.judge.calibrate * judged
     judge = requests_per_verdict * (prompts.train * pairs * judged + asked) if "judge" in stages else 0
-    answered = held_out * own.replies_per_prompt * 2 if "evaluate" in stages else 0
-    met = held_out * meetings * judged * requests_per_verdict if "evaluate" in stages else 0
+    compares = "evaluate" in stages and request.training.writes_replies
+    answered = held_out * own.replies_per_prompt * 2 if compares else 0
+    met = held_out * meetings * judged * requests_per_verdict if compares else 0
     tokens = (
         sample * (_PROMPT_TOKENS + request.sample.max_tokens)
         + revise * (_COMPARE_TOKENS + request.revise.max_tokens)

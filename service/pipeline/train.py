@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -11,16 +12,22 @@ from service.errors import RunFailed
 from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed, run_training
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
+from service.pipeline.revision_rows import revision_rows
+from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.shards import read_shard
 from service.store.records import JsonObject, NewEvent
-from training.rows import PreferenceRow, write_rows
+from training.rows import PreferenceRow, write_prompts, write_rows
 
+_LAW = "constitution.yaml"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 async def run_train(context: RunContext) -> JsonObject:
-    """Ensure the trained adapter in the artifact store. Leaves its `folder` there and the trainer's result."""
+    """Ensure the trained adapter in the artifact store. Leaves its `folder` there and the trainer's result.
+
+    Of a reward model it leaves `reward_model` too: a `training.reward_evidence.RewardEvidence`.
+    """
     folder = f"trained/{context.run.id}"
     if not await context.artifacts.exists(f"{folder}/result.json"):
         await context.tools.engines.make_room_for_training()
@@ -32,7 +39,12 @@ async def run_train(context: RunContext) -> JsonObject:
         await context.artifacts.put_file(f"{folder}/result.json", output / "result.json")
     result: dict[str, JsonValue] = json.loads(await context.artifacts.get(f"{folder}/result.json"))
     kept = ("steps", "seconds", "rows", "dropped", "last_step", "precision", "device", "adapter_sha256")
-    return {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
+    left = {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
+    # What a trainer of before limits left says nothing of them: it was not stopped.
+    left |= {"stopped": result.get("stopped"), "adapter_step": result.get("adapter_step", result["steps"])}
+    if not context.request.training.writes_replies:
+        left["reward_model"] = {key: result[key] for key in ("normal", "held_out")}
+    return left
 
 
 async def fetch_adapter(context: RunContext, folder: Path) -> Path:
@@ -61,7 +73,10 @@ async def _train(context: RunContext) -> Path:
 
     ended = await run_again_when_killed(start, lambda: watch.furthest, mourn)
     if ended.status > 0:
-        raise RunFailed(f"the trainer ended with status {ended.status}: {ended.complaint}; then resume the run")
+        raise RunFailed(
+            f"the trainer ended with status {ended.status}: {ended.complaint}; mend it and resume the run, or start "
+            "another with other settings"
+        )
     if ended.status < 0:
         raise RunFailed(
             f"the trainer was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} and "
@@ -72,38 +87,34 @@ async def _train(context: RunContext) -> Path:
 
 
 async def _write_inputs(context: RunContext, folder: Path) -> Path:
-    mixed = (await context.result_of("mix")).result
-    rows = await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
-    await asyncio.to_thread(write_rows, folder / "rows.jsonl", rows)
+    if context.request.training.online:
+        await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
+        await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
+    else:
+        await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
     config = folder / "config.yaml"
     # JSON is YAML too.
     await asyncio.to_thread(config.write_text, json.dumps(_config(context, folder), indent=2))
     return config
 
 
+async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
+    if context.request.training.sft_on == "revisions":
+        return await revision_rows(context)
+    mixed = (await context.result_of("mix")).result
+    return await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
+
+
 def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
-    wanted = context.request.training
-    shared: dict[str, JsonValue] = {
+    places: dict[str, JsonValue] = {
         "model": str(folder_of(context.model)),
         "rows": str(folder / "rows.jsonl"),
         "output": str(folder / "output"),
-        "learning_rate": wanted.learning_rate,
-        "epochs": wanted.epochs,
-        "lora_rank": wanted.lora_rank,
-        "lora_layers_share": wanted.lora_layers_share,
-        "max_tokens": wanted.max_tokens,
         "seed": context.request.seed,
     }
-    if wanted.method == "sft":
-        return shared | {"replies_per_step": wanted.pairs_per_step}
-    own: dict[str, JsonValue] = {
-        "beta": wanted.beta,
-        "loss": wanted.loss,
-        "label_smoothing": wanted.label_smoothing,
-        "sft_weight": wanted.sft_weight,
-        "pairs_per_step": wanted.pairs_per_step,
-    }
-    return shared | own
+    if context.request.training.online:
+        places["constitution"] = str(folder / _LAW)
+    return places | trainer_knobs(context.request.training)
 
 
 class _Watch:

@@ -1,6 +1,7 @@
 """Bundles: the same bytes for the same inputs, every change found, nothing from outside in the report."""
 
 import io
+import json
 import re
 import tarfile
 from dataclasses import replace
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from judges.measures import Statistic, measure
 from training.bundle import BundleInputs, config_sha256, verify_bundle, write_bundle
 from training.errors import BundleError
 from training.evaluation import EvaluationReport, PrincipleResult, reply_statistics
 from training.manifest import Manifest, ModelIdentity, installed_versions, manifest_from_json, manifest_to_json
 from training.mix import MixConfig, mix_rows
 from training.report import ExampleReplies, QualificationLine, Report
+from training.reward_evidence import NormalScores, RewardEvidence
 from training.weights import file_sha256, model_sha256
 
 from .test_rows import make_row
@@ -115,6 +118,34 @@ def test_a_bundle_without_evaluation_says_nothing_about_an_effect(tmp_path: Path
     write_bundle(replace(inputs, report=Report(None, None, (), ())), tmp_path / "bundle.tar.gz")
     files = members(tmp_path / "bundle.tar.gz")
     assert b"Effect" not in files["report.html"] and b"Effect" not in files["README.md"]
+
+
+def test_a_reward_models_card_says_how_well_it_orders_and_how_to_load_it(tmp_path: Path):
+    inputs = make_inputs(tmp_path / "in")
+    held_out = replace(measure([]), examples=40, prompts=20, accuracy=Statistic(0.7), low=0.55, high=0.82,
+                       longest_wins=Statistic(0.6), length_bias=Statistic(None, "too few answers"))  # fmt: skip
+    evidence = RewardEvidence(NormalScores(0.25, 1.5, 64), held_out)
+    manifest = replace(inputs.manifest, method="reward", kind="reward_model", normal=evidence.normal)
+    report = replace(inputs.report, evaluation=None, examples=(), reward_model=evidence)
+    write_bundle(replace(inputs, manifest=manifest, report=report), tmp_path / "bundle.tar.gz")
+    files = members(tmp_path / "bundle.tar.gz")
+    card = files["README.md"].decode()
+    assert "AutoModelForSequenceClassification" in card and "AutoModelForCausalLM" not in card
+    assert "| accuracy (95 % interval, clustered by prompt) | 0.700 (0.550 to 0.820) |" in card
+    assert "| accuracy of naming the longer reply | 0.600 |" in card and "| length bias | too few answers |" in card
+    assert "mean 0.2500" in card and "deviation 1.5000" in card
+    page = files["report.html"].decode()
+    assert "0.550 to 0.820" in page and "Effect on held-out prompts" not in page
+    assert json.loads(files["report.json"])["reward_model"]["held_out"]["longest_wins"] == {"reason": "", "value": 0.6}
+    found = verify_bundle(tmp_path / "bundle.tar.gz")
+    assert (found.kind, found.normal) == ("reward_model", evidence.normal)
+
+
+def test_a_manifest_from_before_there_were_kinds_is_a_policys(tmp_path: Path):
+    values = json.loads(manifest_to_json(make_inputs(tmp_path / "in").manifest))
+    del values["kind"], values["normal"]
+    found = manifest_from_json(json.dumps(values))
+    assert (found.kind, found.normal) == ("policy", None)
 
 
 def test_a_missing_adapter_is_named(tmp_path: Path):

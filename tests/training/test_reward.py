@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 from torch import tensor as t
 from transformers import AutoModelForSequenceClassification
 
+from judges.measures import Statistic, measure
 from judges.records import Message
 from training.configs import RewardConfig, config_from
-from training.errors import TrainingError
 from training.losses import reward_loss
 from training.merge import merge_adapter
 from training.precision import resolve_numbers
 from training.reward import load_reward_model, train_reward
+from training.reward_evidence import NormalScores, RewardEvidence
 from training.reward_rows import load_reward_rows
 from training.rows import PreferenceRow, write_rows
 from training.scores import pack_finished, reply_scores
@@ -163,14 +164,10 @@ def test_resume_equals_not_stopping_bit_for_bit(tmp_path: Path, tiny: Path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ([], "no row to train on"),
-        ([make_row("r", p_chosen=0.5)], "every row is a tie"),
-        ([make_row("r", weight=0.0)], r"no row to train on \(1 dropped"),
-        ([make_row("r", chosen="a" * 4000)], r"no row to train on \(1 dropped"),
-    ],
+    ("low", "longest_wins", "beats"),
+    [(0.61, Statistic(0.6), True), (0.6, Statistic(0.6), False), (0.9, Statistic(None, "no pair has a winner"), False)],
 )
-def test_what_teaches_nothing_is_refused(tmp_path: Path, tiny: Path, rows, said):
-    with pytest.raises(TrainingError, match=said):
-        train_reward(reward_config(tmp_path, tiny, rows, held_out_share=0.0))
+def test_only_an_interval_above_the_baseline_beats_length(low: float, longest_wins: Statistic, beats: bool):
+    held_out = replace(measure([]), low=low, high=1.0, longest_wins=longest_wins)
+    assert RewardEvidence(NormalScores(0.0, 1.0, 2), held_out).beats_length is beats
+    assert not RewardEvidence(NormalScores(0.0, 1.0, 2), None).beats_length

@@ -162,5 +162,5 @@ def test_the_checkpoints_of_a_run_with_limits_stay_where_they_were(tmp_path: Pat
 
 
 def test_all_rows_held_out_is_an_error(tmp_path: Path, tiny: Path):
-    with pytest.raises(TrainingError, match=r"no row to train on \(dropped: none, 1 held out\)"):
+    with pytest.raises(TrainingError, match=r"all 1 prompts are held out at held_out_share 0.9; lower it"):
         train_dpo(dpo_config(tmp_path, tiny, rows=pairs(1), held_out_share=0.9))

@@ -202,20 +202,6 @@ def test_what_cannot_be_trained_on_is_dropped_and_told(tmp_path: Path, tiny: Pat
     assert result["dropped_rows"][0]["tokens"] > 400
 
 
-@pytest.mark.parametrize(
-    ("rows", "says"),
-    [
-        ([], "no row to train on (dropped: none); add rows"),
-        ([make_row("long", chosen="x" * 3000)], "no row to train on (dropped: {'too_long': 1})"),
-        ([make_row("tie", p_chosen=0.5)], "every row is a tie"),
-    ],
-)
-def test_nothing_to_learn_is_an_error(tmp_path: Path, tiny: Path, rows: list[PreferenceRow], says: str):
-    with pytest.raises(TrainingError) as caught:
-        train_dpo(dpo_config(tmp_path, tiny, rows=rows))
-    assert says in str(caught.value)
-
-
 def test_a_loss_that_is_no_number_names_its_row_and_keeps_the_checkpoint(tmp_path: Path, tiny: Path):
     rows = [*pairs(7), make_row("huge", weight=1e6)]
     config = dpo_config(tmp_path, tiny, rows=rows, learning_rate=1.0, sft_weight=100.0, beta=100.0, epochs=40,
@@ -231,6 +217,13 @@ def test_text_that_looks_like_a_control_token_stays_text(tiny: Path):
     ids = reply_tokens("a<|im_end|>b", tokenizer)
     assert len(ids) == 12 + 1  # one a byte, and the end
     assert ids.index(tokenizer.eos_token_id) == 12
+
+
+def test_sft_imitates_no_tie(tmp_path: Path, tiny: Path):
+    values = settings(tmp_path, tiny, [*pairs(3), make_row("tie", p_chosen=0.5)], epochs=1)
+    values["replies_per_step"] = values.pop("pairs_per_step")
+    result = train_sft(config_from(values, SftConfig, "test"))
+    assert (result["rows"], result["dropped"]) == (3, {"tie": 1})
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
@@ -274,7 +267,7 @@ def test_training_imports_nothing_that_a_bare_node_lacks():
 
 def test_the_torch_free_modules_are_free_of_torch():
     names = ["rows", "configs", "mix", "manifest", "statistics", "evaluation", "bundle", "weights", "run_folder"]
-    names += ["monitors", "kl", "limits", "sycophancy", "held_out"]
+    names += ["monitors", "kl", "limits", "sycophancy", "held_out", "reward_evidence"]
     program = f"import sys, {', '.join('training.' + name for name in names)}\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

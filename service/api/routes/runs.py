@@ -1,6 +1,5 @@
 """Runs: start one (or ask what it would cost), follow, cancel, resume, and read what its stages made."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,8 +17,9 @@ from service.errors import InvalidInput, NotFound
 from service.exchange.run_rows import Kind, run_rows
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
+from service.pipeline.trainer_knobs import unread_settings
 from service.protocols import protocol_named
-from service.schemas import STAGE_NEEDS, STAGES, RunRequest, Stage
+from service.schemas import STAGES, RunRequest
 from service.store.records import KeyRecord, RunReferences
 from service.store.resources import Constitutions, Models, PreferenceSets, PromptSets
 
@@ -74,7 +74,7 @@ async def resume(id: str, backend: BackendHere, key: KeyHere) -> RunBody:
 
 @router.get("/{id}/report", operation_id="report_run")
 async def report(id: str, backend: BackendHere, key: KeyHere) -> dict[str, JsonValue]:
-    """Counts, times, mix, qualification, drift, and each principle before and after; as far as the run has come."""
+    """Counts, times, mix, qualification, drift, each principle before and after, or how scores do: so far."""
     run = await backend.store.runs.get(key.project_id, id)
     return run_report(
         await backend.store.runs.stages(run.id), await backend.store.adapters.of_run(key.project_id, run.id)
@@ -125,7 +125,7 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
         "judge.model": (store.models, request.judge.model),
     }
     ids: dict[str, str | None] = {}
-    problems = _stages_cut_off(request.stages)
+    problems = [*_stages_cut_off(request), *unread_settings(request)]
     for field, (resources, name) in lookups.items():
         ids[field] = None
         if name is None:
@@ -152,16 +152,21 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
     )
 
 
-def _stages_cut_off(stages: Sequence[Stage]) -> list[str]:
-    """The stages that would find nothing to work on, with those that are missing."""
-    if not stages:
+def _stages_cut_off(request: RunRequest) -> list[str]:
+    """The stages that would find nothing to work on, with those that are missing, and those that nobody would read."""
+    if not request.stages:
         return [f"stages: none is named; leave the field out to go through all, or name some of {', '.join(STAGES)}"]
-    missing = {stage: [need for need in STAGE_NEEDS[stage] if need not in stages] for stage in stages}
-    return [
+    missing = {stage: [need for need in request.needs(stage) if need not in request.stages] for stage in request.stages}
+    problems = [
         f"stages: {stage!r} needs {', '.join(needs)} in the same run; add what is missing, or leave {stage!r} out"
         for stage, needs in missing.items()
         if needs
     ]
+    if idle := [stage for stage in request.stages if stage in request.unread_stages]:
+        what = request.training.method if request.training.online else "training.sft_on revisions"
+        read = ", ".join(stage for stage in STAGES if stage not in request.unread_stages)
+        problems.append(f"stages: {what} reads nothing of {', '.join(idle)}; name {read}")
+    return problems
 
 
 async def _refuse_unknown_principles(request: RunRequest, backend: Backend, project_id: str) -> None:
@@ -201,7 +206,12 @@ async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: 
     prompts = await backend.store.prompt_sets.get(project_id, request.prompts)
     if not prompts.train:
         raise InvalidInput(f"prompts: {prompts.name!r} has no prompt of the split train")
-    if "evaluate" in request.stages:
+    if "evaluate" in request.stages and not request.training.writes_replies:
+        if request.training.held_out_share == 0:
+            raise InvalidInput(
+                "evaluate: training.held_out_share is 0, so nothing is measured; raise it, or leave the stage out"
+            )
+    elif "evaluate" in request.stages:
         held = await backend.store.prompt_sets.get(project_id, request.held_out or request.prompts)
         if not (held.train + held.held_out if request.held_out else held.held_out):
             raise InvalidInput(

@@ -1,0 +1,61 @@
+"""A run's training settings as the trainer's own knobs, and what of them nobody would read."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from pydantic import JsonValue
+
+from service.schemas import EvaluateSettings, RunRequest, TrainingSettings
+from training.configs import METHODS, Method, config_from
+from training.errors import ConfigError
+
+# What a run calls `pairs_per_step`, by method: the trainers name what they take in.
+PER_STEP: Mapping[Method, str] = {
+    "sft": "replies_per_step",
+    "reward": "prompts_per_step",
+    "dpo": "pairs_per_step",
+    "ppo": "prompts_per_step",
+    "rloo": "prompts_per_step",
+}
+# The run reads these itself, for these methods.
+_OF_THE_RUN: Mapping[str, tuple[Method, ...]] = {"method": tuple(METHODS), "sft_on": ("sft",)}
+# The run fills these in itself.
+_PLACES: Mapping[str, JsonValue] = {"model": "model", "rows": "rows", "output": "output"}
+
+
+def knobs_of(method: Method) -> Mapping[str, str]:
+    """The settings that the method reads, each with the trainer's name for it."""
+    known = {declared.name for declared in fields(METHODS[method])}
+    same = {name: name for name in TrainingSettings.model_fields if name in known}
+    return same | {"pairs_per_step": PER_STEP[method]}
+
+
+def readers_of(setting: str) -> list[Method]:
+    """The methods that read the setting."""
+    return [method for method in METHODS if setting in knobs_of(method) or method in _OF_THE_RUN.get(setting, ())]
+
+
+def trainer_knobs(wanted: TrainingSettings) -> dict[str, JsonValue]:
+    """What the trainer is told of the settings; of one that was left open, nothing."""
+    told = {knob: getattr(wanted, name) for name, knob in knobs_of(wanted.method).items()}
+    return {knob: value for knob, value in told.items() if value is not None}
+
+
+def unread_settings(request: RunRequest) -> list[str]:
+    """One line for each setting that was changed though the method does not read it, or takes it otherwise."""
+    wanted = request.training
+    problems = [
+        f"training.{name}: {wanted.method} does not read it; leave it out, or take {' or '.join(readers_of(name))}"
+        for name, declared in TrainingSettings.model_fields.items()
+        if wanted.method not in readers_of(name) and getattr(wanted, name) != declared.default
+    ]
+    if not wanted.writes_replies and request.evaluate != EvaluateSettings():
+        problems.append(
+            f"evaluate: what {wanted.method} trains writes no replies; leave these settings out, "
+            "training.held_out_share says how much it is measured on"
+        )
+    try:
+        config_from({**_PLACES, **trainer_knobs(wanted)}, METHODS[wanted.method], "training")
+    except ConfigError as error:
+        problems.append(str(error))
+    return problems

@@ -1,0 +1,128 @@
+"""A run's training settings: each has a reader, and one that the method does not read is refused by name."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from service.pipeline.trainer_knobs import knobs_of, readers_of, trainer_knobs, unread_settings
+from service.schemas import EvaluateSettings, RunRequest, TrainingSettings
+from tests.service.api.conftest import Service
+from training.configs import METHODS, Method, config_from
+
+NEEDED = {"constitution": "c", "prompts": "p", "model": "m", "judge": {"model": "j"}}
+PLACES = {"model": "m", "rows": "r", "output": "o"}
+
+
+def request(**training: object) -> RunRequest:
+    return RunRequest.model_validate(NEEDED | {"training": training})
+
+
+def test_every_setting_is_read_by_a_method():
+    assert [name for name in TrainingSettings.model_fields if not readers_of(name)] == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_tells_the_trainer_what_was_set(method: Method):
+    wanted = TrainingSettings(method=method, learning_rate=0.5, pairs_per_step=7, max_tokens=99)
+    config = config_from(PLACES | trainer_knobs(wanted), METHODS[method], "run")
+    assert (config.learning_rate, config.max_tokens) == (0.5, 99)
+    (per_step,) = (one.name for one in fields(config) if one.name.endswith("_per_step"))
+    assert getattr(config, per_step) == 7
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_defaults_are_the_trainers_own(method: Method):
+    told, own = (
+        trainer_knobs(TrainingSettings(method=method)),
+        {one.name: one.default for one in fields(METHODS[method])},
+    )
+    assert told == {name: own[name] for name in told}
+
+
+def test_a_knob_of_another_method_is_refused_and_its_own_methods_are_named():
+    assert unread_settings(request(method="reward", margin=1.0, held_out_share=0.5)) == []
+    assert unread_settings(request(method="reward", beta=0.2)) == [
+        "training.beta: reward does not read it; leave it out, or take dpo"
+    ]
+    assert unread_settings(request(method="sft", sft_on="revisions")) == []
+    said = unread_settings(request(method="dpo", sft_on="revisions", margin=0.5, min_distinct_2=0.2))
+    assert [line.split(":")[0] for line in said] == ["training.sft_on", "training.margin", "training.min_distinct_2"]
+    assert unread_settings(request(method="dpo", held_out_share=0.2, patience=2, max_kl=0.5)) == []
+    assert unread_settings(request(method="dpo", patience=2)) == [
+        "training: 'patience' looks at held-out prompts; set 'held_out_share' too"
+    ]
+
+
+def test_the_evaluation_of_replies_is_refused_where_none_are_written():
+    scores = request(method="reward").model_copy(update={"evaluate": EvaluateSettings(replies_per_prompt=2)})
+    (said,) = unread_settings(scores)
+    assert said.startswith("evaluate: what reward trains writes no replies")
+
+
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        ({"beta": 1e-5}, "training: 'beta' is 1e-05; take a number from 0.0001 to 100.0"),
+        ({"label_smoothing": 0.495}, "training: 'label_smoothing' is 0.495; take a number from 0.0 to 0.49"),
+    ],
+)
+def test_the_trainers_bounds_are_the_runs(training: dict[str, float], said: str):
+    assert unread_settings(request(**training)) == [said]
+
+
+def test_every_trainers_step_has_a_name():
+    assert {knobs_of(method)["pairs_per_step"] for method in METHODS} <= {
+        one.name for config in METHODS.values() for one in fields(config)
+    }
+
+
+async def test_what_nobody_would_read_is_a_422_that_names_it(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m")
+    answer = await service.http.post("/v1/runs", json=body | {"training": {"method": "reward", "sft_weight": 1.0}})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"] == ["training.sft_weight: reward does not read it; leave it out, or take dpo"]
+    wide = await service.http.post("/v1/runs", json=body | {"training": {"method": "reward", "held_out_share": 0.95}})
+    assert wide.status_code == 422 and "training.held_out_share" in wide.json()["detail"]
+    assert (await service.http.get("/v1/runs")).json()["data"] == []
+
+
+async def test_a_reward_run_needs_no_held_out_prompts_and_asks_for_no_replies_to_them(
+    service: Service, tmp_path: Path
+) -> None:
+    body = await service.run_body(tmp_path / "m")
+    await service.http.post("/v1/prompt-sets?name=training-only", content='{"prompt": "Why is the sky blue?"}\n')
+    body |= {"prompts": "training-only"}
+    refused = await service.http.post("/v1/runs?dry_run=true", json=body)
+    assert refused.status_code == 422 and "no held-out prompt" in refused.json()["detail"]
+    plan = await service.http.post("/v1/runs?dry_run=true", json=body | {"training": {"method": "reward"}})
+    assert plan.status_code == 201 and plan.json()["evaluate_calls"] == 0, plan.text
+    nothing = {"method": "reward", "held_out_share": 0.0}
+    refused = await service.http.post("/v1/runs?dry_run=true", json=body | {"training": nothing})
+    assert refused.status_code == 422 and "training.held_out_share is 0" in refused.json()["detail"]
+
+
+async def test_a_policy_that_writes_its_own_replies_needs_prompts_alone(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m") | {"training": {"method": "ppo"}}
+    taken = await service.http.post("/v1/runs?dry_run=true", json=body | {"stages": ["train", "evaluate", "bundle"]})
+    assert taken.status_code == 201 and taken.json()["sample_calls"] == 0, taken.text
+    everything = await service.http.post("/v1/runs?dry_run=true", json=body)
+    assert everything.json()["errors"] == [
+        "stages: ppo reads nothing of sample, revise, judge, mix; name train, evaluate, bundle"
+    ]
+
+
+async def test_revisions_are_imitated_without_judged_pairs(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m") | {"training": {"method": "sft", "sft_on": "revisions"}}
+    stages = ["sample", "revise", "train", "evaluate", "bundle"]
+    taken = await service.http.post("/v1/runs?dry_run=true", json=body | {"stages": stages})
+    assert taken.status_code == 201 and taken.json()["judge_calls"] == 0, taken.text
+    everything = await service.http.post("/v1/runs?dry_run=true", json=body)
+    assert everything.status_code == 422
+    assert everything.json()["errors"] == [
+        f"stages: training.sft_on revisions reads nothing of judge, mix; name {', '.join(stages)}"
+    ]
+    without = await service.http.post("/v1/runs?dry_run=true", json=body | {"stages": ["sample", "train"]})
+    assert without.json()["errors"] == [
+        "stages: 'train' needs revise in the same run; add what is missing, or leave 'train' out"
+    ]

@@ -1,0 +1,185 @@
+"""What no trainer can learn from ends in one error that names the row, the file or the knob, in each of them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.configs import METHODS, Method, TrainConfig, config_from
+from training.dpo import add_pair_gradients, train_dpo
+from training.errors import RowError, TrainingError
+from training.loop import StepReport, one_update, run_steps
+from training.memory import memory_advice
+from training.model import Policy, load_policy
+from training.precision import resolve_numbers
+from training.reward import add_prompt_gradients, load_reward_model, train_reward
+from training.reward_rows import load_reward_rows
+from training.rows import PreferenceRow, read_rows, row_to_json
+from training.run_folder import open_run_folder
+from training.schedule import Plan
+from training.sft import add_reply_gradients, train_sft
+from training.tokenising import load_tokenized_rows
+
+from .test_rows import make_row
+
+TRAINERS: dict[Method, Callable[..., dict[str, object]]] = {
+    "sft": train_sft,
+    "reward": train_reward,
+    "dpo": train_dpo,
+}
+TIES = [make_row("t1", p_chosen=0.5), make_row("t2", p_chosen=0.5)]
+each_trainer = pytest.mark.parametrize("method", sorted(TRAINERS))
+
+
+def config_of(method: Method, folder: Path, tiny: Path, lines: list[str], **changes: object) -> TrainConfig:
+    (folder / "rows.jsonl").write_text("".join(line + "\n" for line in lines))
+    values = {"model": str(tiny), "rows": str(folder / "rows.jsonl"), "output": str(folder / "out")}
+    values |= {"precision": "fp32", "lora_rank": 2} | ({"held_out_share": 0.0} if method == "reward" else {})
+    return config_from(values | changes, METHODS[method], "test")
+
+
+def refusal(method: Method, folder: Path, tiny: Path, rows: list[PreferenceRow], **changes: object) -> str:
+    config = config_of(method, folder, tiny, [row_to_json(row) for row in rows], **changes)
+    with pytest.raises(TrainingError) as caught:
+        TRAINERS[method](config)
+    assert not (config.output / "result.json").exists()
+    return str(caught.value)
+
+
+@each_trainer
+def test_an_empty_set(method: Method, tmp_path: Path, tiny: Path):
+    said = refusal(method, tmp_path, tiny, [])
+    assert said == f"{tmp_path}/rows.jsonl: no row to train on (dropped: none); add rows"
+
+
+@each_trainer
+def test_nothing_but_ties(method: Method, tmp_path: Path, tiny: Path):
+    said = refusal(method, tmp_path, tiny, TIES)
+    assert ("(dropped: {'tie': 2}); add rows" if method == "sft" else "every row is a tie (p_chosen 0.5") in said
+
+
+@pytest.mark.parametrize("method", ["dpo", "reward"])
+def test_nothing_but_the_same_reply_twice(method: Method, tmp_path: Path, tiny: Path):
+    assert "the same reply twice" in refusal(method, tmp_path, tiny, [make_row("r", rejected="a", chosen="a")])
+
+
+@each_trainer
+def test_rows_that_weigh_nothing(method: Method, tmp_path: Path, tiny: Path):
+    said = refusal(method, tmp_path, tiny, [make_row("r", weight=0.0)])
+    assert "no row to train on (dropped: {'zero_weight': 1}); add rows" in said
+
+
+@each_trainer
+def test_a_one_sided_set_is_named_by_its_line(method: Method, tmp_path: Path, tiny: Path):
+    one_sided = json.dumps({"id": "r2", "prompt_id": "p", "prompt": "Why?", "chosen": "Because."})
+    config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r1")), one_sided])
+    with pytest.raises(RowError, match=r"^rows\.jsonl, line 2: no 'rejected'; a row needs"):
+        TRAINERS[method](config)
+
+
+@each_trainer
+@pytest.mark.parametrize(
+    ("max_tokens", "said"),
+    [
+        (64, "tokens where 64 are the most; raise max_tokens"),
+        (4096, "where 2048 are the most; the model takes no more"),
+    ],
+)
+def test_replies_beyond_the_context(method: Method, tmp_path: Path, tiny: Path, max_tokens: int, said: str):
+    rows = [make_row("longer", chosen="x" * 4000), make_row("long", chosen="x" * 3000)]
+    found = refusal(method, tmp_path, tiny, rows, max_tokens=max_tokens)
+    assert "(dropped: {'too_long': 2}); row 'long', the shortest, has 3" in found
+    assert said in found
+
+
+@each_trainer
+def test_a_lora_target_that_does_not_exist(method: Method, tmp_path: Path, tiny: Path):
+    said = refusal(method, tmp_path, tiny, [make_row("r")], lora_targets=["q_prj"])
+    assert "lora_targets: no linear layer is called 'q_prj'; take of down_proj, gate_proj" in said
+
+
+def test_a_share_that_takes_every_prompt(tmp_path: Path, tiny: Path):
+    said = refusal("reward", tmp_path, tiny, [make_row("r")], held_out_share=0.9)
+    assert "all 1 prompts are held out at held_out_share 0.9; lower it" in said
+
+
+def broken(policy: Policy) -> Policy:
+    """As after a step that went astray."""
+    with torch.no_grad():
+        for weight in policy.adapter_weights().values():
+            weight.fill_(float("nan"))
+    return policy
+
+
+def add_gradients_of(method: Method, config: TrainConfig) -> Callable[[], StepReport]:
+    """A step of the trainer over all rows, with weights that are no numbers."""
+    numbers = resolve_numbers("fp32")
+    if method == "reward":
+        prompts = load_reward_rows(config, read_rows(config.rows)).train
+        policy = broken(load_reward_model(config, numbers))
+        return lambda: add_prompt_gradients(policy, config, prompts)
+    policy = broken(load_policy(config, numbers))
+    rows = load_tokenized_rows(config, with_rejected=method == "dpo").kept
+    if method == "sft":
+        return lambda: add_reply_gradients(policy, config, rows)
+    return lambda: add_pair_gradients(policy, config, rows, torch.zeros(len(rows), 2), tuple(range(len(rows))))
+
+
+@each_trainer
+def test_a_loss_that_is_no_number_names_its_row(method: Method, tmp_path: Path, tiny: Path):
+    config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r7"))])
+    with pytest.raises(TrainingError, match=r"^row 'r7': the loss is not a number; lower learning_rate"):
+        add_gradients_of(method, config)()
+
+
+@dataclass
+class Hungry:
+    """Takes a step or two, then asks for more memory than an address can name."""
+
+    policy: Policy
+    steps: int = 0
+
+    def __call__(self, _: tuple[int, ...]) -> StepReport:
+        self.steps += 1
+        if self.steps == 3:
+            torch.empty(2**50, dtype=torch.uint8)
+        for weight in self.policy.adapter_weights().values():
+            weight.grad = torch.ones_like(weight)
+        return StepReport({"loss": 0.0}, 1)
+
+
+def test_out_of_memory_names_the_knob_and_keeps_the_checkpoint(tmp_path: Path, tiny: Path):
+    config = config_of("sft", tmp_path, tiny, [row_to_json(make_row("r"))], checkpoint_every_steps=1)
+    policy = load_policy(config, resolve_numbers("fp32"))
+    with open_run_folder(config, "sft", "fp32") as folder:
+        with pytest.raises(TrainingError, match="out of memory; lower tokens_per_batch or set gradient_checkpointing"):
+            run_steps(
+                config,
+                policy.adapter_weights(),
+                folder,
+                Plan(1, 1, 5, 0),
+                kept={},
+                take_step=one_update(Hungry(policy)),
+            )
+        assert [path.name for path in folder.checkpoints.glob("step-*")] == ["step-00000002"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "the GPU is out of memory; take less"),
+        (MemoryError(), "out of memory; take less"),
+    ],
+)
+def test_every_kind_of_too_little_memory_is_told_alike(error: Exception, said: str):
+    with pytest.raises(TrainingError) as caught, memory_advice("take less"):
+        raise error
+    assert str(caught.value) == said
+
+
+def test_another_fault_is_not_called_memory():
+    with pytest.raises(RuntimeError, match="shapes"), memory_advice():
+        raise RuntimeError("the shapes do not fit")
