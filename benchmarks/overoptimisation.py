@@ -6,7 +6,7 @@ Synthetic, so that the gold reward is known exactly. A reply is its length and e
 deviations of the base's replies. Gold grows with the qualities and falls with the square of the length. Labellers
 compare pairs of base replies as Bradley and Terry have it, but with a planted bonus for length, and the proxy is a
 linear reward fitted to 300 of their labels. The policy is a Gaussian whose mean is learnt by policy gradient from 64
-samples a step against the proxy, under a KL penalty; its KL to the base is exact. At each of 15 checkpoints a held-out
+samples a step against the proxy, under a KL penalty; its KL to the base is exact. At each of 12 checkpoints a held-out
 judge reads 512 of its replies and says gold plus noise of its own; `training.limits.Watch` sees only that.
 
 A run is *ended in time* where the rule stopped it and the checkpoint it kept is at most one from the gold peak. *Clean*
@@ -53,7 +53,7 @@ class Setting:
     rate: float = 0.03
     samples_per_step: int = 64
     steps: int = 360
-    checkpoints: int = 15
+    checkpoints: int = 12
     judge_replies: int = 512
     judge_sd: float = 1.0
     patience: int = 2
@@ -243,7 +243,7 @@ def main() -> int:
     shown = curve(runs)
     print(table(("sqrt(KL)", "proxy", "gold"), [tuple(f"{value:.2f}" for value in line.values()) for line in shown]))
     others = []
-    for changes in ({"judge_replies": 128}, {"judge_replies": 2048}, {"checkpoints": 30}, {"patience": 3}):
+    for changes in ({"judge_replies": 128}, {"judge_replies": 2048}, {"checkpoints": 24}, {"patience": 3}):
         other, _ = study(replace(setting, **changes), options.seeds)
         others.append({"changed": changes, **other})
     line = {"setting": asdict(setting), **result, "curve": shown, "other_settings": others}
