@@ -100,7 +100,8 @@ class TrainingSettings(Settings):
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     sft_weight: Annotated[float, Field(ge=0, le=100)] = 0.0
     margin: Annotated[float, Field(ge=0, le=100)] = 0.0
-    held_out_share: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    held_out_share: Annotated[float, Field(ge=0, le=0.9)] | None = None
+    patience: Annotated[int, Field(ge=0, le=1000)] = 0
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-5
     epochs: Annotated[int, Field(ge=1, le=100)] = 1
     pairs_per_step: Annotated[int, Field(ge=1, le=4096)] = 16
@@ -114,6 +115,10 @@ class TrainingSettings(Settings):
     clip: Annotated[float, Field(gt=0, le=10)] = 0.2
     kl_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.05
     kl_target: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    max_kl: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    min_distinct_2: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_length_ratio: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    max_refusal_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
     missing_eos_penalty: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
     value_clip: Annotated[float, Field(gt=0, le=1e6)] = 0.2

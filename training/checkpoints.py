@@ -1,4 +1,4 @@
-"""Checkpoints: complete or absent, safetensors and JSON, no pickle. Only the newest is kept.
+"""Checkpoints: complete or absent, safetensors and JSON, no pickle. The newest is kept, and those that are named.
 
 A checkpoint holds the adapter's weights, AdamW's state, the step, and what the trainer asks to keep (the reference's
 log-probabilities). There is no random state in it: a run draws nothing after its start, and the order of the rows
@@ -7,6 +7,7 @@ follows from the seed and the epoch.
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,27 +30,50 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path, checkpoint: Checkpoint, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+    folder: Path,
+    checkpoint: Checkpoint,
+    weights: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    keep: Collection[int] = (),
 ) -> Path:
-    """Publish `folder/step-NNNNNNNN`, then remove the older ones."""
+    """Publish `folder/step-NNNNNNNN`, then remove the older ones but those of the steps in `keep`."""
     tensors = {f"weight.{name}": weight.detach().cpu().contiguous() for name, weight in weights.items()}
     for name, weight in weights.items():
         for key, value in optimizer.state[weight].items():
             tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
     tensors |= {f"{_KEPT}{name}": tensor.detach().cpu().contiguous() for name, tensor in checkpoint.kept.items()}
-    target = folder / f"step-{checkpoint.step:08d}"
+    target = checkpoint_folder(folder, checkpoint.step)
     with published_folder(target) as temporary:
         save_file(tensors, temporary / "state.safetensors")
         (temporary / "state.json").write_text(json.dumps({"step": checkpoint.step, "seconds": checkpoint.seconds}))
+    kept = {target, *(checkpoint_folder(folder, step) for step in keep)}
     for older in checkpoint_folders(folder):
-        if older != target:
+        if older not in kept:
             shutil.rmtree(older)
     return target
+
+
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step is, if it was kept."""
+    return folder / f"step-{step:08d}"
 
 
 def checkpoint_folders(folder: Path) -> tuple[Path, ...]:
     """All complete checkpoints, oldest first. Folders that a kill left half-written have another name."""
     return tuple(sorted(folder.glob("step-*")))
+
+
+def checkpoint_steps(folder: Path) -> tuple[int, ...]:
+    """The steps of the complete checkpoints, oldest first."""
+    return tuple(int(path.name.removeprefix("step-")) for path in checkpoint_folders(folder))
+
+
+def load_weights(folder: Path, step: int, weights: dict[str, nn.Parameter]) -> None:
+    """Put the adapter of a checkpoint that was kept into `weights`."""
+    tensors = load_file(checkpoint_folder(folder, step) / "state.safetensors")
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(tensors[f"weight.{name}"])
 
 
 def load_newest_checkpoint(

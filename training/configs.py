@@ -15,6 +15,7 @@ from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from training.errors import ConfigError
+from training.limits import Limits
 
 Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
@@ -53,7 +54,7 @@ class TrainConfig:
     - `tokens_per_batch`: how many tokens go through the model at once. Lower it when memory runs out.
     - `precision`: auto takes bf16 where the machine multiplies bf16 faster than fp32, else fp32.
     - `gradient_checkpointing`: recompute layers backwards: a third slower, much less memory.
-    - `checkpoint_every_steps`: how much work a kill may cost.
+    - `checkpoint_every_steps`: how much work a kill may cost, and how often `patience` looks.
     - `seed`: decides the adapter's start and the rows' order.
     """
 
@@ -78,9 +79,34 @@ class TrainConfig:
         """Twice the rank: the update's scale, alpha / rank, is then 2 at every rank, and the rate need not change."""
         return 2 * self.lora_rank
 
+    @property
+    def limits(self) -> Limits:
+        """What stops the run early."""
+        return Limits()
+
 
 @dataclass(frozen=True, kw_only=True)
-class DpoConfig(TrainConfig):
+class OfflineConfig(TrainConfig):
+    """What trainers on given replies need besides: prompts to measure on.
+
+    - `held_out_share`: share of the prompts that are kept from training and measured: at the end, and with `patience`
+      at every checkpoint.
+    - `patience`: how many checkpoints in a row may score below the best on held-out prompts before the run stops; the
+      best one is then what is saved, also where the run comes to its end. 0 saves the last. Take 2 or 3 where
+      over-fitting is feared.
+    """
+
+    held_out_share: float = knob(0.0, 0.0, 0.9)
+    patience: int = count(0, 0, 1000)
+
+    @property
+    def limits(self) -> Limits:
+        """What stops the run early."""
+        return Limits(patience=self.patience)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DpoConfig(OfflineConfig):
     """Direct preference optimisation with soft labels and weights.
 
     - `beta`: strength of the pull to the base model. Lower it to move further from it.
@@ -92,17 +118,25 @@ class DpoConfig(TrainConfig):
       overfits.
     - `label_smoothing`: the share of labels taken to be wrong, conservative DPO. Raise it for hard labels of unknown
       reliability; calibrated beliefs (`p_chosen`) need none.
+    - `max_kl`: the run stops at the step whose pairs' `kl` (nats a token that the replies lost against the base) is
+      higher, and the last checkpoint before it is saved. Set it, to 0.5 or so, where replies get odd; 0 is no limit.
     """
 
     beta: float = knob(0.1, 1e-4, 100.0)
     loss: DpoLoss = "dpo"
     label_smoothing: float = knob(0.0, 0.0, 0.49)
     sft_weight: float = knob(0.0, 0.0, 100.0)
+    max_kl: float = knob(0.0, 0.0, 1000.0)
     pairs_per_step: int = count(16, 1, 4096)
+
+    @property
+    def limits(self) -> Limits:
+        """What stops the run early."""
+        return Limits(patience=self.patience, max_kl=self.max_kl)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SftConfig(TrainConfig):
+class SftConfig(OfflineConfig):
     """Supervised fine-tuning on the chosen replies of the rows (`rejected` is not looked at).
 
     - `replies_per_step`: replies in one optimiser step.
@@ -112,13 +146,14 @@ class SftConfig(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardConfig(TrainConfig):
+class RewardConfig(OfflineConfig):
     """A reward model: a score for a reply, so that the better of two has the higher one.
 
     - `prompts_per_step`: prompts in one optimiser step. All pairs of a prompt go in together.
     - `margin`: how far apart the scores of a sure pair should be at least; that of a softer label shrinks with
       2 p_chosen - 1. Raise it where labels are reliable and scores crowd together.
-    - `held_out_share`: share of the prompts that are kept from training and measured afterwards.
+    - `held_out_share`: as for every trainer, but a tenth where it is not given: a reward model's evidence is how often
+      it is right.
     """
 
     prompts_per_step: int = count(16, 1, 4096)
@@ -141,6 +176,11 @@ class OnlineConfig(TrainConfig):
     - `clip`: how far a step may move an action's probability, as a share of it.
     - `kl_weight`: the reward's price of a nat away from the base. Raise it when replies become odd.
     - `kl_target`: the KL of a reply, in nats, that `kl_weight` is steered to; 0 leaves it as it is.
+    - `max_kl`: the run stops at the step whose replies' KL (nats a reply) is higher; the last checkpoint before it is
+      saved. This and the next three are limits on what the replies are like; 0 is no limit.
+    - `min_distinct_2`: at the step whose replies have a smaller share of different token pairs: they collapse.
+    - `max_length_ratio`: at the step whose replies are so many times as long as those of the first step.
+    - `max_refusal_rate`: at the step of whose replies a larger share refuses, by the check `no_refusal`.
     - `missing_eos_penalty`: taken from the score of a reply that was cut.
     - `constitution`: YAML file; the score is the weighted share of its checked principles that a reply keeps.
     - `check_weight`: weight of that share in the score.
@@ -163,6 +203,10 @@ class OnlineConfig(TrainConfig):
     clip: float = knob(0.2, 1e-3, 10.0)
     kl_weight: float = knob(0.05, 0.0, 1e6)
     kl_target: float = knob(0.0, 0.0, 1e6)
+    max_kl: float = knob(0.0, 0.0, 1000.0)
+    min_distinct_2: float = knob(0.0, 0.0, 1.0)
+    max_length_ratio: float = knob(0.0, 0.0, 1e6)
+    max_refusal_rate: float = knob(0.0, 0.0, 1.0)
     missing_eos_penalty: float = knob(0.0, 0.0, 1e6)
     constitution: Path | None = None
     check_weight: float = knob(1.0, 0.0, 1e6)
@@ -173,6 +217,16 @@ class OnlineConfig(TrainConfig):
     reward_model: Path | None = None
     reward_weight: float = knob(1.0, 0.0, 1e6)
     sampler: Sampling = "torch"
+
+    @property
+    def limits(self) -> Limits:
+        """What stops the run early."""
+        return Limits(
+            max_kl=self.max_kl,
+            min_distinct_2=self.min_distinct_2,
+            max_length_ratio=self.max_length_ratio,
+            max_refusal_rate=self.max_refusal_rate,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +299,10 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
         low, high = known[key].metadata.get("low"), known[key].metadata.get("high")
         if isinstance(value, int | float) and low is not None and high is not None and not low <= value <= high:
             raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
-    return schema(**values)  # type: ignore[arg-type]
+    config = schema(**values)  # type: ignore[arg-type]
+    if isinstance(config, OfflineConfig) and config.patience and not config.held_out_share:
+        raise ConfigError(f"{where}: 'patience' looks at held-out prompts; set 'held_out_share' too")
+    return config
 
 
 def defaults_of(schema: type[TrainConfig]) -> dict[str, object]:

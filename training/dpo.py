@@ -3,7 +3,7 @@
 load -> batch -> reference and policy in one layout -> loss -> step -> save. Left out: online rounds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from training.losses import dpo_loss, implicit_margin, ipo_loss, regularised_dpo
 from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
+from training.probing import kl_to_base, sycophancy_of
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
@@ -54,6 +55,11 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
         def add_gradients(numbers_of_rows: tuple[int, ...]) -> StepReport:
             return add_pair_gradients(policy, config, rows.kept, reference_N2, numbers_of_rows)
 
+        held_out_reference_N2 = torch.full((len(rows.held_out), 2), float("nan"))
+
+        def measure() -> Mapping[str, float]:
+            return held_out_metrics(policy, config, rows.held_out, held_out_reference_N2)
+
         plan = Plan(len(rows.kept), config.pairs_per_step, config.epochs, config.seed)
         outcome = run_steps(
             config,
@@ -62,18 +68,56 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
             plan,
             kept={"reference": reference_N2},
             take_step=one_update(add_gradients),
+            measure=measure,
         )
-        name = config.model.resolve().name
-        return finish_run(folder, policy, outcome, name, rows=len(rows.kept), dropped=rows.dropped)
+        return finish_run(
+            folder,
+            policy,
+            outcome,
+            config.model.resolve().name,
+            rows=len(rows.kept),
+            dropped=rows.dropped,
+            more={
+                "held_out": {"rows": len(rows.held_out), **measure()} if rows.held_out else None,
+                "sycophancy": sycophancy_of(policy, config),
+            },
+        )
 
 
 def add_pair_gradients(
-    policy: Policy, config: DpoConfig, rows: Sequence[TokenizedRow], reference_N2: Tensor, picked: tuple[int, ...]
+    policy: Policy, config: DpoConfig, rows: Sequence[TokenizedRow], reference_N2: Tensor, picked: Sequence[int]
 ) -> StepReport:
     """Add the gradient of the mean over the picked pairs, batch by batch; fill `reference_N2` where it is empty."""
-    by_id = {rows[number].row.id: number for number in picked}
     sums: dict[str, float] = {}
-    tokens = 0
+    for loss_B, metrics in batch_losses(policy, config, rows, reference_N2, picked):
+        (loss_B.sum() / len(picked)).backward()
+        for name, value in metrics.items():
+            sums[name] = sums.get(name, 0.0) + value
+    tokens = int(sums.pop("tokens"))
+    return StepReport(pair_means(sums, len(picked)), tokens)
+
+
+def held_out_metrics(
+    policy: Policy, config: DpoConfig, rows: Sequence[TokenizedRow], reference_N2: Tensor
+) -> Mapping[str, float]:
+    """`held_out_score`: less the mean loss on these rows; `held_out_kl` to the base in nats a token;
+    `held_out_accuracy` where a row is decided."""
+    sums: dict[str, float] = {}
+    with torch.no_grad():
+        for _, metrics in batch_losses(policy, config, rows, reference_N2, range(len(rows))):
+            for name, value in metrics.items():
+                sums[name] = sums.get(name, 0.0) + value
+    means = pair_means(sums, len(rows))
+    accuracy = {"held_out_accuracy": means["accuracy"]} if "accuracy" in means else {}
+    kl = kl_to_base(policy, config, [row.group for row in rows])
+    return {"held_out_score": -means["loss"], "held_out_kl": kl, **accuracy}
+
+
+def batch_losses(
+    policy: Policy, config: DpoConfig, rows: Sequence[TokenizedRow], reference_N2: Tensor, picked: Sequence[int]
+) -> Iterator[tuple[Tensor, Mapping[str, float]]]:
+    """Batch by batch: the loss of each pair, and sums for the metrics."""
+    by_id = {rows[number].row.id: number for number in picked}
     for groups in split_by_tokens([rows[number].group for number in picked], config.tokens_per_batch):
         packed = pack_groups(groups, policy.numbers.dtype, policy.numbers.device)
         numbers = [by_id[group.row_id] for group in groups]
@@ -85,15 +129,13 @@ def add_pair_gradients(
         batch = [rows[number] for number in numbers]
         loss_B, metrics = pair_losses(config, packed, logps_B2, reference_N2[numbers].to(logps_B2), batch)
         refuse_broken_loss(loss_B, tuple(group.row_id for group in groups))
-        (loss_B.sum() / len(picked)).backward()
-        tokens += len(packed.tokens_T)
-        for name, value in metrics.items():
-            sums[name] = sums.get(name, 0.0) + value
-    decided = sums.pop("decided")
-    correct = sums.pop("correct")
-    means = {name: value / len(picked) for name, value in sums.items()}
-    accuracy = {"accuracy": correct / decided} if decided else {}
-    return StepReport({**means, **accuracy}, tokens)
+        yield loss_B, {**metrics, "tokens": len(packed.tokens_T)}
+
+
+def pair_means(sums: Mapping[str, float], pairs: int) -> Mapping[str, float]:
+    """The sums a pair; the accuracy is over the decided ones."""
+    means = {name: value / pairs for name, value in sums.items() if name not in ("decided", "correct")}
+    return means | ({"accuracy": sums["correct"] / sums["decided"]} if sums["decided"] else {})
 
 
 def pair_losses(

@@ -4,13 +4,13 @@ In: what the checks said of every reply before and after, and how the judge saw 
 intervals clustered by prompt, and how the replies' length and variety moved.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from training.errors import TrainingError
+from training.monitors import distinct_n, words_of
 from training.statistics import Interval, NoInterval, clustered_difference, clustered_mean
 
 JOINT = "joint"
@@ -125,7 +125,7 @@ def reply_statistics(replies: Sequence[str]) -> ReplyStatistics:
     """Length and variety; raises on an empty set, which has neither."""
     if not replies:
         raise TrainingError("no replies to describe; evaluate at least one held-out prompt")
-    words = [reply.lower().split() for reply in replies]
+    words = [words_of(reply) for reply in replies]
     lengths = sorted(map(len, words))
     middle = len(lengths) // 2
     median = lengths[middle] if len(lengths) % 2 else (lengths[middle - 1] + lengths[middle]) / 2
@@ -134,8 +134,8 @@ def reply_statistics(replies: Sequence[str]) -> ReplyStatistics:
         mean_words=sum(lengths) / len(replies),
         median_words=float(median),
         mean_characters=sum(map(len, replies)) / len(replies),
-        distinct_1=_distinct([(word,) for reply in words for word in reply]),
-        distinct_2=_distinct([pair for reply in words for pair in itertools.pairwise(reply)]),
+        distinct_1=distinct_n(words, 1),
+        distinct_2=distinct_n(words, 2),
         unique_replies=len(set(replies)) / len(replies),
         empty_replies=sum(not reply.strip() for reply in replies) / len(replies),
     )
@@ -174,7 +174,3 @@ def _passed(reply: CheckedReply, id: str) -> bool:
 
 def _mean_of_means(values: Mapping[str, Sequence[float]]) -> float:
     return math.fsum(math.fsum(replies) / len(replies) for replies in values.values()) / len(values)
-
-
-def _distinct(items: Sequence[tuple[str, ...]]) -> float:
-    return len(set(items)) / len(items) if items else 0.0

@@ -4,6 +4,7 @@ import json
 import resource
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
@@ -42,6 +43,8 @@ def finish_run(
     """Save the adapter, then the result: its presence says that the run is over. `rows` were trained on."""
     result: dict[str, object] = {
         "steps": outcome.steps,
+        "adapter_step": outcome.adapter_step,
+        "stopped": asdict(outcome.stopped) if outcome.stopped else None,
         "seconds": outcome.seconds,
         "rows": rows,
         "dropped": drop_counts(dropped),

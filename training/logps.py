@@ -48,6 +48,17 @@ def token_logps(hidden_NH: Tensor, head_VH: Tensor, targets_N: Tensor) -> Tensor
     return logps_N
 
 
+def token_kls(hidden_NH: Tensor, ref_hidden_NH: Tensor, head_VH: Tensor) -> Tensor:
+    """KL(policy || reference) of the next token over the whole vocabulary, in nats, one value a hidden state; exact."""
+    kls: list[Tensor] = []
+    for hidden_CH, ref_hidden_CH in zip(hidden_NH.split(CHUNK_TOKENS), ref_hidden_NH.split(CHUNK_TOKENS), strict=True):
+        logp_CV, ref_logp_CV = (
+            _log_softmax(F.linear(one_CH.to(head_VH.dtype), head_VH)) for one_CH in (hidden_CH, ref_hidden_CH)
+        )
+        kls.append((logp_CV.exp() * (logp_CV - ref_logp_CV)).sum(1))
+    return torch.cat(kls)
+
+
 def sum_by_reply(logps_N: Tensor, reply_N: Tensor, replies: int) -> Tensor:
     """Sum the tokens' log-probabilities of each reply."""
     return logps_N.new_zeros(replies).index_add(0, reply_N, logps_N)

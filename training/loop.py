@@ -1,4 +1,4 @@
-"""The steps of a run: rate, gradients, clipping, AdamW, metrics, checkpoint. What the loss is, the trainer says."""
+"""The steps of a run: rate, gradients, clipping, AdamW, metrics, limits, checkpoint. The loss is the trainer's."""
 
 import math
 import time
@@ -9,9 +9,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from training.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint
+from training.checkpoints import Checkpoint, checkpoint_steps, load_newest_checkpoint, load_weights, save_checkpoint
 from training.configs import TrainConfig
 from training.errors import TrainingError
+from training.limits import Stop, Watch, watch_again
 from training.memory import memory_advice
 from training.metrics import append_metrics, keep_metrics_until, print_progress
 from training.run_folder import RunFolder
@@ -31,11 +32,16 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished loop: its steps, the seconds spent over all starts, the last step's metrics."""
+    """A finished loop: the steps done, the seconds spent over all starts, the last step's metrics.
+
+    `stopped` says which limit ended it early, None where none did. The weights are those of step `adapter_step`.
+    """
 
     steps: int
     seconds: float
     metrics: Mapping[str, float]
+    stopped: Stop | None
+    adapter_step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +62,20 @@ def run_steps(
     *,
     kept: dict[str, Tensor],
     take_step: Callable[[Step], StepReport],
+    measure: Callable[[], Mapping[str, float]] | None = None,
 ) -> Outcome:
-    """Go from the newest checkpoint (or the start) to the last step.
+    """Go from the newest checkpoint (or the start) to the last step, or to the one that breaks a limit of the config.
 
     `take_step` adds gradients to `weights`, updates them once or several times, and reports. `kept` are tensors that
-    the trainer fills as it goes; they are saved and restored in place.
+    the trainer fills as it goes; they are saved and restored in place. `measure` scores the policy on what is not
+    trained on (limits.py says how), before each checkpoint where there is patience; None where nothing is held out.
     """
     optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0)
     start = load_newest_checkpoint(folder.checkpoints, weights, optimizer) or Checkpoint(0, 0.0, {})
     for name, tensor in start.kept.items():
         kept[name].copy_(tensor)
-    keep_metrics_until(folder.metrics, start.step)
-    values: dict[str, float] = {}
+    lines = keep_metrics_until(folder.metrics, start.step)
+    watch, values = watch_again(config.limits, lines), dict(lines[-1]) if lines else {}
     began = time.monotonic() - start.seconds
     print_progress(start.step, plan.steps, {})
     for number in range(start.step, plan.steps):
@@ -82,11 +90,47 @@ def run_steps(
         now = time.monotonic()
         values = {"step": number + 1, **report.metrics, "lr": rate}
         values |= {"tokens_per_s": report.tokens / (now - step_began), "seconds": now - began}
+        saving = (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps
+        if saving and measure and config.limits.patience:
+            with memory_advice():
+                values |= measure()
         append_metrics(folder.metrics, values)
-        if (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps:
-            save_checkpoint(folder.checkpoints, Checkpoint(number + 1, now - began, kept), weights, optimizer)
+        watch = watch.after(number + 1, values)
+        if saving and not watch.stop:
+            checkpoint = Checkpoint(number + 1, time.monotonic() - began, kept)
+            save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
         print_progress(number + 1, plan.steps, values)
-    return Outcome(plan.steps, time.monotonic() - began, values)
+        if watch.stop:
+            break
+    done, step = time.monotonic() - began, load_best_weights(folder, watch, weights)
+    return Outcome(watch.stop.step if watch.stop else plan.steps, done, values, watch.stop, step)
+
+
+def older_to_keep(folder: RunFolder, watch: Watch) -> tuple[int, ...]:
+    """The steps of the checkpoints that a run with limits may go back to, beside the newest."""
+    best = (watch.best.step,) if watch.limits.patience and watch.best else ()
+    # What a step reports was seen before its update: a limit broken right after a checkpoint was broken by it.
+    last = checkpoint_steps(folder.checkpoints)[-1:] if any(watch.limits.bounds()) else ()
+    return (*best, *last)
+
+
+def load_best_weights(folder: RunFolder, watch: Watch, weights: dict[str, nn.Parameter]) -> int:
+    """Leave in `weights` what is to be saved, and return its step.
+
+    That is the best checkpoint where there is patience for one, else the last; none that broke a limit.
+    """
+    steps = checkpoint_steps(folder.checkpoints)
+    good = [step for step in steps if not watch.stop or step < watch.stop.step - 1]
+    if watch.stop and not good:
+        raise TrainingError(
+            f"step {watch.stop.step}: {watch.stop.metric} is {watch.stop.value:.4g}, beyond its limit "
+            f"{watch.stop.limit:.4g}, and no checkpoint is older; lower learning_rate or checkpoint_every_steps"
+        )
+    best = watch.best.step if watch.limits.patience and watch.best else 0
+    step = best if best in good else good[-1]
+    if watch.stop or step != steps[-1]:
+        load_weights(folder.checkpoints, step, weights)
+    return step
 
 
 def one_update(add_gradients: Callable[[tuple[int, ...]], StepReport]) -> Callable[[Step], StepReport]:

@@ -13,11 +13,14 @@ def append_metrics(path: Path, values: Mapping[str, float]) -> None:
         file.write(json.dumps(values) + "\n")
 
 
-def keep_metrics_until(path: Path, step: int) -> None:
-    """Drop the lines of steps that will be done again: a resumed run's file has every step exactly once."""
+def keep_metrics_until(path: Path, step: int) -> tuple[Mapping[str, float], ...]:
+    """Drop the lines of steps that will be done again: a resumed run's file has every step exactly once.
+
+    Returns what the other steps were.
+    """
     if not path.exists():
-        return
-    kept = []
+        return ()
+    kept, values = [], []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             value = json.loads(line)
@@ -25,8 +28,10 @@ def keep_metrics_until(path: Path, step: int) -> None:
             break  # a kill left half a line, and it is the last one
         if value["step"] <= step:
             kept.append(line)
+            values.append(value)
     with published_file(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    return tuple(values)
 
 
 def print_progress(done: int, total: int, values: Mapping[str, float]) -> None:

@@ -6,7 +6,7 @@ as in arXiv:1909.08593. What an action is (a token, a whole reply) and its loss,
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from training.configs import OnlineConfig
 from training.errors import TrainingError
 from training.loop import Step, StepReport
 from training.model import Policy, reply_token_logps
+from training.monitors import refusal_rate, refusals_can_be_found, reply_monitors
 from training.packing import PackedGroups, TokenGroup, pack_groups, split_by_tokens
 from training.rollouts import OnlinePrompt, Rollout, Sampler, sample_rollouts, weights_name
 from training.scorers import ScoredRollout, WeightedScorer, scored_rollouts
@@ -60,7 +61,8 @@ Lesson = TypeVar("Lesson")
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """What every step works with. `kl_weight_1` is a number that moves beside the weights; checkpoints keep it."""
+    """What every step works with. `kl_weight_1` is a number that moves beside the weights, `first_length_1` the mean
+    length of the first step's replies (NaN before it); checkpoints keep both, `kept`."""
 
     config: OnlineConfig
     policy: Policy
@@ -70,6 +72,12 @@ class Online:
     scorers: Sequence[WeightedScorer]
     kl_weight_1: Tensor
     policy_weights: Mapping[str, nn.Parameter]
+    first_length_1: Tensor = field(default_factory=lambda: torch.full((1,), float("nan"), dtype=torch.float64))
+
+    @property
+    def kept(self) -> dict[str, Tensor]:
+        """What checkpoints keep beside the weights."""
+        return {"kl_weight": self.kl_weight_1, "first_length": self.first_length_1}
 
 
 def online_step(
@@ -125,7 +133,20 @@ def ask(online: Online, step: Step) -> tuple[list[Asked], dict[str, float]]:
         "finished": sum(reply.finished for reply in replies) / len(replies),
         "abstained": float(len(rollouts) - len(scored)),
     }
-    return asked, metrics
+    return asked, {**metrics, **looks(online, [one.rollout for one in scored])}
+
+
+def looks(online: Online, rollouts: Sequence[Rollout]) -> Mapping[str, float]:
+    """The monitors of a step's replies; their length is beside that of the first step's."""
+    lengths = [len(one.reply.tokens) for one in rollouts]
+    length = sum(lengths) / len(lengths)
+    if online.first_length_1.isnan():
+        online.first_length_1.fill_(length)
+    monitors = reply_monitors([one.reply.tokens for one in rollouts], [one.asked.prompt.id for one in rollouts])
+    found = {**monitors, "length_ratio": length / online.first_length_1.item()}
+    if online.config.max_refusal_rate or refusals_can_be_found():
+        found["refusal_rate"] = refusal_rate([one.text for one in rollouts])
+    return found
 
 
 def seen(online: Online, scored: Sequence[ScoredRollout]) -> list[Asked]:

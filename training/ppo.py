@@ -22,6 +22,7 @@ from training.online import Asked, Online, joined_trunks, online_step, packed_ba
 from training.online_parts import open_online
 from training.packing import pack_groups, split_by_tokens
 from training.precision import resolve_numbers
+from training.probing import sycophancy_of
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.scorers import Scorer
@@ -63,11 +64,19 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
                 {**online.policy_weights, **critic.weights()},
                 folder,
                 Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
-                kept={"kl_weight": online.kl_weight_1},
+                kept=online.kept,
                 take_step=take_step,
             )
             name = config.model.resolve().name
-            return finish_run(folder, online.policy, outcome, name, rows=len(online.prompts), dropped=dropped)
+            return finish_run(
+                folder,
+                online.policy,
+                outcome,
+                name,
+                rows=len(online.prompts),
+                dropped=dropped,
+                more={"sycophancy": sycophancy_of(online.policy, config)},
+            )
 
 
 def token_lessons(

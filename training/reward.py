@@ -24,7 +24,7 @@ from training.model import Policy, load_base, with_adapter
 from training.packing import split_by_tokens
 from training.precision import Numbers, resolve_numbers
 from training.reward_evidence import NormalScores, RewardEvidence
-from training.reward_rows import RewardPrompt, RewardRows, load_reward_rows
+from training.reward_rows import RewardPrompt, load_reward_rows
 from training.rows import read_rows
 from training.run_folder import open_run_folder
 from training.schedule import Plan
@@ -42,7 +42,6 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         if finished is not None:
             return finished
         rows = load_reward_rows(config, read_rows(config.rows))
-        refuse_all_held_out(config, rows)
         refuse_nothing_to_learn(config, [pair.row for prompt in rows.train for pair in prompt.pairs], rows.dropped)
         policy = load_reward_model(config, numbers)
         check_scores(policy, policy.causal.score, min((p.group for p in rows.train), key=lambda group: group.tokens))
@@ -50,9 +49,18 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         def add_gradients(picked: tuple[int, ...]) -> StepReport:
             return add_prompt_gradients(policy, config, [rows.train[number] for number in picked])
 
+        def measure() -> Mapping[str, float]:
+            return held_out_metrics(policy, config, rows.held_out)
+
         plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, config.seed)
         outcome = run_steps(
-            config, policy.adapter_weights(), folder, plan, kept={}, take_step=one_update(add_gradients)
+            config,
+            policy.adapter_weights(),
+            folder,
+            plan,
+            kept={},
+            take_step=one_update(add_gradients),
+            measure=measure,
         )
         with memory_advice():
             evidence = RewardEvidence(
@@ -60,15 +68,6 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
             )
         name, trained_on = config.model.resolve().name, sum(len(prompt.pairs) for prompt in rows.train)
         return finish_run(folder, policy, outcome, name, rows=trained_on, dropped=rows.dropped, more=asdict(evidence))
-
-
-def refuse_all_held_out(config: RewardConfig, rows: RewardRows) -> None:
-    """Rounding a large share of few prompts may take them all."""
-    if rows.held_out and not rows.train:
-        raise TrainingError(
-            f"{config.rows}: all {len(rows.held_out)} prompts are held out at held_out_share {config.held_out_share}; "
-            "lower it, or add prompts"
-        )
 
 
 def load_reward_model(config: RewardConfig, numbers: Numbers) -> Policy:
@@ -135,6 +134,17 @@ def scored(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]
             scores_R = reply_scores(policy, policy.causal.score, packed)
             found += scores_R.split([len(group.replies) for group in groups])
     return found
+
+
+def held_out_metrics(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Mapping[str, float]:
+    """`held_out_score`: less the mean loss on these prompts; `held_out_accuracy` where a pair is decided."""
+    sums = {"loss": 0.0, "decided": 0.0, "correct": 0.0}
+    with torch.no_grad():
+        for prompt, score_K in zip(prompts, scored(policy, config, prompts), strict=True):
+            _, metrics = prompt_loss(config, prompt, score_K)
+            sums = {name: value + metrics[name] for name, value in sums.items()}
+    accuracy = {"held_out_accuracy": sums["correct"] / sums["decided"]} if sums["decided"] else {}
+    return {"held_out_score": -sums["loss"] / len(prompts), **accuracy}
 
 
 def measured(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Measures | None:

@@ -5,7 +5,6 @@ All pairs of a prompt are one element of a batch, since pairs shuffled apart ove
 so a server that applies the template to a finished conversation reads the score at the same token.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from judges.records import Conversation
 from training.configs import RewardConfig
+from training.held_out import held_out_prompts
 from training.packing import TokenGroup
 from training.rows import PreferenceRow
 from training.tokenising import DroppedRow, context_of, drop_reason, load_tokenizer, text_tokens
@@ -62,20 +62,12 @@ def load_reward_rows(config: RewardConfig, rows: Sequence[PreferenceRow]) -> Rew
         groups[prompt] = _with_pair(
             groups.get(prompt) or RewardPrompt(TokenGroup(row.id, prompt, ()), ()), row, replies
         )
-    train, held_out = split_prompts(tuple(groups.values()), config.held_out_share, config.seed)
-    return RewardRows(train, held_out, tuple(dropped))
-
-
-def split_prompts(
-    prompts: Sequence[RewardPrompt], held_out_share: float, seed: int
-) -> tuple[tuple[RewardPrompt, ...], tuple[RewardPrompt, ...]]:
-    """To train on, to measure on: by a hash of seed and prompt, so that a prompt never is in both."""
-
-    def place(prompt: RewardPrompt) -> bytes:
-        return hashlib.sha256(f"{seed} {prompt.group.prompt}".encode()).digest()
-
-    drawn = set(map(id, sorted(prompts, key=place)[: round(held_out_share * len(prompts))]))
-    return tuple(p for p in prompts if id(p) not in drawn), tuple(p for p in prompts if id(p) in drawn)
+    drawn = held_out_prompts(groups, config)
+    return RewardRows(
+        tuple(prompt for tokens, prompt in groups.items() if tokens not in drawn),
+        tuple(prompt for tokens, prompt in groups.items() if tokens in drawn),
+        tuple(dropped),
+    )
 
 
 def _with_pair(prompt: RewardPrompt, row: PreferenceRow, replies: tuple[tuple[int, ...], ...]) -> RewardPrompt:

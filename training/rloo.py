@@ -20,6 +20,7 @@ from training.model import reply_logps
 from training.online import Asked, Online, by_reply, joined_trunks, online_step, packed_batches
 from training.online_parts import open_online
 from training.precision import resolve_numbers
+from training.probing import sycophancy_of
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.scorers import Scorer
@@ -53,11 +54,19 @@ def train_rloo(config: RlooConfig, own_scorers: Sequence[Scorer] = ()) -> dict[s
                 dict(online.policy_weights),
                 folder,
                 Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
-                kept={"kl_weight": online.kl_weight_1},
+                kept=online.kept,
                 take_step=take_step,
             )
             name = config.model.resolve().name
-            return finish_run(folder, online.policy, outcome, name, rows=len(online.prompts), dropped=dropped)
+            return finish_run(
+                folder,
+                online.policy,
+                outcome,
+                name,
+                rows=len(online.prompts),
+                dropped=dropped,
+                more={"sycophancy": sycophancy_of(online.policy, config)},
+            )
 
 
 def reply_lessons(asked: Sequence[Asked], kl_weight: float) -> list[ReplyLesson]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from training.configs import OnlineConfig, TrainConfig, config_to_json, defaults_of
 from training.errors import ConfigError, RunFolderBusy
+from training.limits import Limits
 from training.publish import clear_unfinished, published_file
 from training.weights import file_sha256, model_sha256
 
@@ -85,7 +86,7 @@ def open_run_folder(config: TrainConfig, method: str, precision: str) -> Iterato
             ) from error
         clear_unfinished(folder.checkpoints)
         clear_unfinished(folder.path)
-        _hold_config(folder.path / "config.json", _identity(config, method, precision), defaults_of(type(config)))
+        _hold_config(folder.path / "config.json", _identity(config, method, precision), config)
         yield folder
 
 
@@ -113,12 +114,15 @@ def scoring_files(config: TrainConfig) -> dict[str, Path]:
     return found
 
 
-def _hold_config(path: Path, identity: dict[str, object], defaults: Mapping[str, object]) -> None:
+def _hold_config(path: Path, identity: dict[str, object], config: TrainConfig) -> None:
     if path.exists():
         before = json.loads(path.read_text())
         # A knob that did not exist when the run began was at its default.
-        before = {**defaults, **before}
-        differing = [key for key in identity if key not in _MAY_CHANGE and before.get(key) != identity[key]]
+        before = {**defaults_of(type(config)), **before}
+        # Which checkpoints there are decides what a run with limits may go back to.
+        held = {"checkpoint_every_steps"} if config.limits != Limits() else set()
+        free = set(_MAY_CHANGE) - held
+        differing = [key for key in identity if key not in free and before.get(key) != identity[key]]
         if differing:
             key = differing[0]
             raise ConfigError(

@@ -9,8 +9,9 @@ from typing import Literal
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from training.configs import TrainConfig
+from training.configs import OfflineConfig, TrainConfig
 from training.errors import TrainingError
+from training.held_out import held_out_prompts
 from training.packing import TokenGroup
 from training.rows import PreferenceRow, read_rows
 
@@ -39,9 +40,10 @@ class TokenizedRow:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedRows:
-    """What is trained on, in the file's order, and what is not."""
+    """What is trained on, what is measured on, in the file's order, and what neither."""
 
     kept: tuple[TokenizedRow, ...]
+    held_out: tuple[TokenizedRow, ...]
     dropped: tuple[DroppedRow, ...]
 
 
@@ -69,9 +71,16 @@ def first_line(error: Exception) -> str:
 
 
 def load_tokenized_rows(config: TrainConfig, *, with_rejected: bool) -> TokenizedRows:
-    """Read and tokenize the config's rows; the model's own context bounds `max_tokens`."""
-    tokenizer = load_tokenizer(config.model)
-    return tokenize_rows(read_rows(config.rows), tokenizer, max_tokens=context_of(config), with_rejected=with_rejected)
+    """Read, tokenize and split the config's rows; the model's own context bounds `max_tokens`."""
+    tokenizer, most = load_tokenizer(config.model), context_of(config)
+    rows, dropped = tokenize_rows(read_rows(config.rows), tokenizer, max_tokens=most, with_rejected=with_rejected)
+    offline = isinstance(config, OfflineConfig)
+    drawn = held_out_prompts((row.group.prompt for row in rows), config) if offline else ()
+    return TokenizedRows(
+        tuple(row for row in rows if row.group.prompt not in drawn),
+        tuple(row for row in rows if row.group.prompt in drawn),
+        tuple(dropped),
+    )
 
 
 def context_of(config: TrainConfig) -> int:
@@ -82,7 +91,7 @@ def context_of(config: TrainConfig) -> int:
 
 def tokenize_rows(
     rows: Sequence[PreferenceRow], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int, with_rejected: bool
-) -> TokenizedRows:
+) -> tuple[list[TokenizedRow], list[DroppedRow]]:
     """Render the prompt with the chat template, end each reply with the end-of-turn token."""
     kept: list[TokenizedRow] = []
     dropped: list[DroppedRow] = []
@@ -99,7 +108,7 @@ def tokenize_rows(
             dropped.append(DroppedRow(row.id, reason, longest))
         else:
             kept.append(TokenizedRow(row, group))
-    return TokenizedRows(tuple(kept), tuple(dropped))
+    return kept, dropped
 
 
 def refuse_nothing_to_learn(config: TrainConfig, rows: Sequence[PreferenceRow], dropped: Sequence[DroppedRow]) -> None:

@@ -18,7 +18,8 @@ async def evaluate_scores(context: RunContext) -> JsonObject:
     found = (await context.result_of("train")).result["reward_model"]
     if evidence_from(found).held_out is None:
         share = context.request.training.held_out_share
-        said = f"nothing was measured: a share of {share} of so few prompts is none; raise training.held_out_share"
+        of = "the share" if share is None else f"a share of {share}"
+        said = f"nothing was measured: {of} of so few prompts is none; raise training.held_out_share"
         await context.warn("evaluate", said)
     return {"reward_model": found}
 

@@ -6,6 +6,17 @@ from pydantic import JsonValue
 
 from service.store.records import AdapterRecord, JsonObject, StageRecord
 
+_OF_TRAINING = (
+    "steps",
+    "adapter_step",
+    "stopped",
+    "rows",
+    "dropped",
+    "last_step",
+    "precision",
+    "device",
+)
+
 
 def run_report(stages: Mapping[str, StageRecord], adapter: AdapterRecord | None) -> JsonObject:
     """What GET /v1/runs/{id}/report answers, finished or not."""
@@ -22,7 +33,7 @@ def run_report(stages: Mapping[str, StageRecord], adapter: AdapterRecord | None)
         "qualification": results.get("judge", {}).get("qualification"),
         "calibration": results.get("judge", {}).get("calibration"),
         "judge_drift": results.get("judge", {}).get("judge_drift"),
-        "training": {key: trained.get(key) for key in ("steps", "rows", "dropped", "last_step", "precision", "device")},
+        "training": {key: trained.get(key) for key in _OF_TRAINING},
         "adapter": {"id": adapter.id, "sha256": adapter.sha256} if adapter else None,
         "peak_memory_bytes": trained.get("peak_memory_bytes", 0),
         "samples": evaluated.get("examples", []),

@@ -40,6 +40,8 @@ async def run_train(context: RunContext) -> JsonObject:
     result: dict[str, JsonValue] = json.loads(await context.artifacts.get(f"{folder}/result.json"))
     kept = ("steps", "seconds", "rows", "dropped", "last_step", "precision", "device", "adapter_sha256")
     left = {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
+    # What a trainer of before limits left says nothing of them: it was not stopped.
+    left |= {"stopped": result.get("stopped"), "adapter_step": result.get("adapter_step", result["steps"])}
     if not context.request.training.writes_replies:
         left["reward_model"] = {key: result[key] for key in ("normal", "held_out")}
     return left

@@ -46,8 +46,12 @@ def test_a_knob_of_another_method_is_refused_and_its_own_methods_are_named():
         "training.beta: reward does not read it; leave it out, or take dpo"
     ]
     assert unread_settings(request(method="sft", sft_on="revisions")) == []
-    said = unread_settings(request(method="dpo", sft_on="revisions", margin=0.5, held_out_share=0.2))
-    assert [line.split(":")[0] for line in said] == ["training.sft_on", "training.margin", "training.held_out_share"]
+    said = unread_settings(request(method="dpo", sft_on="revisions", margin=0.5, min_distinct_2=0.2))
+    assert [line.split(":")[0] for line in said] == ["training.sft_on", "training.margin", "training.min_distinct_2"]
+    assert unread_settings(request(method="dpo", held_out_share=0.2, patience=2, max_kl=0.5)) == []
+    assert unread_settings(request(method="dpo", patience=2)) == [
+        "training: 'patience' looks at held-out prompts; set 'held_out_share' too"
+    ]
 
 
 def test_the_evaluation_of_replies_is_refused_where_none_are_written():

@@ -1,0 +1,33 @@
+"""Which prompts are kept from training, to measure on. No torch."""
+
+import hashlib
+from collections.abc import Iterable
+
+from training.configs import OfflineConfig
+from training.errors import TrainingError
+
+TokenIds = tuple[int, ...]
+
+
+def held_out_prompts(prompts: Iterable[TokenIds], config: OfflineConfig) -> frozenset[TokenIds]:
+    """`held_out_share` of the different prompts, drawn by a hash of seed and prompt.
+
+    Raises TrainingError where there must be some, since `patience` looks at them, and the share of so few is none.
+    """
+
+    def place(prompt: TokenIds) -> bytes:
+        return hashlib.sha256(f"{config.seed} {prompt}".encode()).digest()
+
+    different = sorted(set(prompts), key=place)
+    drawn = frozenset(different[: round(config.held_out_share * len(different))])
+    if config.patience and not drawn:
+        raise TrainingError(
+            f"{config.rows}: held_out_share {config.held_out_share} of {len(different)} prompts is none, and patience "
+            "looks at them; raise held_out_share or add rows"
+        )
+    if different and len(drawn) == len(different):
+        raise TrainingError(
+            f"{config.rows}: all {len(drawn)} prompts are held out at held_out_share {config.held_out_share}; "
+            "lower it, or add prompts"
+        )
+    return drawn
