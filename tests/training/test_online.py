@@ -311,7 +311,7 @@ def test_ppo_climbs_a_reward_model(tmp_path: Path, sharp: Path):
 def test_bad_input_names_the_knob(tmp_path: Path, tiny: Path):
     with pytest.raises(TrainingError, match="nothing scores the replies: name a constitution"):
         train_ppo(config(tmp_path / "a", tiny, PpoConfig))
-    with pytest.raises(TrainingError, match=r"reward_model: .* holds no result\.json"):
+    with pytest.raises(TrainingError, match=r"reward_model: .* is no file; name the output of a finished"):
         train_ppo(config(tmp_path / "b", tiny, PpoConfig, reward_model=str(tmp_path)))
     with pytest.raises(TrainingError, match=r"no prompt to answer \(8 too long\)"):
         train_ppo(config(tmp_path / "c", tiny, PpoConfig, max_tokens=8), [LETTERS])
