@@ -46,6 +46,9 @@ bench: setup
 	-$(BIN)/python -m benchmarks.dpo --linear --docs
 	-$(BIN)/python -m benchmarks.reward --docs
 	-$(BIN)/python -m benchmarks.reward --efficacy --docs
+	-$(BIN)/python -m benchmarks.ppo --docs
+	-$(BIN)/python -m benchmarks.efficacy --docs
+	-$(BIN)/python -m benchmarks.overoptimisation
 	$(BIN)/python -m benchmarks.effect $(ARGS)
 
 tables: setup
