@@ -34,7 +34,7 @@ from constitutions.schema import JudgedPrinciple
 from judges.compare import compare
 from judges.engine import EngineSettings, running_engine
 from judges.gathering import all_of
-from judges.records import Comparison, Preference, Prompt
+from judges.records import Comparison, Preference, PrincipleVerdict, Prompt
 from judges.scripted_client import ScriptedClient
 from service.demo.base_model import base_model_folder
 from service.demo.content import PROMPTS
@@ -59,7 +59,7 @@ HALF = {"learning_rate": 5e-4, "lora_layers_share": 0.5}
 KNOBS: Mapping[str, Mapping[str, object]] = {
     "sft": {**HALF, "epochs": 2},
     "dpo": {**HALF, "beta": 0.1, "sft_weight": 0.2},
-    "ppo": {**HALF, "epochs": 7, "kl_weight": 0.01, "minibatches": 4},
+    "ppo": {**HALF, "epochs": 4, "kl_weight": 0.01, "minibatches": 4},
     "rloo": {**HALF, "epochs": 2, "kl_weight": 0.01, "replies_per_prompt": 4, "prompts_per_step": 8, "minibatches": 2},
 }
 
@@ -123,11 +123,13 @@ class Writer:
 def judged(pairs: Sequence[Comparison]) -> list[float]:
     """The judge's belief that A is better, both orders averaged."""
 
-    async def ask() -> tuple[float, ...]:
-        verdicts = await all_of(compare(ScriptedClient(), pair, TASTE) for pair in pairs)
-        return tuple(v.verdict.p_a if isinstance(v.verdict, Preference) else 0.5 for v in verdicts)
+    async def ask() -> tuple[PrincipleVerdict, ...]:
+        return await all_of(compare(ScriptedClient(), pair, TASTE) for pair in pairs)
 
-    return list(asyncio.run(ask()))
+    beliefs = [one.verdict.p_a for one in asyncio.run(ask()) if isinstance(one.verdict, Preference)]
+    if len(beliefs) < len(pairs):
+        raise SystemExit(f"the scripted judge abstained on {len(pairs) - len(beliefs)} of {len(pairs)} pairs")
+    return beliefs
 
 
 def preference_rows(rollouts: Sequence[Rollout]) -> list[PreferenceRow]:

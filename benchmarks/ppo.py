@@ -5,8 +5,8 @@
 An episode: sample a reply, score it by a reward model, see it by base, policy and value model, learn. Both sides train
 a LoRA adapter of rank 16 on all linear layers in the upper half of the bundled 135M model, on the same prompts, 32 a
 step, replies of at most 64 tokens, 4 minibatches a pass, at 1 pass and at 4; each in a process of its own, the clock
-begins when everything is loaded. Ours samples by vLLM (`torch_*`: in its own process, for comparison). TRL trains its
-value model whole, since it knows no other; ours is an adapter. Prints JSON as its last line, for each number of passes.
+begins when everything is loaded. Ours samples by vLLM (`torch_*`: in its own process, for comparison). Value models
+are adapters with a head on both sides. Prints JSON as its last line, for each number of passes.
 `memory_ratio` is the trainer's peak, the engine's apart. Exit status 1 where a target is missed, named in `missed`.
 """
 

@@ -52,6 +52,7 @@ class EngineSettings:
     kv_cache_gib: int = 2
     gpu_memory_share: float = 0.85
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     start_timeout_s: float = 300.0
     python: str = sys.executable
     behaviour: Path | None = None
@@ -160,9 +161,11 @@ def server_command(settings: EngineSettings) -> list[str]:
         *("--hf-overrides", '{"head_dtype": "float32"}'),
         *("--disable-uvicorn-access-log", "--disable-fastapi-docs"),
     ]
+    dtype = cpu_dtype(Path("/proc/cpuinfo")) if settings.dtype == "auto" and on_cpu(settings) else settings.dtype
+    command += ["--dtype", dtype]
     if on_cpu(settings):
         # Blocks of 32 tokens, not 128: most prompts are shorter than that and would share nothing in the prefix cache.
-        command += ["--dtype", cpu_dtype(Path("/proc/cpuinfo")), "--enforce-eager", "--block-size", "32"]
+        command += ["--enforce-eager", "--block-size", "32"]
         if _few_cores():
             # A worker process of its own pins threads to cores: here it only takes as long to start as the engine.
             command += ["--distributed-executor-backend", _ONE_PROCESS]

@@ -7,6 +7,10 @@ beyond `gpu_memory_share`.
 """
 
 import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,10 +45,8 @@ class EngineSampler:
         }
         self._end = end_token
         self._weights = ""
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="charter-policy-", dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None
-        )
-        socket = Path(self._folder.name) / "v.sock"
+        self._folder = _empty_folder(log.parent)
+        socket = self._folder / "v.sock"
         settings = EngineSettings(
             model_path=str(model),
             served_name=_MODEL,
@@ -52,6 +54,8 @@ class EngineSampler:
             log_path=log,
             max_model_len=context,
             gpu_memory_share=0.4,
+            # Weights in 16 bits cannot hold the first small updates.
+            dtype="float32" if policy.numbers.precision == "fp32" else "auto",
             reloadable=True,
         )
         self._loop = asyncio.Runner()
@@ -59,7 +63,7 @@ class EngineSampler:
             self._engine = self._loop.run(start_engine(settings))
         except BaseException:
             self._loop.close()
-            self._folder.cleanup()
+            shutil.rmtree(self._folder)
             raise
         transport = httpx.HTTPTransport(uds=str(socket))
         self._http = httpx.Client(transport=transport, base_url="http://localhost", timeout=_TIMEOUT_S)
@@ -68,9 +72,9 @@ class EngineSampler:
         """Hand the policy's weights over, unless the engine has them."""
         if weights == self._weights:
             return
-        path = Path(self._folder.name) / "model.safetensors"
+        path = self._folder / "model.safetensors"
         save_file(merged_tensors(self._policy), path, metadata={"format": "pt"})
-        self._post("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": self._folder.name}})
+        self._post("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": str(self._folder)}})
         path.unlink()
         self._post("/reset_prefix_cache", {})  # its blocks are of the old weights
         self._weights = weights
@@ -86,10 +90,11 @@ class EngineSampler:
 
     def close(self) -> None:
         """End the server and free the shared memory."""
-        self._http.close()
-        self._loop.run(self._engine.stop())
-        self._loop.close()
-        self._folder.cleanup()
+        with contextlib.ExitStack() as closing:
+            closing.callback(shutil.rmtree, self._folder)
+            closing.callback(self._loop.close)
+            closing.callback(lambda: self._loop.run(self._engine.stop()))
+            closing.callback(self._http.close)
 
     def _post(self, path: str, body: object) -> httpx.Response:
         try:
@@ -103,6 +108,17 @@ class EngineSampler:
                 f"the policy's engine answers {path} with {response.status_code}: {response.text[:300]}"
             )
         return response
+
+
+def _empty_folder(output: Path) -> Path:
+    """In shared memory where there is any, named after the run's folder: what a kill left there is cleared."""
+    parent = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
+    name = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:16]
+    folder = parent / f"charter-policy-{os.getuid()}-{name}"
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def merged_tensors(policy: Policy) -> dict[str, Tensor]:

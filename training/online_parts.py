@@ -28,7 +28,11 @@ def open_online(
     tokenizer = load_tokenizer(config.model)
     prompts, dropped = load_prompts(config, tokenizer)
     if not prompts:
-        raise TrainingError(f"{config.rows}: no prompt to answer ({len(dropped)} too long); add prompts")
+        shortest_dropped = f"; the shortest has {min(row.tokens for row in dropped)} tokens" if dropped else ""
+        raise TrainingError(
+            f"{config.rows}: no prompt to answer ({len(dropped)} too long{shortest_dropped}); add prompts, raise "
+            "max_tokens or lower reply_tokens"
+        )
     policy = load_policy(config, numbers)
     weights = policy.adapter_weights()
     shortest = min(prompts, key=lambda one: len(one.tokens))
@@ -105,6 +109,8 @@ def load_scorers(
     if law is not None and (checks := check_scorer(law)):
         found.append(WeightedScorer(checks, config.check_weight))
     if config.reward_model is not None:
-        model = RewardModelScorer(config.reward_model, policy, tokenizer, tokens_per_batch=config.tokens_per_batch)
+        model = RewardModelScorer(
+            config.reward_model, config.model, policy, tokenizer, tokens_per_batch=config.tokens_per_batch
+        )
         found.append(WeightedScorer(model, config.reward_weight))
     return found

@@ -18,7 +18,7 @@ from training.finishing import finish_run
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss, sft_loss, value_loss
 from training.model import reply_logps, reply_token_logps
-from training.online import Asked, Online, joined_trunks, online_step, packed_batches
+from training.online import Asked, Online, by_reply, joined_trunks, online_step, packed_batches
 from training.online_parts import open_online
 from training.packing import pack_groups, split_by_tokens
 from training.precision import resolve_numbers
@@ -26,7 +26,7 @@ from training.probing import sycophancy_of
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.scorers import Scorer
-from training.tokenising import TokenizedRow, load_tokenized_rows
+from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
 from training.value import ValueModel, add_value_model
 
 
@@ -50,7 +50,7 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
         finished = folder.read_result()
         if finished is not None:
             return finished
-        demonstrations = load_tokenized_rows(config, with_rejected=False).kept if config.ptx_weight else ()
+        demonstrations = load_demonstrations(config)
         with open_online(config, numbers, own_scorers) as (online, dropped):
             critic = add_value_model(online.policy, config.seed)
 
@@ -77,6 +77,15 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
                 dropped=dropped,
                 more={"sycophancy": sycophancy_of(online.policy, config)},
             )
+
+
+def load_demonstrations(config: PpoConfig) -> tuple[TokenizedRow, ...]:
+    """What PPO-ptx keeps likely; none where it is off. Raises TrainingError where there is nothing to keep."""
+    if not config.ptx_weight:
+        return ()
+    rows = load_tokenized_rows(config, with_rejected=False)
+    refuse_nothing_to_learn(config, [row.row for row in rows.kept], rows.dropped)
+    return rows.kept
 
 
 def token_lessons(
@@ -112,7 +121,7 @@ def add_gradients(
     sums = {"policy_loss": 0.0, "value_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
     for packed, place in packed_batches(online, [lesson.asked.group for lesson in lessons]):
         batch = lessons[place]
-        ids = tuple(lesson.asked.group.row_id for lesson in batch)
+        ids = tuple(lesson.asked.group.row_id for lesson in batch for _ in lesson.asked.group.replies)
         trunk_1TH = joined_trunks([lesson.asked for lesson in batch])
         with online.policy.trunk.replaying(trunk_1TH):
             logps_N = reply_token_logps(online.policy, packed)
@@ -123,11 +132,11 @@ def add_gradients(
             )
         )
         policy_N = policy_loss(logps_N, old_N, advantage_N, clip=config.clip)
-        refuse_broken_loss(policy_N.sum()[None], (", ".join(ids),))
+        refuse_broken_loss(by_reply(policy_N, packed.lengths_R), ids)
         (policy_N.sum() / tokens).backward()
         with critic.switched_on():
             value_loss_N = value_loss(critic.values(packed, trunk_1TH), value_N, return_N, clip=config.value_clip)
-            refuse_broken_loss(value_loss_N.sum()[None], (", ".join(ids),))
+            refuse_broken_loss(by_reply(value_loss_N, packed.lengths_R), ids)
             (value_loss_N.sum() / tokens).backward()
         with torch.no_grad():
             log_ratio_N = logps_N - old_N

@@ -22,6 +22,7 @@ from training.reward_rows import reply_frame
 from training.rollouts import Rollout
 from training.scores import pack_finished, reply_scores
 from training.tokenising import text_tokens
+from training.weights import model_sha256
 
 _ADAPTER = "reward"
 _HEAD = "base_model.model.score.weight"
@@ -33,12 +34,13 @@ class RewardModelScorer:
     name = "reward_model"
 
     def __init__(
-        self, folder: Path, policy: Policy, tokenizer: PreTrainedTokenizerBase, *, tokens_per_batch: int
+        self, folder: Path, model: Path, policy: Policy, tokenizer: PreTrainedTokenizerBase, *, tokens_per_batch: int
     ) -> None:
         self._policy = policy
         self._tokenizer = tokenizer
         self._tokens_per_batch = tokens_per_batch
         self._mean, self._sd = _normal(folder)
+        _refuse_other_base(folder, model)
         self._head = _add_reward_adapter(policy, folder / "adapter")
 
     def scores(self, rollouts: Sequence[Rollout]) -> list[float]:
@@ -70,6 +72,15 @@ def _normal(folder: Path) -> tuple[float, float]:
     return float(normal["mean"]), float(normal["sd"])
 
 
+def _refuse_other_base(folder: Path, model: Path) -> None:
+    """The adapter means something on the base that it was trained on alone."""
+    trained_on = json.loads((folder / "config.json").read_text())["model_sha256"]
+    if trained_on != model_sha256(model):
+        raise TrainingError(
+            f"reward_model: {folder} was trained on another base ({trained_on[:12]}) than {model}; train it on this one"
+        )
+
+
 def _add_reward_adapter(policy: Policy, folder: Path) -> nn.Linear:
     """Put the adapter on the base beside the policy's, frozen; its head is returned."""
     tensors = load_file(folder / "adapter_model.safetensors")
@@ -78,11 +89,7 @@ def _add_reward_adapter(policy: Policy, folder: Path) -> nn.Linear:
     config.task_type, config.modules_to_save = "CAUSAL_LM", None  # the head stands beside, not in the base
     config._register_custom_module({nn.Linear: LoraLinear})
     policy.model.add_adapter(_ADAPTER, config)
-    loaded = set_peft_model_state_dict(policy.model, tensors, adapter_name=_ADAPTER)
-    if loaded.unexpected_keys:
-        raise TrainingError(
-            f"reward_model: {folder} does not fit this base ({loaded.unexpected_keys[0]}); it must be trained on it"
-        )
+    set_peft_model_state_dict(policy.model, tensors, adapter_name=_ADAPTER)
     head = nn.Linear(head_1H.shape[1], 1, bias=False, device=policy.numbers.device, dtype=torch.float32)
     with torch.no_grad():
         head.weight.copy_(head_1H)

@@ -30,7 +30,8 @@ _MAY_CHANGE = (
     "gradient_checkpointing",
 )
 
-_SCORES_BY = {"constitution": "a YAML file", "reward_model": "the output of a finished `python -m training reward`"}
+_SCORES_BY = {"constitution": "constitution: name a YAML file"}
+_REWARD_MODEL = "reward_model: name the output of a finished `python -m training reward`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,10 @@ def _identity(config: TrainConfig, method: str, precision: str) -> dict[str, obj
     hashes = {"rows_sha256": file_sha256(config.rows), "model_sha256": model_sha256(config.model)}
     for knob, path in scoring_files(config).items():
         if not path.is_file():
-            raise ConfigError(f"{knob}: {path} is no file; name {_SCORES_BY[knob]}")
+            raise ConfigError(f"{_SCORES_BY.get(knob, _REWARD_MODEL)}: {path} is no file")
         hashes[f"{knob}_sha256"] = file_sha256(path)
+    if isinstance(config, OnlineConfig):
+        values["judged"] = bool(config.judge_url)
     return {"method": method, **values, "precision": precision, **hashes}
 
 
@@ -111,6 +114,8 @@ def scoring_files(config: TrainConfig) -> dict[str, Path]:
         found["constitution"] = config.constitution
     if config.reward_model is not None:
         found["reward_model"] = config.reward_model / "adapter" / "adapter_model.safetensors"
+        found["reward_model_config"] = config.reward_model / "adapter" / "adapter_config.json"
+        found["reward_model_result"] = config.reward_model / "result.json"
     return found
 
 
@@ -122,11 +127,13 @@ def _hold_config(path: Path, identity: dict[str, object], config: TrainConfig) -
         # Which checkpoints there are decides what a run with limits may go back to.
         held = {"checkpoint_every_steps"} if config.limits != Limits() else set()
         free = set(_MAY_CHANGE) - held
-        differing = [key for key in identity if key not in free and before.get(key) != identity[key]]
+        # What scored before and is gone now differs too.
+        keys = [*identity, *(key for key in before if key.endswith("_sha256") and key not in identity)]
+        differing = [key for key in keys if key not in free and before.get(key) != identity.get(key)]
         if differing:
             key = differing[0]
             raise ConfigError(
-                f"{path}: this run began with {key} = {before.get(key)!r}, now it is {identity[key]!r}; "
+                f"{path}: this run began with {key} = {before.get(key)!r}, now it is {identity.get(key)!r}; "
                 "name another output, or take the old value"
             )
     with published_file(path) as temporary:

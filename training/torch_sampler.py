@@ -29,6 +29,8 @@ class TorchSampler:
             pad_token_id=end_token,
         )
         self._weights = ""
+        # A repetition penalty or the like that the model ships would go in where ours says nothing.
+        policy.causal.generation_config = GenerationConfig()
 
     def update(self, weights: str) -> None:
         """The weights are the policy's own: only their name is new."""
@@ -39,6 +41,8 @@ class TorchSampler:
         causal = self._policy.causal
         order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
         found: dict[int, SampledReply] = {}
+        training = causal.training
+        causal.eval()  # gradient checkpointing, on in train mode only, drops the cache
         causal.set_attn_implementation("sdpa")  # ours knows no cache
         try:
             with torch.no_grad(), torch.random.fork_rng():
@@ -49,6 +53,7 @@ class TorchSampler:
                     found |= dict(zip(picked, replies, strict=True))
         finally:
             causal.set_attn_implementation(attention.NAME)
+            causal.train(training)
         return [found[number] for number in range(len(prompts))]
 
     def close(self) -> None:

@@ -4,9 +4,8 @@
 
 The settings: `model` and `reward_model` (folders, the second a classifier of one label), `prompts` (token ids),
 `precision` (fp32 or bf16), `episodes_per_step`, `reply_tokens`, `passes`, `minibatches`, `steps`, `learning_rate`,
-`lora_rank`, `lora_layers_share`, `kl_weight`. The policy is a LoRA adapter on all linear layers of the upper share; the
-value model is trained whole, since TRL knows no other. Nothing is recomputed and nothing saved. Prints {"ends_s",
-"scores", "peak_memory_bytes"}.
+`lora_rank`, `lora_layers_share`, `kl_weight`. Policy and value model are LoRA adapters on all linear layers of that
+upper share. Nothing is recomputed and nothing saved. Prints {"ends_s", "scores", "peak_memory_bytes"}.
 """
 
 import json
@@ -22,7 +21,7 @@ os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
+from peft import LoraConfig, inject_adapter_in_model
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -30,6 +29,8 @@ from transformers import (
     TrainerCallback,
 )
 from trl.experimental.ppo import PPOConfig, PPOTrainer
+
+LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
 class Clock(TrainerCallback):
@@ -49,14 +50,12 @@ def build(settings, folder, clock):
         name: AutoModelForSequenceClassification.from_pretrained(settings[key], num_labels=1, dtype=dtype)
         for name, key in (("reward_model", "reward_model"), ("value_model", "model"))
     }
-    minibatch = settings["episodes_per_step"] // settings["minibatches"]
     arguments = PPOConfig(
         output_dir=folder,
         use_cpu=True,
         bf16=settings["precision"] == "bf16",
         learning_rate=settings["learning_rate"],
-        per_device_train_batch_size=minibatch,
-        gradient_accumulation_steps=settings["minibatches"],
+        per_device_train_batch_size=settings["episodes_per_step"],
         num_mini_batches=settings["minibatches"],
         num_ppo_epochs=settings["passes"],
         local_rollout_forward_batch_size=settings["episodes_per_step"],
@@ -75,6 +74,11 @@ def build(settings, folder, clock):
     model = AutoModelForCausalLM.from_pretrained(settings["model"], dtype=dtype)
     layers = model.config.num_hidden_layers
     prompts = Dataset.from_dict({"input_ids": settings["prompts"]})
+    lora = {"r": settings["lora_rank"], "lora_alpha": 2 * settings["lora_rank"], "target_modules": LINEAR}
+    lora["layers_to_transform"] = list(range(layers - math.ceil(settings["lora_layers_share"] * layers), layers))
+    lora["layers_pattern"] = "layers"
+    value = inject_adapter_in_model(LoraConfig(**lora), classifiers["value_model"])
+    value.score.weight.requires_grad_(True)
     return PPOTrainer(
         args=arguments,
         processing_class=tokenizer,
@@ -83,14 +87,7 @@ def build(settings, folder, clock):
         train_dataset=prompts,
         eval_dataset=prompts,
         callbacks=[clock],
-        peft_config=LoraConfig(
-            r=settings["lora_rank"],
-            lora_alpha=2 * settings["lora_rank"],
-            target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-            layers_to_transform=list(range(layers - math.ceil(settings["lora_layers_share"] * layers), layers)),
-            layers_pattern="layers",
-            task_type="CAUSAL_LM",
-        ),
+        peft_config=LoraConfig(task_type="CAUSAL_LM", **lora),
         **classifiers,
     )
 

@@ -11,15 +11,17 @@ from string import ascii_lowercase, ascii_uppercase, digits
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftModel, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from judges.engine import start_scripted
 from judges.records import Abstention, Message, Prompt
 from training.configs import OnlineConfig, PpoConfig, RewardConfig, RlooConfig, config_from
+from training.engine_sampler import merged_tensors
 from training.errors import ConfigError, TrainingError
 from training.judge_scorer import JudgeScorer
+from training.merge import merge_adapter
 from training.model import load_policy
 from training.ppo import train_ppo
 from training.precision import resolve_numbers
@@ -30,6 +32,8 @@ from training.rollouts import OnlinePrompt, Rollout, SampledReply, sample_rollou
 from training.rows import PreferenceRow, write_rows
 from training.scorers import FunctionScorer, WeightedScorer, scored_rollouts
 from training.tokenising import load_tokenizer
+from training.torch_sampler import TorchSampler
+from training.value import add_value_model
 
 from .test_reward import classified, pairs
 from .test_rows import make_row
@@ -157,6 +161,46 @@ def test_ppo_ptx_keeps_the_chosen_replies_likely(tmp_path: Path, sharp: Path):
     assert lines[-1]["ptx_loss"] < lines[0]["ptx_loss"] / 2
 
 
+def test_a_sampler_writes_from_the_policy_alone_whatever_the_model_ships(tmp_path: Path, sharp: Path):
+    """Neither recomputed layers (no cache in train mode) nor a penalty in the model's generation config change it."""
+    prompts = [(1, 70, 80), (1, 90)]
+    found = []
+    for checkpointing, penalty in ((False, 1.0), (True, 1.0), (False, 5.0)):
+        policy = load_policy(
+            config(tmp_path, sharp, PpoConfig, gradient_checkpointing=checkpointing), resolve_numbers("fp32")
+        )
+        policy.causal.generation_config.repetition_penalty = penalty
+        sampler = TorchSampler(policy, reply_tokens=12, end_token=2)
+        found.append(sampler.sample(prompts, seed=3))
+        assert policy.causal.training == checkpointing
+    assert found[0] == found[1] == found[2]
+
+
+def test_an_engine_is_handed_what_a_merge_would_write(tmp_path: Path, sharp: Path):
+    wanted = config(tmp_path, sharp, PpoConfig, epochs=2)
+    train_ppo(wanted, [LETTERS])
+    merged = load_file(merge_adapter(sharp, wanted.output / "adapter", tmp_path / "merged") / "model.safetensors")
+    policy = load_policy(wanted, resolve_numbers("fp32"))
+    add_value_model(policy, seed=1)
+    set_peft_model_state_dict(policy.model, load_file(wanted.output / "adapter/adapter_model.safetensors"))
+    handed = merged_tensors(policy)
+    assert handed.keys() == merged.keys()
+    for name, tensor in merged.items():
+        torch.testing.assert_close(handed[name], tensor)
+
+
+def test_a_run_goes_on_with_what_scored_it_before(tmp_path: Path, tiny: Path):
+    law = tmp_path / "law.yaml"
+    law.write_text("name: law\nprinciples:\n  - {id: short, kind: checked, text: Short., check: {max_words: 2}}\n")
+    with pytest.raises(Interrupted):
+        train_rloo(config(tmp_path, tiny, RlooConfig, constitution=str(law)), [StopsAt(1)])
+    with pytest.raises(ConfigError, match=r"began with constitution_sha256 = '.*', now it is None"):
+        train_rloo(config(tmp_path, tiny, RlooConfig), [LETTERS])
+    law.write_text(law.read_text().replace("2", "3"))
+    with pytest.raises(ConfigError, match="began with constitution_sha256"):
+        train_rloo(config(tmp_path, tiny, RlooConfig, constitution=str(law)), [LETTERS])
+
+
 def asked(number: int = 0) -> OnlinePrompt:
     return OnlinePrompt(Prompt(f"p{number}", (Message("user", f"Letter {number}?"),)), (1, 70))
 
@@ -269,7 +313,7 @@ def test_a_reward_model_scores_as_transformers_own_classifier_in_deviations(tmp_
     }  # fmt: skip
     normal = train_reward(config_from(values, RewardConfig, "test"))["normal"]
     policy = load_policy(config(tmp_path, tiny, PpoConfig), resolve_numbers("fp32"))
-    scorer = RewardModelScorer(tmp_path / "rm", policy, load_tokenizer(tiny), tokens_per_batch=200)
+    scorer = RewardModelScorer(tmp_path / "rm", tiny, policy, load_tokenizer(tiny), tokens_per_batch=200)
     row = pairs(1)[0]
     base = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1)
     base.config.pad_token_id = 3
@@ -311,9 +355,12 @@ def test_ppo_climbs_a_reward_model(tmp_path: Path, sharp: Path):
 def test_bad_input_names_the_knob(tmp_path: Path, tiny: Path):
     with pytest.raises(TrainingError, match="nothing scores the replies: name a constitution"):
         train_ppo(config(tmp_path / "a", tiny, PpoConfig))
-    with pytest.raises(TrainingError, match=r"reward_model: .* is no file; name the output of a finished"):
+    with pytest.raises(TrainingError, match=r"reward_model: name the output of a finished .* is no file"):
         train_ppo(config(tmp_path / "b", tiny, PpoConfig, reward_model=str(tmp_path)))
-    with pytest.raises(TrainingError, match=r"no prompt to answer \(8 too long\)"):
+    with pytest.raises(
+        TrainingError,
+        match=r"no prompt to answer \(8 too long; the shortest has \d+ tokens\); add prompts, raise max_tokens",
+    ):
         train_ppo(config(tmp_path / "c", tiny, PpoConfig, max_tokens=8), [LETTERS])
     with pytest.raises(ConfigError, match="'replies_per_prompt' is 1; take a number from 2"):
         config(tmp_path / "d", tiny, RlooConfig, replies_per_prompt=1)

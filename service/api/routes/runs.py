@@ -206,6 +206,13 @@ async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: 
     prompts = await backend.store.prompt_sets.get(project_id, request.prompts)
     if not prompts.train:
         raise InvalidInput(f"prompts: {prompts.name!r} has no prompt of the split train")
+    if request.training.online:
+        law = await backend.store.constitutions.get(project_id, request.constitution)
+        if not load_constitution(law.source, name=law.name).checked:
+            raise InvalidInput(
+                f"constitution: {law.name!r} has no checked principle, and nothing else scores the replies of "
+                f"{request.training.method} in a run; add one"
+            )
     if "evaluate" in request.stages and not request.training.writes_replies:
         if request.training.held_out_share == 0:
             raise InvalidInput(
