@@ -111,7 +111,7 @@ async def test_a_share_of_few_prompts_that_is_none_is_told(tmp_path: Path, tiny:
         await go(bench, run, "evaluate")
         assert (await report_on(bench, run.id))["reward_model"] == found
         assert await warnings(bench, run) == [
-            "nothing was measured: a share of 0.1 of so few prompts is none; raise training.held_out_share"
+            "nothing was measured: the share of so few prompts is none; raise training.held_out_share"
         ]
     finally:
         await bench.close()
