@@ -93,7 +93,7 @@ def test_a_run_with_patience_that_ends_saves_its_best(tmp_path: Path, tiny: Path
 
 @pytest.mark.parametrize("every", [1, 2])
 def test_a_kl_beyond_its_limit_saves_the_last_checkpoint_below_it(tmp_path: Path, tiny: Path, every: int):
-    changes = {"epochs": 10, "pairs_per_step": 10, "learning_rate": 0.002, "checkpoint_every_steps": every}
+    changes = {"epochs": 10, "pairs_per_step": 10, "learning_rate": 0.005, "checkpoint_every_steps": every}
     free = dpo_config(tmp_path / "free", tiny, **changes)
     assert train_dpo(free)["stopped"] is None
     kls = [line["kl"] for line in steps(free)]
