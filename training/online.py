@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from training.advantages import next_kl_weight
-from training.configs import OnlineConfig
+from training.configs import OnlineConfig, RlooConfig
 from training.errors import TrainingError
 from training.loop import Step, StepReport
 from training.model import Policy, reply_token_logps
@@ -115,25 +115,37 @@ def ask(online: Online, step: Step) -> tuple[list[Asked], dict[str, float]]:
         online.sampler, online.tokenizer, prompts, weights_name(online.policy_weights), seed=seed
     )
     scored = scored_rollouts(online.scorers, rollouts)
-    asked = seen(online, scored)
-    if not asked:
+    groups = by_prompt(online, scored.kept)
+    kept = [one for own in groups for one in own]
+    if not kept:
         raise TrainingError(
-            f"step {step.number + 1}: no reply of {len(rollouts)} could be scored; look at the scorers' abstentions"
+            f"step {step.number + 1}: of {len(rollouts)} replies none can be learnt from: abstentions "
+            f"{dict(scored.abstained) or 'none'}, {len(scored.kept)} alone in their prompt; look at what scores"
         )
-    replies = [one.rollout.reply for one in scored]
+    asked = seen(online, groups)
+    replies = [one.rollout.reply for one in kept]
     kl_R = torch.cat([one.kl_K for one in asked])
-    names = dict(scored[0].parts)
+    names = dict(kept[0].parts)
     metrics = {
         "score": torch.cat([one.score_K for one in asked]).mean().item(),
-        **{f"score_{name}": sum(dict(one.parts)[name] for one in scored) / len(scored) for name in names},
+        **{f"score_{name}": sum(dict(one.parts)[name] for one in kept) / len(kept) for name in names},
         "kl": kl_R.mean().item(),
         "sqrt_kl": kl_R.mean().clamp(min=0).sqrt().item(),
         "entropy": -torch.cat([one.logps_N for one in asked]).mean().item(),
         "reply_tokens": sum(len(reply.tokens) for reply in replies) / len(replies),
         "finished": sum(reply.finished for reply in replies) / len(replies),
-        "abstained": float(len(rollouts) - len(scored)),
+        "abstained": float(sum(scored.abstained.values())),
+        **{f"abstained_{cause}": float(count) for cause, count in scored.abstained.items()},
+        "alone": float(len(scored.kept) - len(kept)),
     }
-    return asked, {**metrics, **looks(online, [one.rollout for one in scored])}
+    return asked, {**metrics, **looks(online, [one.rollout for one in kept])}
+
+
+def by_prompt(online: Online, scored: Sequence[ScoredRollout]) -> list[list[ScoredRollout]]:
+    """The replies of each prompt together. RLOO can learn nothing from one that was left alone."""
+    fewest = 2 if isinstance(online.config, RlooConfig) else 1
+    groups = [list(own) for _, own in groupby(scored, key=lambda one: one.rollout.asked)]
+    return [own for own in groups if len(own) >= fewest]
 
 
 def looks(online: Online, rollouts: Sequence[Rollout]) -> Mapping[str, float]:
@@ -149,18 +161,14 @@ def looks(online: Online, rollouts: Sequence[Rollout]) -> Mapping[str, float]:
     return found
 
 
-def seen(online: Online, scored: Sequence[ScoredRollout]) -> list[Asked]:
-    """The log-probabilities of scored replies under policy and base. Prompts with too few replies left are dropped."""
-    config = online.config
-    fewest = 2 if config.replies_per_prompt > 1 else 1
+def seen(online: Online, scored: Sequence[Sequence[ScoredRollout]]) -> list[Asked]:
+    """The log-probabilities of each prompt's replies under policy and base."""
     groups: list[TokenGroup] = []
     scores: list[Tensor] = []
-    for prompt, ones in groupby(scored, key=lambda one: one.rollout.asked):
-        own = list(ones)
-        if len(own) >= fewest:
-            replies = tuple(one.rollout.reply.tokens for one in own)
-            groups.append(TokenGroup(prompt.prompt.id, prompt.tokens, replies))
-            scores.append(torch.tensor([one.score - cut(one.rollout, config.missing_eos_penalty) for one in own]))
+    for own in scored:
+        prompt, penalty = own[0].rollout.asked, online.config.missing_eos_penalty
+        groups.append(TokenGroup(prompt.prompt.id, prompt.tokens, tuple(one.rollout.reply.tokens for one in own)))
+        scores.append(torch.tensor([one.score - cut(one.rollout, penalty) for one in own]))
     found: list[Asked] = []
     with torch.no_grad():
         for packed, place in packed_batches(online, groups):

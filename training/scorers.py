@@ -4,12 +4,13 @@ A scorer that cannot answer abstains; the reply is then left out and counted, ne
 models and judges (`reward_scorer.py`, `judge_scorer.py`); KL and the penalty of a cut reply (`online.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from judges.records import Abstention
+from judges.records import Abstention, Cause
 from training.rollouts import Rollout
 
 
@@ -39,21 +40,32 @@ class ScoredRollout:
     parts: tuple[tuple[str, float], ...]
 
 
-def scored_rollouts(scorers: Sequence[WeightedScorer], rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
-    """Those that every scorer answered, in their order."""
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """`kept` are the rollouts that every scorer answered, in their order; `abstained` counts the others by cause."""
+
+    kept: tuple[ScoredRollout, ...]
+    abstained: Mapping[Cause, int]
+
+
+def scored_rollouts(scorers: Sequence[WeightedScorer], rollouts: Sequence[Rollout]) -> Scored:
+    """Ask every scorer about every rollout; the first that abstains on one names the cause."""
     answers = [one.scorer.scores(rollouts) for one in scorers]
-    found: list[ScoredRollout] = []
+    kept: list[ScoredRollout] = []
+    causes: Counter[Cause] = Counter()
     for number, rollout in enumerate(rollouts):
         parts: list[tuple[str, float]] = []
         total = 0.0
         for one, scores in zip(scorers, answers, strict=True):
             score = scores[number]
-            if not isinstance(score, Abstention):
-                parts.append((one.scorer.name, score))
-                total += one.weight * score
-        if len(parts) == len(scorers):
-            found.append(ScoredRollout(rollout, total, tuple(parts)))
-    return found
+            if isinstance(score, Abstention):
+                causes[score.cause] += 1
+                break
+            parts.append((one.scorer.name, score))
+            total += one.weight * score
+        else:
+            kept.append(ScoredRollout(rollout, total, tuple(parts)))
+    return Scored(tuple(kept), dict(causes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ async def test_a_full_disk_under_a_trainer(live: Live, tiny: Path, full: Callabl
     failed = await finished(live.bench, run.id)
     assert failed.status == "failed"
     assert re.fullmatch(
-        r"stage train: .*File too large \(.*/checkpoints/.*\).*free space.*resume the run", failed.error or ""
+        r"stage train: .*File too large \(.*/checkpoints/.*\).*free space.*resume the run.*", failed.error or ""
     ), failed.error
     output = live.bench.settings.scratch / run.id / "train" / "output"
     assert not any(path.stat().st_size > 1_000_000 for path in output.rglob("*"))

@@ -104,6 +104,29 @@ def test_an_adaptive_weight_rises_while_the_kl_is_over_its_target(tmp_path: Path
         assert after["kl_weight"] == pytest.approx(before["kl_weight"] * (1 + 0.1 * error))
 
 
+class EveryThird:
+    """Scores as LETTERS does, and cannot read two of three."""
+
+    name = "letters"
+
+    def scores(self, rollouts: Sequence[Rollout]) -> Sequence[float | Abstention]:
+        scores = LETTERS.scores(rollouts)
+        return [s if place % 3 == 0 else Abstention("unreadable", "") for place, s in enumerate(scores)]
+
+
+@pytest.mark.parametrize(("kind", "alone"), [(PpoConfig, 0), (RlooConfig, 8)])
+def test_replies_left_alone_teach_ppo_and_not_rloo_and_are_counted(tmp_path: Path, tiny: Path, kind, alone):
+    """Of each prompt's three replies the first is read."""
+    wanted = config(tmp_path, tiny, kind, epochs=1, replies_per_prompt=3)
+    if alone:
+        with pytest.raises(TrainingError, match=r"abstentions \{'unreadable': 16\}, 8 alone in their prompt"):
+            TRAIN[kind](wanted, [EveryThird()])
+    else:
+        TRAIN[kind](wanted, [EveryThird()])
+        (line,) = steps(wanted.output)
+        assert (line["abstained"], line["abstained_unreadable"], line["alone"]) == (16, 16, 0)
+
+
 class Interrupted(Exception):
     pass
 
@@ -235,7 +258,8 @@ class Unsure:
 def test_what_a_scorer_cannot_score_is_left_out_and_never_a_number():
     scorers = [WeightedScorer(LETTERS, 2.0), WeightedScorer(Unsure(), 1.0)]
     found = scored_rollouts(scorers, [rollout("aa"), rollout("a?"), rollout("B")])
-    assert [(one.rollout.text, one.score, dict(one.parts)) for one in found] == [
+    assert found.abstained == {"unreadable": 1}
+    assert [(one.rollout.text, one.score, dict(one.parts)) for one in found.kept] == [
         ("aa", 1.5, {"letters": 0.5, "unsure": 0.5}),
         ("B", 0.5, {"letters": 0.0, "unsure": 0.5}),
     ]
@@ -248,7 +272,9 @@ def test_a_run_whose_every_reply_is_left_out_ends_with_the_reason(tmp_path: Path
         def scores(self, rollouts: Sequence[Rollout]) -> Sequence[Abstention]:
             return [Abstention("timed_out", "") for _ in rollouts]
 
-    with pytest.raises(TrainingError, match="step 1: no reply of 64 could be scored"):
+    with pytest.raises(
+        TrainingError, match=r"step 1: of 64 replies none can be learnt from: abstentions \{'timed_out': 64\}"
+    ):
         train_rloo(config(tmp_path, tiny, RlooConfig), [Silent()])
 
 
