@@ -48,7 +48,7 @@ from training.precision import resolve_numbers
 from training.rollouts import OnlinePrompt, Rollout, sample_rollouts
 from training.rows import PreferenceRow, write_rows
 from training.statistics import Interval, clustered_mean
-from training.tokenising import load_tokenizer
+from training.tokenising import load_tokenizer, prompt_tokens
 
 REPLIES, REPLY_TOKENS, CONTEXT = 4, 64, 1024
 LEAST_WINS = {"dpo": 0.85, "ppo": 0.90}
@@ -115,9 +115,7 @@ class Writer:
         return total / len(groups)
 
     def _asked(self, prompt: Prompt) -> OnlinePrompt:
-        turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
-        tokens = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-        return OnlinePrompt(prompt, tuple(tokens))
+        return OnlinePrompt(prompt, prompt_tokens(prompt.messages, self.tokenizer))
 
 
 def judged(pairs: Sequence[Comparison]) -> list[float]:

@@ -118,10 +118,9 @@ TOKENS = """
 import json, sys
 from pathlib import Path
 from training.rows import read_prompts
-from training.tokenising import load_tokenizer
+from training.tokenising import load_tokenizer, prompt_tokens
 tokenizer = load_tokenizer(Path(sys.argv[1]))
-turns = [[{"role": m.role, "content": m.content} for m in p.messages] for p in read_prompts(Path(sys.argv[2]))]
-print(json.dumps([tokenizer.apply_chat_template(t, add_generation_prompt=True, return_dict=False) for t in turns]))
+print(json.dumps([prompt_tokens(p.messages, tokenizer) for p in read_prompts(Path(sys.argv[2]))]))
 """
 
 

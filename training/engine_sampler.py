@@ -58,15 +58,15 @@ class EngineSampler:
             dtype="float32" if policy.numbers.precision == "fp32" else "auto",
             reloadable=True,
         )
-        self._loop = asyncio.Runner()
-        try:
-            self._engine = self._loop.run(start_engine(settings))
-        except BaseException:
-            self._loop.close()
-            shutil.rmtree(self._folder)
-            raise
-        transport = httpx.HTTPTransport(uds=str(socket))
-        self._http = httpx.Client(transport=transport, base_url="http://localhost", timeout=_TIMEOUT_S)
+        with contextlib.ExitStack() as opened:
+            opened.callback(shutil.rmtree, self._folder)
+            loop = opened.enter_context(asyncio.Runner())
+            self._engine = loop.run(start_engine(settings))
+            opened.callback(lambda: loop.run(self._engine.stop()))
+            transport = httpx.HTTPTransport(uds=str(socket))
+            client = httpx.Client(transport=transport, base_url="http://localhost", timeout=_TIMEOUT_S)
+            self._http = opened.enter_context(client)
+            self._opened = opened.pop_all()
 
     def update(self, weights: str) -> None:
         """Hand the policy's weights over, unless the engine has them."""
@@ -90,11 +90,7 @@ class EngineSampler:
 
     def close(self) -> None:
         """End the server and free the shared memory."""
-        with contextlib.ExitStack() as closing:
-            closing.callback(shutil.rmtree, self._folder)
-            closing.callback(self._loop.close)
-            closing.callback(lambda: self._loop.run(self._engine.stop()))
-            closing.callback(self._http.close)
+        self._opened.close()
 
     def _post(self, path: str, body: object) -> httpx.Response:
         try:

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from training.advantages import next_kl_weight
 from training.configs import OnlineConfig, RlooConfig
 from training.errors import TrainingError
+from training.logps import sum_by_reply
 from training.loop import Step, StepReport
 from training.model import Policy, reply_token_logps
 from training.monitors import refusal_rate, refusals_can_be_found, reply_monitors
@@ -52,7 +53,8 @@ class Asked:
     @property
     def kl_K(self) -> Tensor:
         """The same, summed over each reply."""
-        return by_reply(self.kl_N, self.lengths_K)
+        replies = len(self.group.replies)
+        return sum_by_reply(self.kl_N, torch.arange(replies).repeat_interleave(self.lengths_K), replies)
 
 
 # What a method learns from a prompt's replies.
@@ -211,8 +213,3 @@ def evenly(items: Sequence[Lesson], parts: int) -> list[Sequence[Lesson]]:
     parts = min(parts, len(items))
     bounds = [round(number * len(items) / parts) for number in range(parts + 1)]
     return [items[low:high] for low, high in pairwise(bounds)]
-
-
-def by_reply(values_N: Tensor, lengths_R: Tensor) -> Tensor:
-    """Sums over each reply's tokens."""
-    return torch.stack([part.sum() for part in values_N.split(lengths_R.tolist())])

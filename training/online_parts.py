@@ -15,8 +15,9 @@ from training.precision import Numbers
 from training.reward_scorer import RewardModelScorer
 from training.rollouts import OnlinePrompt, Sampler
 from training.rows import read_prompts
+from training.run_folder import RunFolder
 from training.scorers import Scorer, WeightedScorer, check_scorer
-from training.tokenising import DroppedRow, context_of, load_tokenizer
+from training.tokenising import DroppedRow, context_of, load_tokenizer, prompt_tokens
 from training.torch_sampler import TorchSampler
 
 
@@ -84,8 +85,7 @@ def load_prompts(
     kept: list[OnlinePrompt] = []
     dropped: list[DroppedRow] = []
     for prompt in read_prompts(config.rows):
-        messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
-        tokens = tuple(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
+        tokens = prompt_tokens(prompt.messages, tokenizer)
         if len(tokens) > most:
             dropped.append(DroppedRow(prompt.id, "too_long", len(tokens)))
         else:
@@ -109,8 +109,9 @@ def load_scorers(
     if law is not None and (checks := check_scorer(law)):
         found.append(WeightedScorer(checks, config.check_weight))
     if config.reward_model is not None:
+        base_sha256 = RunFolder(config.output).read_model_sha256()
         model = RewardModelScorer(
-            config.reward_model, config.model, policy, tokenizer, tokens_per_batch=config.tokens_per_batch
+            config.reward_model, base_sha256, policy, tokenizer, tokens_per_batch=config.tokens_per_batch
         )
         found.append(WeightedScorer(model, config.reward_weight))
     return found

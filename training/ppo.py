@@ -15,10 +15,11 @@ from torch import Tensor
 from training.advantages import gae, token_rewards, whitened
 from training.configs import PpoConfig
 from training.finishing import finish_run
+from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss, sft_loss, value_loss
 from training.model import reply_logps, reply_token_logps
-from training.online import Asked, Online, by_reply, joined_trunks, online_step, packed_batches
+from training.online import Asked, Online, joined_trunks, online_step, packed_batches
 from training.online_parts import open_online
 from training.packing import pack_groups, split_by_tokens
 from training.precision import resolve_numbers
@@ -132,11 +133,11 @@ def add_gradients(
             )
         )
         policy_N = policy_loss(logps_N, old_N, advantage_N, clip=config.clip)
-        refuse_broken_loss(by_reply(policy_N, packed.lengths_R), ids)
+        refuse_broken_loss(sum_by_reply(policy_N, packed.reply_N, len(ids)), ids)
         (policy_N.sum() / tokens).backward()
         with critic.switched_on():
             value_loss_N = value_loss(critic.values(packed, trunk_1TH), value_N, return_N, clip=config.value_clip)
-            refuse_broken_loss(by_reply(value_loss_N, packed.lengths_R), ids)
+            refuse_broken_loss(sum_by_reply(value_loss_N, packed.reply_N, len(ids)), ids)
             (value_loss_N.sum() / tokens).backward()
         with torch.no_grad():
             log_ratio_N = logps_N - old_N

@@ -5,13 +5,14 @@ from dataclasses import asdict
 
 import torch
 
+from judges.records import Message
 from training.configs import TrainConfig
 from training.logps import token_kls
 from training.memory import memory_advice
 from training.model import Policy, hidden_states, reply_logps
 from training.packing import TokenGroup, pack_groups, split_by_tokens
 from training.sycophancy import Asked, LogP, sycophancy
-from training.tokenising import load_tokenizer, reply_tokens
+from training.tokenising import load_tokenizer, prompt_tokens, reply_tokens
 
 
 def kl_to_base(policy: Policy, config: TrainConfig, groups: Sequence[TokenGroup]) -> float:
@@ -51,9 +52,7 @@ def log_p_of(policy: Policy, config: TrainConfig) -> LogP:
             of_prompt.append(reply_tokens(one.reply, tokenizer))
         groups = []
         for prompt, texts in replies.items():
-            turn = [{"role": "user", "content": prompt}]
-            tokens = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
-            groups.append(TokenGroup(prompt, tuple(tokens), tuple(texts)))
+            groups.append(TokenGroup(prompt, prompt_tokens((Message("user", prompt),), tokenizer), tuple(texts)))
         found: dict[tuple[str, int], float] = {}
         with torch.no_grad():
             for batch in split_by_tokens(groups, config.tokens_per_batch):

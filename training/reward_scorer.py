@@ -22,7 +22,6 @@ from training.reward_rows import reply_frame
 from training.rollouts import Rollout
 from training.scores import pack_finished, reply_scores
 from training.tokenising import text_tokens
-from training.weights import model_sha256
 
 _ADAPTER = "reward"
 _HEAD = "base_model.model.score.weight"
@@ -34,13 +33,19 @@ class RewardModelScorer:
     name = "reward_model"
 
     def __init__(
-        self, folder: Path, model: Path, policy: Policy, tokenizer: PreTrainedTokenizerBase, *, tokens_per_batch: int
+        self,
+        folder: Path,
+        base_sha256: str,
+        policy: Policy,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        tokens_per_batch: int,
     ) -> None:
         self._policy = policy
         self._tokenizer = tokenizer
         self._tokens_per_batch = tokens_per_batch
         self._mean, self._sd = _normal(folder)
-        _refuse_other_base(folder, model)
+        _refuse_other_base(folder, base_sha256)
         self._head = _add_reward_adapter(policy, folder / "adapter")
 
     def scores(self, rollouts: Sequence[Rollout]) -> list[float]:
@@ -72,12 +77,13 @@ def _normal(folder: Path) -> tuple[float, float]:
     return float(normal["mean"]), float(normal["sd"])
 
 
-def _refuse_other_base(folder: Path, model: Path) -> None:
+def _refuse_other_base(folder: Path, base_sha256: str) -> None:
     """The adapter means something on the base that it was trained on alone."""
     trained_on = json.loads((folder / "config.json").read_text())["model_sha256"]
-    if trained_on != model_sha256(model):
+    if trained_on != base_sha256:
         raise TrainingError(
-            f"reward_model: {folder} was trained on another base ({trained_on[:12]}) than {model}; train it on this one"
+            f"reward_model: {folder} was trained on another base ({trained_on[:12]}) than the policy's "
+            f"({base_sha256[:12]}); train it on this one"
         )
 
 

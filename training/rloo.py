@@ -14,10 +14,11 @@ from torch import Tensor
 from training.advantages import leave_one_out
 from training.configs import RlooConfig
 from training.finishing import finish_run
+from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss
 from training.model import reply_logps
-from training.online import Asked, Online, by_reply, joined_trunks, online_step, packed_batches
+from training.online import Asked, Online, joined_trunks, online_step, packed_batches
 from training.online_parts import open_online
 from training.precision import resolve_numbers
 from training.probing import sycophancy_of
@@ -83,7 +84,8 @@ def add_gradients(online: Online, lessons: Sequence[ReplyLesson]) -> Mapping[str
         batch = lessons[place]
         with online.policy.trunk.replaying(joined_trunks([lesson.asked for lesson in batch])):
             logp_R = reply_logps(online.policy, packed)
-        old_R = torch.cat([by_reply(one.asked.logps_N, one.asked.lengths_K) for one in batch]).to(logp_R)
+        old_N = torch.cat([one.asked.logps_N for one in batch]).to(logp_R)
+        old_R = sum_by_reply(old_N, packed.reply_N, len(logp_R))
         advantage_R = torch.cat([one.advantage_K for one in batch]).to(logp_R)
         loss_R = policy_loss(logp_R, old_R, advantage_R, clip=clip)
         ids = tuple(one.asked.group.row_id for one in batch for _ in one.advantage_K)

@@ -60,6 +60,10 @@ class RunFolder:
         """Present when the run is over."""
         return self.path / "result.json"
 
+    def read_model_sha256(self) -> str:
+        """The base's, as it was hashed when the folder was opened."""
+        return str(json.loads((self.path / "config.json").read_text())["model_sha256"])
+
     def read_result(self) -> dict[str, object] | None:
         """The finished run's result, None while there is none."""
         if not self.result.exists():

@@ -9,6 +9,7 @@ from typing import Literal
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from judges.records import Conversation
 from training.configs import OfflineConfig, TrainConfig
 from training.errors import TrainingError
 from training.held_out import held_out_prompts
@@ -96,10 +97,9 @@ def tokenize_rows(
     kept: list[TokenizedRow] = []
     dropped: list[DroppedRow] = []
     for row in rows:
-        messages = [{"role": message.role, "content": message.content} for message in row.prompt]
-        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         texts = (row.chosen, row.rejected) if with_rejected else (row.chosen,)
-        group = TokenGroup(row.id, tuple(prompt), tuple(reply_tokens(text, tokenizer) for text in texts))
+        replies = tuple(reply_tokens(text, tokenizer) for text in texts)
+        group = TokenGroup(row.id, prompt_tokens(row.prompt, tokenizer), replies)
         longest = len(group.prompt) + max(len(reply) for reply in group.replies)
         reason = drop_reason(row, longest, max_tokens)
         if reason is None and not with_rejected and row.p_chosen == 0.5:
@@ -138,6 +138,12 @@ def drop_reason(row: PreferenceRow, tokens: int, max_tokens: int) -> Reason | No
     if tokens > max_tokens:
         return "too_long"
     return "zero_weight" if row.weight == 0 else None
+
+
+def prompt_tokens(messages: Conversation, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """A conversation as the chat template writes it, up to where the reply begins."""
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    return tuple(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
 
 
 def reply_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -34,6 +34,7 @@ from training.scorers import FunctionScorer, WeightedScorer, scored_rollouts
 from training.tokenising import load_tokenizer
 from training.torch_sampler import TorchSampler
 from training.value import add_value_model
+from training.weights import model_sha256
 
 from .test_reward import classified, pairs
 from .test_rows import make_row
@@ -339,7 +340,7 @@ def test_a_reward_model_scores_as_transformers_own_classifier_in_deviations(tmp_
     }  # fmt: skip
     normal = train_reward(config_from(values, RewardConfig, "test"))["normal"]
     policy = load_policy(config(tmp_path, tiny, PpoConfig), resolve_numbers("fp32"))
-    scorer = RewardModelScorer(tmp_path / "rm", tiny, policy, load_tokenizer(tiny), tokens_per_batch=200)
+    scorer = RewardModelScorer(tmp_path / "rm", model_sha256(tiny), policy, load_tokenizer(tiny), tokens_per_batch=200)
     row = pairs(1)[0]
     base = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1)
     base.config.pad_token_id = 3
