@@ -1,4 +1,4 @@
-"""`python -m training dpo|sft|reward|ppo|rloo|merge|convert`: the trainers without the service.
+"""`python -m training dpo|sft|reward|ppo|rloo|merge|kl|convert`: the trainers without the service.
 
 The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
 stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the next start.
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from constitutions.errors import CharterError
@@ -36,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("--model", type=Path, required=True)
     merge.add_argument("--adapter", type=Path, required=True)
     merge.add_argument("--output", type=Path, required=True)
+    kl = commands.add_parser("kl", help="how far adapters are from their base, on the replies that they wrote")
+    kl.add_argument("--model", type=Path, required=True)
+    kl.add_argument("--of", type=Path, nargs=2, action="append", required=True, metavar=("ADAPTER", "REPLIES"))
+    kl.add_argument("--tokens-per-batch", type=int, default=2048)
     convert = commands.add_parser("convert", help="turn the bundled GGUF model into a safetensors folder")
     convert.add_argument("--output", type=Path, required=True, help="the model's folder; kept if it exists")
     return root
@@ -85,6 +90,11 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
             from training.merge import merge_adapter
 
             return lambda: {"model": str(merge_adapter(options.model, options.adapter, options.output))}
+        case "kl":
+            from training.reply_kl import Written, reply_kls
+
+            written, most = [Written(*pair) for pair in options.of], options.tokens_per_batch
+            return lambda: {"kl": [asdict(kl) for kl in reply_kls(options.model, written, tokens_per_batch=most)]}
         case "reward":
             from training.reward import train_reward
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from training.errors import BundleError
 from training.reward_evidence import NormalScores
+from training.sweep import Candidate, ReplyKl, Sweep, WinRate
 
 FORMAT: Literal["charter-bundle-1"] = "charter-bundle-1"
 Kind = Literal["policy", "reward_model"]
@@ -34,7 +35,7 @@ class Manifest:
     `config_json` is the trainer's resolved config as JSON text, `seeds` (name, seed), `versions` (package, version),
     `notes` what a reader must know (an unqualified judge, the same judge for training and proof, rows dropped).
     `files` (path in the bundle, hash) covers every file of the bundle but the manifest. `kind` says what the adapter
-    makes of its base; `normal` is where a reward model's scores lie.
+    makes of its base; `normal` is where a reward model's scores lie. `sweep` names all adapters of which it was picked.
     """
 
     run: str
@@ -57,6 +58,7 @@ class Manifest:
     files: tuple[tuple[str, str], ...] = ()
     kind: Kind = "policy"
     normal: NormalScores | None = None
+    sweep: Sweep | None = None
 
 
 def manifest_to_json(manifest: Manifest) -> str:
@@ -84,6 +86,12 @@ def manifest_from_json(text: str) -> Manifest:
             values[name] = ModelIdentity(**values[name])
         if values.get("normal") is not None:
             values["normal"] = NormalScores(**values["normal"])
+        if values.get("sweep") is not None:
+            tried = [
+                Candidate(**{**one, "win_rate": WinRate(**one["win_rate"]), "kl": ReplyKl(**one["kl"])})
+                for one in values["sweep"]["candidates"]
+            ]
+            values["sweep"] = Sweep(**{**values["sweep"], "candidates": tuple(tried)})
         return Manifest(**{**values, "notes": tuple(values["notes"])})
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"manifest.json: a key is missing, unknown or of the wrong kind ({error})") from error

@@ -19,12 +19,14 @@ from training.evaluation import EvaluationReport, PrincipleResult, ReplyStatisti
 from training.manifest import Manifest, ModelIdentity, installed_versions, manifest_to_json
 from training.mix import MixReport
 from training.report import ExampleReplies, QualificationLine, Report
+from training.sweep import Sweep
 from training.weights import file_sha256
 
 _RESULTS = TypeAdapter(tuple[PrincipleResult, ...])
 _STATISTICS = TypeAdapter(dict[str, ReplyStatistics])
 _EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
 _MIX = TypeAdapter(MixReport)
+_SWEEP = TypeAdapter(Sweep)
 # Paths of this machine say nothing to whoever downloads the bundle.
 _PATHS = ("model", "rows", "output", "constitution")
 
@@ -33,8 +35,7 @@ async def run_bundle(context: RunContext) -> JsonObject:
     """Ensure the bundle and its adapter. Leaves the adapter's id, artifact and hash."""
     stages = await context.tools.store.runs.stages(context.run.id)
     adapter = await fetch_adapter(context, context.scratch / "adapter")
-    config: dict[str, JsonValue] = json.loads((adapter / "config.json").read_text())
-    config = {key: value for key, value in config.items() if key not in _PATHS}
+    config = shown_config((adapter / "config.json").read_bytes())
     report = report_of(stages)
     inputs = BundleInputs(
         adapter=adapter,
@@ -64,6 +65,12 @@ async def run_bundle(context: RunContext) -> JsonObject:
     return {"adapter": record.id, "artifact": record.artifact, "sha256": record.sha256, "bytes": record.bytes}
 
 
+def shown_config(text: bytes) -> dict[str, JsonValue]:
+    """The trainer's resolved config without the paths of the machine that trained."""
+    config: dict[str, JsonValue] = json.loads(text)
+    return {key: value for key, value in config.items() if key not in _PATHS}
+
+
 def report_of(stages: dict[str, StageRecord]) -> Report:
     """The bundle's report from what the stages left; what a run left out is None or empty."""
     judged, mixed, evaluated = (stages.get(name) for name in ("judge", "mix", "evaluate"))
@@ -83,12 +90,18 @@ def report_of(stages: dict[str, StageRecord]) -> Report:
         qualification=lines,
         examples=_EXAMPLES.validate_python(compared["examples"]) if compared else (),
         reward_model=evidence_from(scored["reward_model"]) if scored else None,
+        sweep=_sweep(stages),
     )
 
 
 def _evaluation(result: JsonObject) -> EvaluationReport:
     statistics = _STATISTICS.validate_python(result["statistics"])
     return EvaluationReport(_RESULTS.validate_python(result["principles"]), statistics["before"], statistics["after"])
+
+
+def _sweep(stages: dict[str, StageRecord]) -> Sweep | None:
+    found = stages["train"].result.get("sweep") if "train" in stages else None
+    return None if found is None else _SWEEP.validate_python(found)
 
 
 def _mix_report(result: JsonObject) -> MixReport:
@@ -123,6 +136,7 @@ def _manifest(
         notes=notes_of(context, stages, report),
         kind="policy" if scores is None else "reward_model",
         normal=None if scores is None else evidence_from(scores).normal,
+        sweep=report.sweep,
     )
 
 
@@ -137,6 +151,12 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
         notes.append("The policy's base model is also the judge.")
     if report.evaluation:
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
+    if sweep := report.sweep:
+        notes.append(
+            f"The adapter was picked of {len(sweep.candidates)}, trained with other values of {sweep.knob}, by its win "
+            f"rate on {sweep.development_prompts} development prompts, which flatters it there; the held-out prompts "
+            "had no part in that."
+        )
     if report.reward_model and report.mix:
         notes += notes_on_scores(report.reward_model, report.mix)
     if "judge" in stages:

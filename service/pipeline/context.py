@@ -12,6 +12,8 @@ from judges.replicas import Endpoint
 from service.artifacts import Artifacts
 from service.engines import EnginePool, folder_of
 from service.errors import RunFailed
+from service.pipeline.children import RunTraining, run_training
+from service.pipeline.development import split_development
 from service.pipeline.progress import Progress
 from service.protocols import protocol_named
 from service.schemas import RunRequest, Stage
@@ -33,11 +35,12 @@ class Tools:
     artifacts: Artifacts
     engines: EnginePool
     settings: Settings
+    run_training: RunTraining = run_training
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """One run, as its stages see it."""
+    """One run, as its stages see it. `development` are the prompts that a sweep kept back from `train`."""
 
     run: RunRecord
     constitution: Constitution
@@ -46,6 +49,7 @@ class RunContext:
     model: ModelRecord
     judge: ModelRecord
     train: tuple[Prompt, ...]
+    development: tuple[Prompt, ...]
     held_out: tuple[Prompt, ...]
     prompts_sha256: str
     held_out_sha256: str
@@ -124,6 +128,8 @@ async def open_context(run_id: str, tools: Tools) -> RunContext:
         held_out = tuple(prompt for prompt in everything if prompt.split == "held_out")
     else:
         held_out = tuple(await read_shard(tools.artifacts, held.artifact, Prompt))
+    training = tuple(prompt for prompt in everything if prompt.split == "train")
+    split = split_development(training, held_out, run.request.training, run.request.seed)
     context = RunContext(
         run=run,
         constitution=load_constitution(law.source, name=law.name),
@@ -131,7 +137,8 @@ async def open_context(run_id: str, tools: Tools) -> RunContext:
         constitution_sha256=law.sha256,
         model=await store.models.get(project, references.model_id),
         judge=await store.models.get(project, references.judge_id),
-        train=tuple(prompt for prompt in everything if prompt.split == "train"),
+        train=split.train,
+        development=split.development,
         held_out=held_out,
         prompts_sha256=prompts.sha256,
         held_out_sha256=held.sha256,

@@ -30,9 +30,11 @@ async def run_sample(context: RunContext) -> JsonObject:
     )
     total = len(context.train) * wanted.replies_per_prompt
     async with await context.policy_client() as client:
+        later = context.development
         if "evaluate" in context.request.stages and context.request.training.writes_replies:
-            # Found in `evaluate` only, the run would be lost with its training.
-            await refuse_too_long(client, context.held_out, held_out_sampling(context, identity_of(context.model)))
+            later += context.held_out
+        # Found after the training only, the run would be lost with it.
+        await refuse_too_long(client, later, held_out_sampling(context, identity_of(context.model)))
         shards = await sample_replies(context, client, context.train, sampling, context.progress("sample", total))
     return {"shards": list(shards), "samples": total, "prompts": len(context.train)}
 

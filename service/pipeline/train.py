@@ -2,19 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from service.engines import folder_of
 from service.errors import RunFailed
-from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed, run_training
+from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
 from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
+from service.schemas import TrainingSettings
 from service.shards import read_shard
 from service.store.records import JsonObject, NewEvent
 from training.rows import PreferenceRow, write_prompts, write_rows
@@ -23,15 +25,39 @@ _LAW = "constitution.yaml"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One adapter to train: with which settings, where in the store and on this machine.
+
+    A sweep trains `of` adapters, this one after `number` others, and then does `later` more pieces of work. `told`
+    stands in the events that hold its metrics.
+    """
+
+    settings: TrainingSettings
+    folder: str
+    scratch: Path
+    number: int = 0
+    of: int = 1
+    later: int = 0
+    told: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
 async def run_train(context: RunContext) -> JsonObject:
     """Ensure the trained adapter in the artifact store. Leaves its `folder` there and the trainer's result.
 
     Of a reward model it leaves `reward_model` too: a `training.reward_evidence.RewardEvidence`.
     """
-    folder = f"trained/{context.run.id}"
+    return await ensure_trained(
+        context, Task(context.request.training, f"trained/{context.run.id}", context.scratch / "train")
+    )
+
+
+async def ensure_trained(context: RunContext, task: Task) -> JsonObject:
+    """As `run_train` says, of one task."""
+    folder = task.folder
     if not await context.artifacts.exists(f"{folder}/result.json"):
         await context.tools.engines.make_room_for_training()
-        output = await _train(context)
+        output = await _train(context, task)
         for name in ADAPTER_FILES:
             await context.artifacts.put_file(f"{folder}/{name}", output / "adapter" / name)
         await context.artifacts.put_file(f"{folder}/metrics.jsonl", output / "metrics.jsonl")
@@ -50,43 +76,50 @@ async def run_train(context: RunContext) -> JsonObject:
 async def fetch_adapter(context: RunContext, folder: Path) -> Path:
     """The trained adapter as a folder on this machine."""
     trained = (await context.result_of("train")).result
+    return await fetch_trained(context, str(trained["folder"]), folder)
+
+
+async def fetch_trained(context: RunContext, trained: str, folder: Path) -> Path:
+    """What `ensure_trained` left in the folder `trained` of the store, as a folder on this machine."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*ADAPTER_FILES, "metrics.jsonl", "config.json"):
-        await context.artifacts.get_file(f"{trained['folder']}/{name}", folder / name)
+        await context.artifacts.get_file(f"{trained}/{name}", folder / name)
     return folder
 
 
-async def _train(context: RunContext) -> Path:
+async def _train(context: RunContext, task: Task) -> Path:
     """Run the trainer until it is done, and again when something killed it."""
-    folder = context.scratch / "train"
+    folder = task.scratch
     output = folder / "output"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     await asyncio.to_thread(clear_other_base, context.model, output)
-    config = await _write_inputs(context, folder)
-    watch = _Watch(context, output)
+    config = await _write_inputs(context, task)
+    watch = _Watch(context, output, task)
 
     async def start() -> Ended:
-        return await run_training((context.request.training.method, str(config)), folder / "trainer.log", watch.read)
+        return await context.tools.run_training((task.settings.method, str(config)), folder / "trainer.log", watch.read)
 
     async def mourn(number: int) -> None:
         await context.warn("train", f"the trainer was killed by signal {number}; it goes on where it was")
 
     ended = await run_again_when_killed(start, lambda: watch.furthest, mourn)
+    of = "".join(f" of {knob} {value}" for knob, value in task.told.items())
     if ended.status > 0:
         raise RunFailed(
-            f"the trainer ended with status {ended.status}: {ended.complaint}; mend it and resume the run, or start "
-            "another with other settings"
+            f"the trainer{of} ended with status {ended.status}: {ended.complaint}; mend it and resume the run, or "
+            "start another with other settings"
         )
     if ended.status < 0:
         raise RunFailed(
-            f"the trainer was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} and "
-            "got no further; if memory ran out, lower training.max_tokens or training.pairs_per_step in a new run"
+            f"the trainer{of} was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} "
+            "and got no further; if memory ran out, lower training.max_tokens or training.pairs_per_step in a new run"
         )
     await refuse_other_base(context, output)
     return output
 
 
-async def _write_inputs(context: RunContext, folder: Path) -> Path:
+async def _write_inputs(context: RunContext, task: Task) -> Path:
+    folder = task.scratch
     if context.request.training.online:
         await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
         await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
@@ -94,7 +127,7 @@ async def _write_inputs(context: RunContext, folder: Path) -> Path:
         await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
     config = folder / "config.yaml"
     # JSON is YAML too.
-    await asyncio.to_thread(config.write_text, json.dumps(_config(context, folder), indent=2))
+    await asyncio.to_thread(config.write_text, json.dumps(_config(context, task), indent=2))
     return config
 
 
@@ -105,7 +138,8 @@ async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
     return await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
 
 
-def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
+def _config(context: RunContext, task: Task) -> dict[str, JsonValue]:
+    folder = task.scratch
     places: dict[str, JsonValue] = {
         "model": str(folder_of(context.model)),
         "rows": str(folder / "rows.jsonl"),
@@ -114,14 +148,15 @@ def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
     }
     if context.request.training.online:
         places["constitution"] = str(folder / _LAW)
-    return places | trainer_knobs(context.request.training)
+    return places | trainer_knobs(task.settings)
 
 
 class _Watch:
     """Reads the trainer's lines: progress becomes events, and so do the numbers of each step."""
 
-    def __init__(self, context: RunContext, output: Path) -> None:
+    def __init__(self, context: RunContext, output: Path, task: Task) -> None:
         self._context = context
+        self._task = task
         self._output = output
         self._progress: Progress | None = None
         self.furthest = 0
@@ -135,8 +170,9 @@ class _Watch:
         values.pop("type")
         if self._progress is None:
             await refuse_other_base(self._context, self._output)
-        self._progress = self._progress or self._context.progress("train", total)
-        await self._progress.set(done)
+        task, before = self._task, self._task.number * total
+        self._progress = self._progress or self._context.progress("train", task.of * total + task.later)
+        await self._progress.set(before + done)
         self.furthest = max(self.furthest, done)
-        event = NewEvent("train", "metric", done=done, total=total, data=values)
+        event = NewEvent("train", "metric", done=done, total=total, data={**task.told, **values})
         await self._context.tools.store.runs.add_event(self._context.run.id, event)

@@ -15,6 +15,7 @@ from service.api.state import Backend, BackendHere, KeyHere
 from service.api.wire import After, Deleted, Limit, Page, RunBody, page_of
 from service.errors import InvalidInput, NotFound
 from service.exchange.run_rows import Kind, run_rows
+from service.pipeline.development import FEWEST, development_count
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
 from service.pipeline.trainer_knobs import unread_settings
@@ -206,6 +207,11 @@ async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: 
     prompts = await backend.store.prompt_sets.get(project_id, request.prompts)
     if not prompts.train:
         raise InvalidInput(f"prompts: {prompts.name!r} has no prompt of the split train")
+    if request.training.sweep and development_count(prompts.train, request.training) < FEWEST:
+        raise InvalidInput(
+            f"training.sweep: a development_share of {request.training.development_share} of {prompts.train} training "
+            f"prompts is less than {FEWEST} to compare on; raise it, or give more prompts"
+        )
     if request.training.online:
         law = await backend.store.constitutions.get(project_id, request.constitution)
         if not load_constitution(law.source, name=law.name).checked:
