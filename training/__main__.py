@@ -1,4 +1,4 @@
-"""`python -m training dpo|sft|reward|ppo|rloo|merge|kl|convert`: the trainers without the service.
+"""`python -m training dpo|sft|reward|ppo|rloo|merge|kl|ensemble|convert`: the trainers without the service.
 
 The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
 stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the next start.
@@ -41,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
     kl.add_argument("--model", type=Path, required=True)
     kl.add_argument("--of", type=Path, nargs=2, action="append", required=True, metavar=("ADAPTER", "REPLIES"))
     kl.add_argument("--tokens-per-batch", type=int, default=2048)
+    ensemble = commands.add_parser("ensemble", help="what reward models that differ in `member` know together")
+    ensemble.add_argument("folders", type=Path, nargs="+", help="outputs of `python -m training reward`")
     convert = commands.add_parser("convert", help="turn the bundled GGUF model into a safetensors folder")
     convert.add_argument("--output", type=Path, required=True, help="the model's folder; kept if it exists")
     return root
@@ -95,6 +97,10 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
 
             written, most = [Written(*pair) for pair in options.of], options.tokens_per_batch
             return lambda: {"kl": [asdict(kl) for kl in reply_kls(options.model, written, tokens_per_batch=most)]}
+        case "ensemble":
+            from training.reward_ensemble import ensemble_evidence
+
+            return lambda: asdict(ensemble_evidence(options.folders))
         case "reward":
             from training.reward import train_reward
 

@@ -154,10 +154,13 @@ class RewardConfig(OfflineConfig):
       2 p_chosen - 1. Raise it where labels are reliable and scores crowd together.
     - `held_out_share`: as for every trainer, but a tenth where it is not given: a reward model's evidence is how often
       it is right.
+    - `member`: which member of an ensemble this is. Train the same config with 0, 1, 2: each starts elsewhere and takes
+      the rows in another order, and all are measured on the same prompts.
     """
 
     prompts_per_step: int = count(16, 1, 4096)
     margin: float = knob(0.0, 0.0, 100.0)
+    member: int = count(0, 0, 1000)
     held_out_share: float = knob(0.1, 0.0, 0.9)
 
 
@@ -191,6 +194,9 @@ class OnlineConfig(TrainConfig):
     - `judge_weight`: weight of its mean grade, 0 to 1, in the score.
     - `reward_model`: the output folder of `python -m training reward` on the same base.
     - `reward_weight`: weight of its score, in standard deviations over the replies that it was trained on.
+    - `reward_ensemble`: the output folders of further members of it: the score is then the mean over all.
+    - `spread_weight`: how much of the standard deviation between the members is taken from the score. Raise it, to 1 or
+      so, where the policy finds replies that one member overrates.
     - `sampler`: `vllm` starts an engine of its own and reloads its weights in place each step; `torch` samples in the
       trainer itself: no second process, slower, and a run resumed equals one that did not stop.
     """
@@ -216,6 +222,8 @@ class OnlineConfig(TrainConfig):
     judge_weight: float = knob(1.0, 0.0, 1e6)
     reward_model: Path | None = None
     reward_weight: float = knob(1.0, 0.0, 1e6)
+    reward_ensemble: tuple[str, ...] = ()
+    spread_weight: float = knob(0.0, 0.0, 1e6)
     sampler: Sampling = "torch"
 
     @property

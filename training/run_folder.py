@@ -24,6 +24,7 @@ _MAY_CHANGE = (
     "output",
     "constitution",
     "reward_model",
+    "reward_ensemble",
     "judge_url",
     "checkpoint_every_steps",
     "tokens_per_batch",
@@ -116,10 +117,12 @@ def scoring_files(config: TrainConfig) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if config.constitution is not None:
         found["constitution"] = config.constitution
-    if config.reward_model is not None:
-        found["reward_model"] = config.reward_model / "adapter" / "adapter_model.safetensors"
-        found["reward_model_config"] = config.reward_model / "adapter" / "adapter_config.json"
-        found["reward_model_result"] = config.reward_model / "result.json"
+    members = (config.reward_model, *map(Path, config.reward_ensemble)) if config.reward_model else ()
+    for number, folder in enumerate(members):
+        name = f"reward_model_{number}" if number else "reward_model"
+        found[name] = folder / "adapter" / "adapter_model.safetensors"
+        found[f"{name}_config"] = folder / "adapter" / "adapter_config.json"
+        found[f"{name}_result"] = folder / "result.json"
     return found
 
 
