@@ -194,7 +194,10 @@ _RUN_EXAMPLE: JsonValue = {
 
 
 class RunRequest(Settings):
-    """What POST /v1/runs takes. Every id or name must exist already; `?dry_run=true` only says what it would cost."""
+    """What POST /v1/runs takes. Every id or name must exist already; `?dry_run=true` only says what it would cost.
+
+    `start_from` is an adapter of the same model: it writes the samples, and the training goes on from it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [_RUN_EXAMPLE]})
 
@@ -202,6 +205,7 @@ class RunRequest(Settings):
     prompts: str
     held_out: str | None = None
     model: str
+    start_from: str | None = None
     judge: JudgeSettings
     sample: SampleSettings = SampleSettings()
     revise: ReviseSettings = ReviseSettings()

@@ -55,6 +55,8 @@ class TrainConfig:
     - `precision`: auto takes bf16 where the machine multiplies bf16 faster than fp32, else fp32.
     - `gradient_checkpointing`: recompute layers backwards: a third slower, much less memory.
     - `checkpoint_every_steps`: how much work a kill may cost, and how often `patience` looks.
+    - `start_adapter`: folder of an adapter of the same base and shape, as peft saves it: training goes on from its
+      weights instead of fresh ones. The base stays the reference. For rounds, and for DPO or PPO after SFT.
     - `seed`: decides the adapter's start and the rows' order.
     """
 
@@ -72,6 +74,7 @@ class TrainConfig:
     precision: Precision = "auto"
     gradient_checkpointing: bool = False
     checkpoint_every_steps: int = count(10, 1, 1000000)
+    start_adapter: Path | None = None
     seed: int = count(0, 0, 2**31 - 1)
 
     @property

@@ -29,13 +29,23 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class StartedFrom:
+    """The adapter whose weights the training began with: its id, its run and the hash of its weights."""
+
+    adapter: str
+    run: str
+    adapter_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The proof of an adapter's making. Hashes are SHA-256 in hex, empty where there was no such input.
 
     `config_json` is the trainer's resolved config as JSON text, `seeds` (name, seed), `versions` (package, version),
     `notes` what a reader must know (an unqualified judge, the same judge for training and proof, rows dropped).
     `files` (path in the bundle, hash) covers every file of the bundle but the manifest. `kind` says what the adapter
-    makes of its base; `normal` is where a reward model's scores lie. `sweep` names all adapters of which it was picked.
+    makes of its base; `normal` is where a reward model's scores lie. `sweep` names all adapters of which it was picked,
+    `started_from` the one with which the training began; None where it began at the base.
     """
 
     run: str
@@ -59,6 +69,7 @@ class Manifest:
     kind: Kind = "policy"
     normal: NormalScores | None = None
     sweep: Sweep | None = None
+    started_from: StartedFrom | None = None
 
 
 def manifest_to_json(manifest: Manifest) -> str:
@@ -86,6 +97,8 @@ def manifest_from_json(text: str) -> Manifest:
             values[name] = ModelIdentity(**values[name])
         if values.get("normal") is not None:
             values["normal"] = NormalScores(**values["normal"])
+        if values.get("started_from") is not None:
+            values["started_from"] = StartedFrom(**values["started_from"])
         if values.get("sweep") is not None:
             tried = [
                 Candidate(**{**one, "win_rate": WinRate(**one["win_rate"]), "kl": ReplyKl(**one["kl"])})

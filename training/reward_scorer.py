@@ -73,7 +73,7 @@ class RewardEnsemble:
     """Several as one: for each reply the members' mean less `spread_weight` standard deviations between them.
 
     Models that agree on what they were trained on differ elsewhere, and a policy finds where one of them is wrong: they
-    are seldom wrong alike (arXiv:2310.02743, section 4, uncertainty-weighted; there it is the variance, here the
+    are less often wrong alike (arXiv:2310.02743, uncertainty-weighted; there it is the variance, here the
     deviation, which has the score's own unit).
     """
 

@@ -22,6 +22,7 @@ _MAY_CHANGE = (
     "model",
     "rows",
     "output",
+    "start_adapter",
     "constitution",
     "reward_model",
     "reward_ensemble",
@@ -101,6 +102,11 @@ def _identity(config: TrainConfig, method: str, precision: str) -> dict[str, obj
         raise ConfigError(f"rows: {config.rows} is no file; name a JSONL file of preference rows")
     values = json.loads(json.dumps(config_to_json(config)))
     hashes = {"rows_sha256": file_sha256(config.rows), "model_sha256": model_sha256(config.model)}
+    if config.start_adapter is not None:
+        start = config.start_adapter / "adapter_model.safetensors"
+        if not start.is_file():
+            raise ConfigError(f"start_adapter: {start} is no file; name a folder as peft saves an adapter")
+        hashes["start_adapter_sha256"] = file_sha256(start)
     for knob, path in scoring_files(config).items():
         if not path.is_file():
             raise ConfigError(f"{_SCORES_BY.get(knob, _REWARD_MODEL)}: {path} is no file")

@@ -12,10 +12,8 @@ from constitutions.schema import JudgedPrinciple
 from judges.client import ChatClient
 from judges.gathering import all_of
 from judges.records import Comparison, Preference, PrincipleVerdict, Prompt, Sample
-from service.engines import folder_of
-from service.errors import RunFailed
-from service.pipeline.children import Ended, run_again_when_killed
 from service.pipeline.context import RunContext
+from service.pipeline.merging import ensure_merged
 from service.pipeline.pairs import comparison_of
 from service.pipeline.progress import Progress
 from service.pipeline.replies import groups_of, sample_replies
@@ -150,7 +148,7 @@ async def _adapter_replies(context: RunContext, contest: Contest, progress: Prog
     folder = contest.scratch / "merged"
     if not folder.exists():
         adapter = await fetch_trained(context, contest.trained, contest.scratch / "adapter")
-        await _merge(context, contest, adapter, folder)
+        await ensure_merged(context, contest.stage, adapter, folder)
     async with (
         context.tools.engines.leased(folder, context.model) as endpoint,
         context.sampling_client(endpoint) as client,
@@ -163,23 +161,6 @@ async def _replies(
     context: RunContext, client: ChatClient, contest: Contest, identity: str, progress: Progress
 ) -> tuple[str, ...]:
     return await sample_replies(context, client, contest.prompts, held_out_sampling(context, identity), progress)
-
-
-async def _merge(context: RunContext, contest: Contest, adapter: Path, folder: Path) -> None:
-    arguments = ("--model", str(folder_of(context.model)), "--adapter", str(adapter), "--output", str(folder))
-
-    async def ignore(_: str) -> None:
-        return
-
-    async def start() -> Ended:
-        return await context.tools.run_training(("merge", *arguments), contest.scratch / "merge.log", ignore)
-
-    async def mourn(number: int) -> None:
-        await context.warn(contest.stage, f"merging the adapter was killed by signal {number}; it begins again")
-
-    ended = await run_again_when_killed(start, lambda: 0, mourn)
-    if ended.status != 0:
-        raise RunFailed(f"merging the adapter ended with status {ended.status}: {ended.complaint}; resume the run")
 
 
 async def _verdicts(

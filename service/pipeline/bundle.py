@@ -16,7 +16,7 @@ from service.pipeline.train import fetch_adapter
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
 from training.bundle import BundleInputs, config_sha256, write_bundle
 from training.evaluation import EvaluationReport, PrincipleResult, ReplyStatistics
-from training.manifest import Manifest, ModelIdentity, installed_versions, manifest_to_json
+from training.manifest import Manifest, ModelIdentity, StartedFrom, installed_versions, manifest_to_json
 from training.mix import MixReport
 from training.report import ExampleReplies, QualificationLine, Report
 from training.sweep import Sweep
@@ -28,7 +28,7 @@ _EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
 _MIX = TypeAdapter(MixReport)
 _SWEEP = TypeAdapter(Sweep)
 # Paths of this machine say nothing to whoever downloads the bundle.
-_PATHS = ("model", "rows", "output", "constitution")
+_PATHS = ("model", "rows", "output", "constitution", "start_adapter")
 
 
 async def run_bundle(context: RunContext) -> JsonObject:
@@ -137,7 +137,13 @@ def _manifest(
         kind="policy" if scores is None else "reward_model",
         normal=None if scores is None else evidence_from(scores).normal,
         sweep=report.sweep,
+        started_from=_started_from(context),
     )
+
+
+def _started_from(context: RunContext) -> StartedFrom | None:
+    start = context.start
+    return None if start is None else StartedFrom(start.id, start.run_id, str(start.manifest["adapter_sha256"]))
 
 
 def _identity(model: ModelRecord) -> ModelIdentity:
@@ -151,6 +157,11 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
         notes.append("The policy's base model is also the judge.")
     if report.evaluation:
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
+    if context.start is not None:
+        notes.append(
+            f"The training went on from the adapter {context.start.id} of {context.start.run_id}: the weights hold "
+            "what both learnt. The other side of every comparison, and of every KL, is the base."
+        )
     if sweep := report.sweep:
         notes.append(
             f"The adapter was picked of {len(sweep.candidates)}, trained with other values of {sweep.knob}, by its win "

@@ -19,7 +19,7 @@ from service.protocols import protocol_named
 from service.schemas import RunRequest, Stage
 from service.settings import Settings
 from service.shards import read_shard
-from service.store.records import ModelRecord, NewEvent, RunRecord, StageRecord
+from service.store.records import AdapterRecord, ModelRecord, NewEvent, RunRecord, StageRecord
 from service.store.store import Store
 
 PROMPTS_PER_SHARD = 16
@@ -40,7 +40,10 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """One run, as its stages see it. `development` are the prompts that a sweep kept back from `train`."""
+    """One run, as its stages see it. `start` is the adapter from which it goes on, None at the base.
+
+    `development` are the prompts that a sweep kept back from `train`.
+    """
 
     run: RunRecord
     constitution: Constitution
@@ -48,6 +51,7 @@ class RunContext:
     constitution_sha256: str
     model: ModelRecord
     judge: ModelRecord
+    start: AdapterRecord | None
     train: tuple[Prompt, ...]
     development: tuple[Prompt, ...]
     held_out: tuple[Prompt, ...]
@@ -137,6 +141,7 @@ async def open_context(run_id: str, tools: Tools) -> RunContext:
         constitution_sha256=law.sha256,
         model=await store.models.get(project, references.model_id),
         judge=await store.models.get(project, references.judge_id),
+        start=await store.adapters.get(project, run.request.start_from) if run.request.start_from else None,
         train=split.train,
         development=split.development,
         held_out=held_out,

@@ -14,6 +14,7 @@ from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_a
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
+from service.pipeline.start import fetch_start
 from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.schemas import TrainingSettings
@@ -125,9 +126,10 @@ async def _write_inputs(context: RunContext, task: Task) -> Path:
         await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
     else:
         await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
+    start = await fetch_start(context, context.start) if context.start else None
     config = folder / "config.yaml"
     # JSON is YAML too.
-    await asyncio.to_thread(config.write_text, json.dumps(_config(context, task), indent=2))
+    await asyncio.to_thread(config.write_text, json.dumps(_config(context, task, start), indent=2))
     return config
 
 
@@ -138,7 +140,7 @@ async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
     return await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
 
 
-def _config(context: RunContext, task: Task) -> dict[str, JsonValue]:
+def _config(context: RunContext, task: Task, start: Path | None) -> dict[str, JsonValue]:
     folder = task.scratch
     places: dict[str, JsonValue] = {
         "model": str(folder_of(context.model)),
@@ -148,6 +150,8 @@ def _config(context: RunContext, task: Task) -> dict[str, JsonValue]:
     }
     if context.request.training.online:
         places["constitution"] = str(folder / _LAW)
+    if start is not None:
+        places["start_adapter"] = str(start)
     return places | trainer_knobs(task.settings)
 
 

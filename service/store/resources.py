@@ -253,7 +253,11 @@ class Adapters:
 
     async def delete(self, project_id: str, id: str) -> None:
         async with self._db.write() as session:
-            await session.delete(await find(session, Adapter, project_id, id))
+            row = await find(session, Adapter, project_id, id)
+            # Requests hold the id of the adapter from which a run goes on.
+            goes_on = select(Run.id).where(Run.request.contains(row.id, autoescape=True))
+            await _refuse_if_used(session, f"adapter {row.id}", goes_on)
+            await session.delete(row)
 
 
 class Labels:

@@ -18,6 +18,7 @@ from service.exchange.run_rows import Kind, run_rows
 from service.pipeline.development import FEWEST, development_count
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
+from service.pipeline.start import refuse_unfit_start
 from service.pipeline.trainer_knobs import unread_settings
 from service.protocols import protocol_named
 from service.schemas import STAGES, RunRequest
@@ -41,6 +42,7 @@ class Window:
 async def create(request: RunRequest, backend: BackendHere, key: KeyHere, dry_run: DryRun = False) -> RunBody | Plan:
     """Start the pipeline, or the stages of it that are named. It survives a restart of everything."""
     references = await _resolve(request, backend, key.project_id)
+    request = await _with_start(request, backend, key.project_id)
     if dry_run:
         protocol = protocol_named(request.judge.protocol, backend.settings.protocols)
         return await plan_run(request, references, key.project_id, backend.store, protocol.requests)
@@ -112,6 +114,18 @@ async def _page(kind: Kind, id: str, backend: Backend, key: KeyRecord, window: W
     stages = await backend.store.runs.stages(run.id)
     data, total = await run_rows(stages, backend.artifacts, kind, window.skip, window.limit)
     return JSONResponse({"object": "list", "data": data, "has_more": window.skip + window.limit < total})
+
+
+async def _with_start(request: RunRequest, backend: Backend, project_id: str) -> RunRequest:
+    """With the id of the adapter from which the run goes on, where a name was given. Raises InvalidInput."""
+    if request.start_from is None:
+        return request
+    try:
+        start = await backend.store.adapters.get(project_id, request.start_from)
+    except NotFound as error:
+        raise InvalidInput(f"start_from: {error}") from error
+    refuse_unfit_start(request, start, await backend.store.models.get(project_id, request.model))
+    return request.model_copy(update={"start_from": start.id})
 
 
 async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> RunReferences:
