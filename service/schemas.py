@@ -191,3 +191,27 @@ class RunRequest(Settings):
         own = REVISIONS_NEED if self.training.sft_on == "revisions" else STAGE_NEEDS
         own = ONLINE_NEED if self.training.online else own
         return own.get(stage, STAGE_NEEDS[stage])
+
+
+# One person waits for the answer.
+MOST_PAIRS = 200
+
+
+class QualifyRequest(Settings):
+    """What POST /v1/constitutions/{id}/qualify takes: `judge` is a registered judge's id or name.
+
+    `set` is a preference set whose human rows are judged beside the examples, `limit` of them drawn by `seed`.
+
+    `principle` is the one that the set's labels are about; it is needed where the constitution judges several.
+    `protocol` is how the judge is asked, as in a run.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"judge": "judge", "set": "people", "limit": 100}]}
+    )
+    judge: str
+    protocol: str = "pairwise"
+    set: str | None = None
+    principle: str | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_PAIRS)] = MOST_PAIRS
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -1,4 +1,4 @@
-"""`python -m training dpo|sft|reward|ppo|rloo|merge|convert`: the trainers without the service.
+"""`python -m training dpo|sft|reward|ppo|rloo|merge|serve|convert`: the trainers without the service.
 
 The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
 stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the next start.
@@ -36,6 +36,11 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("--model", type=Path, required=True)
     merge.add_argument("--adapter", type=Path, required=True)
     merge.add_argument("--output", type=Path, required=True)
+    serve = commands.add_parser("serve", help="serve a reward model on loopback, as a judge")
+    serve.add_argument("--model", type=Path, required=True)
+    serve.add_argument("--adapter", type=Path, required=True)
+    serve.add_argument("--name", default="reward-model", help="what requests call it")
+    serve.add_argument("--port", type=int, default=0, help="0 takes a free one; the first line on stdout says which")
     convert = commands.add_parser("convert", help="turn the bundled GGUF model into a safetensors folder")
     convert.add_argument("--output", type=Path, required=True, help="the model's folder; kept if it exists")
     return root
@@ -85,6 +90,10 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
             from training.merge import merge_adapter
 
             return lambda: {"model": str(merge_adapter(options.model, options.adapter, options.output))}
+        case "serve":
+            from training.reward_server import serve_reward
+
+            return lambda: serve_reward(options.model, options.adapter, name=options.name, port=options.port)
         case "reward":
             from training.reward import train_reward
 

@@ -24,10 +24,8 @@ def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
     """Write `output` (kept if it exists). The sum is made in fp32 and saved in the base's own format."""
     if output.exists():
         return output
-    if not (adapter / "adapter_config.json").exists():
-        raise TrainingError(f"{adapter}: no adapter_config.json; name a folder as peft saves it")
     tokenizer = load_tokenizer(model)
-    base = _base_for(model, adapter, tokenizer)
+    base = base_for(model, adapter, tokenizer)
     dtype = base.dtype
     # W + scale * B A is rounded once, at the end: in bf16 a small update would vanish in the sum.
     merged = PeftModel.from_pretrained(base.to(torch.float32), adapter).merge_and_unload().to(dtype)
@@ -37,8 +35,10 @@ def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
     return output
 
 
-def _base_for(model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """With the head that the adapter was trained with."""
+def base_for(model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The base with the head that the adapter was trained with. Raises TrainingError."""
+    if not (adapter / "adapter_config.json").exists():
+        raise TrainingError(f"{adapter}: no adapter_config.json; name a folder as peft saves it")
     scores = json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "SEQ_CLS"
     kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
     base: PreTrainedModel = kind.from_pretrained(model, dtype="auto", local_files_only=True, **more)
