@@ -48,14 +48,17 @@ class ScoringModel:
             raise TrainingError(f"{adapter}: not a reward model's adapter; name one of `python -m training reward`")
         self._model = PeftModel.from_pretrained(base.to(numbers.dtype), adapter).to(numbers.device).eval()
         self._device = numbers.device
+        # A fast tokenizer switches between reading control tokens and not: two threads would switch each other's.
+        self._tokenizing = threading.Lock()
         self.context = int(base.config.max_position_embeddings)
 
     def tokens(self, messages: Conversation) -> tuple[int, ...]:
         """The conversation as the trainer rendered it, up to the end of its last turn. Raises BadRequest."""
         if len(messages) < 2 or messages[-1].role != "assistant":
             raise BadRequest("messages: the last turn must be the assistant's, after a prompt; that turn is scored")
-        opening, closing = reply_frame(messages[:-1], self._tokenizer)
-        tokens = (*opening, *text_tokens(messages[-1].content, self._tokenizer), *closing)
+        with self._tokenizing:
+            opening, closing = reply_frame(messages[:-1], self._tokenizer)
+            tokens = (*opening, *text_tokens(messages[-1].content, self._tokenizer), *closing)
         if len(tokens) > self.context:
             raise BadRequest(
                 f"messages: {len(tokens)} tokens are above the maximum context length, {self.context}; shorten them"

@@ -62,7 +62,9 @@ def peer_python(name: str) -> Path:
     """The interpreter of one of ENVIRONMENTS; made where it is missing or of another version."""
     environment, folder = ENVIRONMENTS[name], FOLDER / name
     requirements = _HERE / environment.requirements
-    wanted, python = requirements.read_text(), folder / "bin" / "python"
+    python, ours = folder / "bin" / "python", sysconfig.get_path("purelib")
+    # What is read from our environment is gone with it: another one of ours makes a peer's anew.
+    wanted = requirements.read_text() + (f"# reads {ours}\n" if environment.reads_ours else "")
     if (folder / _READY).is_file() and (folder / _READY).read_text() == wanted:
         return python
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
@@ -75,7 +77,7 @@ def peer_python(name: str) -> Path:
             text=True,
             check=True,
         )
-        (Path(site.stdout.strip()) / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        (Path(site.stdout.strip()) / "ours.pth").write_text(ours + "\n")
     (folder / _READY).write_text(wanted)
     return python
 

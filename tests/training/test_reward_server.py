@@ -6,6 +6,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,13 @@ async def test_the_client_reads_the_scores_that_transformers_gives(server: Rewar
     plain = PeftModel.from_pretrained(base, adapter).eval()
     row = make_row("r", prompt=asked(1))
     assert scores == pytest.approx([classified(plain, tiny, row, text) for text in texts], abs=1e-4)
+
+
+def test_conversations_are_read_alike_by_many_threads_at_once(server: RewardServer):
+    turns = [(*asked(n), Message("assistant", f"<|im_end|> {n} " * 20)) for n in range(8)] * 8
+    alone = [server.model.tokens(turn) for turn in turns]
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(server.model.tokens, turns)) == alone
 
 
 async def test_it_is_a_judge_behind_the_reward_protocol(server: RewardServer):
