@@ -14,7 +14,8 @@ from pathlib import Path
 
 from constitutions.errors import CharterError
 from training.allocator import keep_freed_memory
-from training.configs import DpoConfig, PpoConfig, RewardConfig, RlooConfig, SftConfig, load_config
+from training.configs import METHODS, load_config
+from training.errors import OtherRankFailed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,7 +51,9 @@ def main(arguments: list[str]) -> int:
     """Run one command; heavy imports happen here, once it is known which."""
     options = parser().parse_args(arguments)
     try:
-        result = run(options)
+        run(options)
+    except OtherRankFailed:
+        return 2
     except CharterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -60,12 +63,11 @@ def main(arguments: list[str]) -> int:
             f"error: {error.strerror or error}{place}; check the path, the rights and the free space", file=sys.stderr
         )
         return 2
-    print(json.dumps({"type": "result", **result}), flush=True)
     return 0
 
 
-def run(options: argparse.Namespace) -> dict[str, object]:
-    """Dispatch; returns what goes into the result line."""
+def run(options: argparse.Namespace) -> None:
+    """Do the job and print its result, once where several processes did it together."""
     # Progress bars of the libraries would mix with the lines that the service reads.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -76,7 +78,12 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         job = imported(options)
     finally:
         gc.enable()
-    return job()
+    from training.ranks import joined_ranks
+
+    with joined_ranks() as ranks:
+        result = job()
+        if ranks.first:
+            print(json.dumps({"type": "result", **result}), flush=True)
 
 
 def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
@@ -94,26 +101,11 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
             from training.reward_server import serve_reward
 
             return lambda: serve_reward(options.model, options.adapter, name=options.name, port=options.port)
-        case "reward":
-            from training.reward import train_reward
+        case method:
+            from training.trainers import trainer_of
 
-            return lambda: train_reward(load_config(options.config, RewardConfig, tuple(options.set)))
-        case "sft":
-            from training.sft import train_sft
-
-            return lambda: train_sft(load_config(options.config, SftConfig, tuple(options.set)))
-        case "ppo":
-            from training.ppo import train_ppo
-
-            return lambda: train_ppo(load_config(options.config, PpoConfig, tuple(options.set)))
-        case "rloo":
-            from training.rloo import train_rloo
-
-            return lambda: train_rloo(load_config(options.config, RlooConfig, tuple(options.set)))
-        case _:
-            from training.dpo import train_dpo
-
-            return lambda: train_dpo(load_config(options.config, DpoConfig, tuple(options.set)))
+            train = trainer_of(method)
+            return lambda: train(load_config(options.config, METHODS[method], tuple(options.set)))
 
 
 if __name__ == "__main__":

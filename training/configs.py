@@ -94,10 +94,13 @@ class OfflineConfig(TrainConfig):
     - `patience`: how many checkpoints in a row may score below the best on held-out prompts before the run stops; the
       best one is then what is saved, also where the run comes to its end. 0 saves the last. Take 2 or 3 where
       over-fitting is feared.
+    - `shard_base`: on several processes, each holds a part of the base's layers (FSDP), and they give one another the
+      layer that computes. Set it where the base does not fit into one GPU; else it only costs time.
     """
 
     held_out_share: float = knob(0.0, 0.0, 0.9)
     patience: int = count(0, 0, 1000)
+    shard_base: bool = False
 
     @property
     def limits(self) -> Limits:

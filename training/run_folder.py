@@ -28,6 +28,7 @@ _MAY_CHANGE = (
     "checkpoint_every_steps",
     "tokens_per_batch",
     "gradient_checkpointing",
+    "shard_base",
 )
 
 _SCORES_BY = {"constitution": "constitution: name a YAML file"}
