@@ -90,7 +90,9 @@ class TrainingSettings(Settings):
 
     `pairs_per_step` counts what the method takes in: pairs; for sft replies, for reward, ppo and rloo prompts. `sft_on`
     says which replies are imitated: the chosen ones of the mixed pairs, or every step's revision, which needs no judge
-    or mix. ppo and rloo need none of the stages before `train`: the constitution's checks score the policy's replies.
+    or mix. ppo and rloo need none of the stages before `train`: the policy writes the replies itself, and each score
+    counts by its weight: the constitution's checks; the judge's grades, where `judge_weight` is set (at 0 they are
+    shown alone); and `reward_adapter`, an adapter of a run with method reward on the same base.
     """
 
     method: Method = "dpo"
@@ -119,6 +121,11 @@ class TrainingSettings(Settings):
     min_distinct_2: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_length_ratio: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     max_refusal_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    check_weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    judge_weight: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    judge_protocol: str = "pointwise"
+    reward_adapter: str | None = None
+    reward_weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
     missing_eos_penalty: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
     value_clip: Annotated[float, Field(gt=0, le=1e6)] = 0.2

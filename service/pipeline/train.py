@@ -2,17 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from judges.errors import JudgeUnavailable
 from service.engines import folder_of
 from service.errors import RunFailed
 from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed, run_training
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
+from service.pipeline.scoring import open_scoring
 from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.shards import read_shard
@@ -20,13 +22,15 @@ from service.store.records import JsonObject, NewEvent
 from training.rows import PreferenceRow, write_prompts, write_rows
 
 _LAW = "constitution.yaml"
+_SCORES = "scores.json"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 async def run_train(context: RunContext) -> JsonObject:
     """Ensure the trained adapter in the artifact store. Leaves its `folder` there and the trainer's result.
 
-    Of a reward model it leaves `reward_model` too: a `training.reward_evidence.RewardEvidence`.
+    Of a reward model it leaves `reward_model` too: a `training.reward_evidence.RewardEvidence`; of PPO and RLOO
+    `scores`: what scored, and how the judge stood.
     """
     folder = f"trained/{context.run.id}"
     if not await context.artifacts.exists(f"{folder}/result.json"):
@@ -36,12 +40,17 @@ async def run_train(context: RunContext) -> JsonObject:
             await context.artifacts.put_file(f"{folder}/{name}", output / "adapter" / name)
         await context.artifacts.put_file(f"{folder}/metrics.jsonl", output / "metrics.jsonl")
         await context.artifacts.put_file(f"{folder}/config.json", output / "config.json")
+        if context.request.training.online:
+            await context.artifacts.put_file(f"{folder}/{_SCORES}", output.parent / _SCORES)
         await context.artifacts.put_file(f"{folder}/result.json", output / "result.json")
     result: dict[str, JsonValue] = json.loads(await context.artifacts.get(f"{folder}/result.json"))
     kept = ("steps", "seconds", "rows", "dropped", "last_step", "precision", "device", "adapter_sha256")
     left = {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
     # What a trainer of before limits left says nothing of them: it was not stopped.
     left |= {"stopped": result.get("stopped"), "adapter_step": result.get("adapter_step", result["steps"])}
+    # A run of before there were several scores left nothing of them.
+    if context.request.training.online and await context.artifacts.exists(f"{folder}/{_SCORES}"):
+        left["scores"] = json.loads(await context.artifacts.get(f"{folder}/{_SCORES}"))
     if not context.request.training.writes_replies:
         left["reward_model"] = {key: result[key] for key in ("normal", "held_out")}
     return left
@@ -62,7 +71,22 @@ async def _train(context: RunContext) -> Path:
     output = folder / "output"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     await asyncio.to_thread(clear_other_base, context.model, output)
-    config = await _write_inputs(context, folder)
+    if not context.request.training.online:
+        await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
+        return await _train_on(context, folder, {})
+    await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
+    await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
+    async with open_scoring(context, folder / _LAW, folder) as scoring:
+        await asyncio.to_thread((folder / _SCORES).write_text, json.dumps(scoring.left))
+        return await _train_on(context, folder, scoring.knobs)
+
+
+async def _train_on(context: RunContext, folder: Path, knobs: Mapping[str, JsonValue]) -> Path:
+    """The trainer on the rows that lie in the folder; `knobs` go over those of the request."""
+    output, config, deaths = folder / "output", folder / "config.yaml", context.tools.engines.deaths()
+    # JSON is YAML too.
+    text = json.dumps(_config(context, folder) | dict(knobs), indent=2)
+    await asyncio.to_thread(config.write_text, text)
     watch = _Watch(context, output)
 
     async def start() -> Ended:
@@ -72,6 +96,8 @@ async def _train(context: RunContext) -> Path:
         await context.warn("train", f"the trainer was killed by signal {number}; it goes on where it was")
 
     ended = await run_again_when_killed(start, lambda: watch.furthest, mourn)
+    if ended.status > 0 and context.tools.engines.deaths() > deaths:
+        raise JudgeUnavailable(ended.complaint)  # the judge died beneath the trainer, which goes on with a new one
     if ended.status > 0:
         raise RunFailed(
             f"the trainer ended with status {ended.status}: {ended.complaint}; mend it and resume the run, or start "
@@ -84,18 +110,6 @@ async def _train(context: RunContext) -> Path:
         )
     await refuse_other_base(context, output)
     return output
-
-
-async def _write_inputs(context: RunContext, folder: Path) -> Path:
-    if context.request.training.online:
-        await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
-        await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
-    else:
-        await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
-    config = folder / "config.yaml"
-    # JSON is YAML too.
-    await asyncio.to_thread(config.write_text, json.dumps(_config(context, folder), indent=2))
-    return config
 
 
 async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
@@ -112,8 +126,6 @@ def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
         "output": str(folder / "output"),
         "seed": context.request.seed,
     }
-    if context.request.training.online:
-        places["constitution"] = str(folder / _LAW)
     return places | trainer_knobs(context.request.training)
 
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pydantic import JsonValue
 
 from service.schemas import EvaluateSettings, RunRequest, TrainingSettings
-from training.configs import METHODS, Method, config_from
+from training.configs import METHODS, Method, TrainConfig, config_from
 from training.errors import ConfigError
 
 # What a run calls `pairs_per_step`, by method: the trainers name what they take in.
@@ -18,7 +18,13 @@ PER_STEP: Mapping[Method, str] = {
     "rloo": "prompts_per_step",
 }
 # The run reads these itself, for these methods.
-_OF_THE_RUN: Mapping[str, tuple[Method, ...]] = {"method": tuple(METHODS), "sft_on": ("sft",)}
+_OF_THE_RUN: Mapping[str, tuple[Method, ...]] = {
+    "method": tuple(METHODS),
+    "sft_on": ("sft",),
+    "reward_adapter": ("ppo", "rloo"),
+}
+# A setting that says nothing without another one, and that one.
+_SAYS_OF: Mapping[str, str] = {"judge_protocol": "judge_weight", "reward_weight": "reward_adapter"}
 # The run fills these in itself.
 _PLACES: Mapping[str, JsonValue] = {"model": "model", "rows": "rows", "output": "output"}
 
@@ -41,6 +47,11 @@ def trainer_knobs(wanted: TrainingSettings) -> dict[str, JsonValue]:
     return {knob: value for knob, value in told.items() if value is not None}
 
 
+def trainer_config(wanted: TrainingSettings) -> TrainConfig:
+    """The trainer's config, but for its places. Raises ConfigError."""
+    return config_from({**_PLACES, **trainer_knobs(wanted)}, METHODS[wanted.method], "training")
+
+
 def unread_settings(request: RunRequest) -> list[str]:
     """One line for each setting that was changed though the method does not read it, or takes it otherwise."""
     wanted = request.training
@@ -49,13 +60,18 @@ def unread_settings(request: RunRequest) -> list[str]:
         for name, declared in TrainingSettings.model_fields.items()
         if wanted.method not in readers_of(name) and getattr(wanted, name) != declared.default
     ]
+    problems += [
+        f"training.{name}: it says nothing without training.{other}; set that too, or leave it out"
+        for name, other in _SAYS_OF.items()
+        if getattr(wanted, other) is None and name in wanted.model_fields_set and wanted.method in readers_of(name)
+    ]
     if not wanted.writes_replies and request.evaluate != EvaluateSettings():
         problems.append(
             f"evaluate: what {wanted.method} trains writes no replies; leave these settings out, "
             "training.held_out_share says how much it is measured on"
         )
     try:
-        config_from({**_PLACES, **trainer_knobs(wanted)}, METHODS[wanted.method], "training")
+        trainer_config(wanted)
     except ConfigError as error:
         problems.append(str(error))
     return problems

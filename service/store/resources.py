@@ -253,7 +253,10 @@ class Adapters:
 
     async def delete(self, project_id: str, id: str) -> None:
         async with self._db.write() as session:
-            await session.delete(await find(session, Adapter, project_id, id))
+            row = await find(session, Adapter, project_id, id, lock=True)
+            scored = select(Run.id).where(Run.reward_adapter_id == row.id)
+            await _refuse_if_used(session, f"adapter {row.id}", scored)
+            await session.delete(row)
 
 
 class Labels:
