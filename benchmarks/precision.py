@@ -1,6 +1,6 @@
 """False ties: how often a judge in bfloat16 gives A and B the same logit, with its head in bfloat16 and in float32.
 
-    python -m benchmarks.precision [--pairs 64] [--docs]
+    python -m benchmarks.precision [--pairs 24] [--docs]
 
 Three real vLLM servers one after the other, the bundled 135M model on the demo's own pairs under its judged
 principles, both orders: all in float32 (the reference), all in bfloat16, and bfloat16 with the head in float32, which
@@ -120,7 +120,7 @@ def judged_prompts(pairs: Sequence[Comparison], principles: Sequence[JudgedPrinc
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--pairs", type=int, default=24)
     parser.add_argument("--docs", action="store_true", help="rewrite the section of docs/judging.md")
     options = parser.parse_args()
     law = load_constitution_file(DEMO / "constitution.yaml")
