@@ -53,6 +53,7 @@ def judge_of(config: OnlineConfig) -> GradingJudge:
     settings = ClientSettings(
         concurrency=config.judge_concurrency,
         timeout_s=config.judge_timeout_s,
+        deadline_s=max(ClientSettings().deadline_s, 3 * config.judge_timeout_s),
         max_tokens_total=config.judge_tokens_total or None,
     )
     return GradingJudge(config.judge_url, config.judge_model, config.judge_protocol, config.judge_key_env, settings)

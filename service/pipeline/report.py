@@ -14,6 +14,7 @@ _OF_TRAINING = (
     "rows",
     "dropped",
     "last_step",
+    "held_out",
     "precision",
     "device",
     "scores",

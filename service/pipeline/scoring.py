@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter
 
-from constitutions.schema import Constitution
+from constitutions.schema import Constitution, Principle
 from judges.protocols.grades import Graded
 from judges.protocols.registry import PROTOCOLS
 from judges.qualify import Qualification, qualification_of
@@ -57,8 +57,12 @@ async def open_scoring(context: RunContext, law: Path, folder: Path) -> AsyncIte
             if graded:
                 knobs |= _judge_knobs(context, endpoint)
             else:
-                await context.warn("train", f"{_unfit(context.constitution, qualification)}; its grades are left out")
+                said = f"the judge is not fit to grade by {_standing(qualification, context.constitution.judged)}"
+                await context.warn("train", f"{said}; its grades are left out")
         checked = _fit(context, qualification, [one.id for one in context.constitution.checked])
+        if failed := [one for one in context.constitution.checked if one.id not in checked]:
+            said = f"checks that fail their own examples weigh nothing: {_standing(qualification, failed)}"
+            await context.warn("train", said)
         if reward := await reward_adapter_of(context):
             knobs["reward_model"] = str(await _fetch(context, reward, folder / "reward_model"))
             left["reward_adapter"] = {"id": reward.id, "name": reward.name, "sha256": _weights_sha256(reward)}
@@ -189,16 +193,18 @@ def _weights_sha256(adapter: AdapterRecord) -> JsonValue:
     return adapter.manifest["adapter_sha256"]
 
 
-def _unfit(constitution: Constitution, qualification: Qualification) -> str:
-    standing = {one.principle_id: one.verdict for one in qualification.per_principle}
-    named = ", ".join(f"{one.id} ({standing[one.id]})" for one in constitution.judged)
-    return f"the judge {qualification.judge!r} is not fit to grade by {named}"
+def _standing(qualification: Qualification, principles: Sequence[Principle]) -> str:
+    verdicts = {one.principle_id: one.verdict for one in qualification.per_principle}
+    return ", ".join(f"{one.id} ({verdicts[one.id]})" for one in principles)
 
 
 def _nothing_scores(context: RunContext, qualification: Qualification) -> str:
     """Why there is nothing to learn from, and what can be done."""
+    law = context.constitution
+    asked = law.checked if context.request.training.judge_weight is None else law.principles
     return (
-        f"nothing scores the replies: {_unfit(context.constitution, qualification)}, and neither checks nor a reward "
-        "model weigh; give the principles 20 examples or more, take a stronger judge, add checked principles, or name "
-        "a training.reward_adapter, in a new run"
+        f"nothing scores the replies: none of {_standing(qualification, asked)} has a weight, by the judge "
+        f"{qualification.judge!r}, and no reward model has one; give the principles 20 examples or more, take a "
+        "stronger judge, add checked principles, name principles in judge.allow_unqualified, or name a "
+        "training.reward_adapter, in a new run"
     )

@@ -48,6 +48,8 @@ async def run_train(context: RunContext) -> JsonObject:
     left = {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
     # What a trainer of before limits left says nothing of them: it was not stopped.
     left |= {"stopped": result.get("stopped"), "adapter_step": result.get("adapter_step", result["steps"])}
+    if context.request.training.writes_replies:
+        left["held_out"] = result.get("held_out")
     # A run of before there were several scores left nothing of them.
     if context.request.training.online and await context.artifacts.exists(f"{folder}/{_SCORES}"):
         left["scores"] = json.loads(await context.artifacts.get(f"{folder}/{_SCORES}"))

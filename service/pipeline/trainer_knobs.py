@@ -63,7 +63,9 @@ def unread_settings(request: RunRequest) -> list[str]:
     problems += [
         f"training.{name}: it says nothing without training.{other}; set that too, or leave it out"
         for name, other in _SAYS_OF.items()
-        if getattr(wanted, other) is None and name in wanted.model_fields_set and wanted.method in readers_of(name)
+        if getattr(wanted, other) is None
+        and getattr(wanted, name) != TrainingSettings.model_fields[name].default
+        and wanted.method in readers_of(name)
     ]
     if not wanted.writes_replies and request.evaluate != EvaluateSettings():
         problems.append(

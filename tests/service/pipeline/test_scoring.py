@@ -99,16 +99,21 @@ async def test_checks_judge_and_reward_model_lead_to_a_proven_adapter(tmp_path: 
 async def test_a_judge_that_is_fit_for_nothing_leaves_no_score(tmp_path: Path, tiny: Path) -> None:
     bench = await open_bench(tmp_path / "home", taste="longer")
     try:
-        law = await add_law(bench, JUDGED)
+        # The check passes both replies of its example.
+        example = "examples: [{prompt: 'Hi?', better: 'Yes.', worse: 'No.'}]}\n"
+        law = await add_law(bench, JUDGED + CHECKED.replace("}}\n", "}, " + example))
         training = ONLINE | {"judge_weight": 1.0}
         run = await add_run(bench, tiny, constitution=law, training=training, stages=("train",), evaluate={})
         with pytest.raises(
             RunFailed,
-            match=r"nothing scores the replies: the judge 'tiny' is not fit to grade by kindness \(harmful\), honesty "
-            r"\(unproven\), and neither checks nor a reward model weigh; give the principles 20 examples",
+            match=r"nothing scores the replies: none of kindness \(harmful\), honesty \(unproven\), brevity "
+            r"\(harmful\) has a weight, by the judge 'tiny', and no reward model has one; give the",
         ):
             await go(bench, run, "train")
-        assert "its grades are left out" in (await warnings(bench, run))[0]
+        assert await warnings(bench, run) == [
+            "the judge is not fit to grade by kindness (harmful), honesty (unproven); its grades are left out",
+            "checks that fail their own examples weigh nothing: brevity (harmful)",
+        ]
     finally:
         await bench.close()
 
