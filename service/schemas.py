@@ -1,9 +1,9 @@
 """The run's body: one frozen schema, read by the API, the pipeline and the CLI. Each field has one reader."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from training.configs import DpoLoss, Method, Sampling
 
@@ -85,6 +85,32 @@ class MixSettings(Settings):
     conflict: Literal["human_wins", "average", "drop", "review"] = "human_wins"
 
 
+SweptKnob = Literal["beta", "kl_weight"]
+
+
+class SweepSettings(Settings):
+    """The values of one knob. An adapter is trained with each; the best on development prompts is the run's."""
+
+    beta: Annotated[tuple[float, ...], Field(min_length=2, max_length=8)] | None = None
+    kl_weight: Annotated[tuple[float, ...], Field(min_length=2, max_length=8)] | None = None
+
+    @property
+    def knob(self) -> SweptKnob:
+        return "beta" if self.beta is not None else "kl_weight"
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return self.beta or self.kl_weight or ()
+
+    @model_validator(mode="after")
+    def _one_knob_and_different_values(self) -> Self:
+        if (self.beta is None) == (self.kl_weight is None):
+            raise ValueError("name one knob with 2 to 8 values: beta for dpo, kl_weight for ppo and rloo")
+        if len(set(self.values)) < len(self.values):
+            raise ValueError(f"{self.knob} has a value twice; name each once")
+        return self
+
+
 class TrainingSettings(Settings):
     """The trainer and its knobs (docs/training.md). One that the method does not read is refused where it is changed.
 
@@ -93,6 +119,8 @@ class TrainingSettings(Settings):
     or mix. ppo and rloo need none of the stages before `train`: the policy writes the replies itself, and each score
     counts by its weight: the constitution's checks; the judge's grades, where `judge_weight` is set (at 0 they are
     shown alone); and `reward_adapter`, an adapter of a run with method reward on the same base.
+    or mix. ppo and rloo need none of the stages before `train`: the constitution's checks score the policy's replies.
+    `sweep` trains an adapter for each of several values, and picks on a `development_share` of the training prompts.
     """
 
     method: Method = "dpo"
@@ -132,6 +160,12 @@ class TrainingSettings(Settings):
     sampler: Sampling = "torch"
     tokens_per_batch: Annotated[int, Field(ge=8, le=1048576)] = 2048
     gradient_checkpointing: bool = False
+    sweep: SweepSettings | None = None
+    development_share: Annotated[float, Field(gt=0, le=0.9)] = 0.2
+
+    def with_value(self, value: float) -> "TrainingSettings":
+        """The settings of one candidate of the sweep."""
+        return self if self.sweep is None else self.model_copy(update={"sweep": None, self.sweep.knob: value})
 
     @property
     def writes_replies(self) -> bool:
@@ -168,7 +202,10 @@ _RUN_EXAMPLE: JsonValue = {
 
 
 class RunRequest(Settings):
-    """What POST /v1/runs takes. Every id or name must exist already; `?dry_run=true` only says what it would cost."""
+    """What POST /v1/runs takes. Every id or name must exist already; `?dry_run=true` only says what it would cost.
+
+    `start_from` is an adapter of the same model: it writes the samples, and the training goes on from it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [_RUN_EXAMPLE]})
 
@@ -176,6 +213,7 @@ class RunRequest(Settings):
     prompts: str
     held_out: str | None = None
     model: str
+    start_from: str | None = None
     judge: JudgeSettings
     sample: SampleSettings = SampleSettings()
     revise: ReviseSettings = ReviseSettings()

@@ -1,4 +1,4 @@
-"""`python -m training dpo|sft|reward|ppo|rloo|merge|serve|convert`: the trainers without the service.
+"""`python -m training dpo|sft|reward|ppo|rloo|merge|serve|kl|ensemble|convert`: the trainers without the service.
 
 The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
 stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the next start.
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from constitutions.errors import CharterError
@@ -42,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--adapter", type=Path, required=True)
     serve.add_argument("--name", default="reward-model", help="what requests call it")
     serve.add_argument("--port", type=int, default=0, help="0 takes a free one; the first line on stdout says which")
+    kl = commands.add_parser("kl", help="how far adapters are from their base, on the replies that they wrote")
+    kl.add_argument("--model", type=Path, required=True)
+    kl.add_argument("--of", type=Path, nargs=2, action="append", required=True, metavar=("ADAPTER", "REPLIES"))
+    kl.add_argument("--tokens-per-batch", type=int, default=2048)
+    ensemble = commands.add_parser("ensemble", help="what reward models that differ in `member` know together")
+    ensemble.add_argument("folders", type=Path, nargs="+", help="outputs of `python -m training reward`")
     convert = commands.add_parser("convert", help="turn the bundled GGUF model into a safetensors folder")
     convert.add_argument("--output", type=Path, required=True, help="the model's folder; kept if it exists")
     return root
@@ -99,6 +106,17 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
             return lambda: {"model": str(merge_adapter(options.model, options.adapter, options.output))}
         case "serve":
             from training.reward_server import serve_reward
+
+            return lambda: serve_reward(options.model, options.adapter, name=options.name, port=options.port)
+        case "kl":
+            from training.reply_kl import Written, reply_kls
+
+            written, most = [Written(*pair) for pair in options.of], options.tokens_per_batch
+            return lambda: {"kl": [asdict(kl) for kl in reply_kls(options.model, written, tokens_per_batch=most)]}
+        case "ensemble":
+            from training.reward_ensemble import ensemble_evidence
+
+            return lambda: asdict(ensemble_evidence(options.folders))
 
             return lambda: serve_reward(options.model, options.adapter, name=options.name, port=options.port)
         case method:

@@ -55,6 +55,8 @@ class TrainConfig:
     - `precision`: auto takes bf16 where the machine multiplies bf16 faster than fp32, else fp32.
     - `gradient_checkpointing`: recompute layers backwards: a third slower, much less memory.
     - `checkpoint_every_steps`: how much work a kill may cost, and how often `patience` looks.
+    - `start_adapter`: folder of an adapter of the same base and shape, as peft saves it: training goes on from its
+      weights instead of fresh ones. The base stays the reference. For rounds, and for DPO or PPO after SFT.
     - `seed`: decides the adapter's start and the rows' order.
     - `held_out_share`: share of the prompts that are kept from training and measured: at the end, and with `patience`
       at every checkpoint. PPO and RLOO answer them and have the answers scored.
@@ -77,6 +79,7 @@ class TrainConfig:
     precision: Precision = "auto"
     gradient_checkpointing: bool = False
     checkpoint_every_steps: int = count(10, 1, 1000000)
+    start_adapter: Path | None = None
     seed: int = count(0, 0, 2**31 - 1)
     held_out_share: float = knob(0.0, 0.0, 0.9)
     patience: int = count(0, 0, 1000)
@@ -152,10 +155,13 @@ class RewardConfig(OfflineConfig):
       2 p_chosen - 1. Raise it where labels are reliable and scores crowd together.
     - `held_out_share`: as for every trainer, but a tenth where it is not given: a reward model's evidence is how often
       it is right.
+    - `member`: which member of an ensemble this is. Train the same config with 0, 1, 2: each starts elsewhere and takes
+      the rows in another order, and all are measured on the same prompts.
     """
 
     prompts_per_step: int = count(16, 1, 4096)
     margin: float = knob(0.0, 0.0, 100.0)
+    member: int = count(0, 0, 1000)
     held_out_share: float = knob(0.1, 0.0, 0.9)
 
 
@@ -195,6 +201,9 @@ class OnlineConfig(TrainConfig):
     - `judge_tokens_total`: the run ends with an error once a start of it spent so many tokens; 0 is no limit.
     - `reward_model`: the output folder of `python -m training reward` on the same base.
     - `reward_weight`: weight of its score, in standard deviations over the replies that it was trained on.
+    - `reward_ensemble`: the output folders of further members of it: the score is then the mean over all.
+    - `spread_weight`: how much of the standard deviation between the members is taken from the score. Raise it, to 1 or
+      so, where the policy finds replies that one member overrates.
     - `sampler`: `vllm` starts an engine of its own and reloads its weights in place each step; `torch` samples in the
       trainer itself: no second process, slower, and a run resumed equals one that did not stop.
     """
@@ -225,6 +234,8 @@ class OnlineConfig(TrainConfig):
     judge_tokens_total: int = count(0, 0, 2**62)
     reward_model: Path | None = None
     reward_weight: float = knob(1.0, 0.0, 1e6)
+    reward_ensemble: tuple[str, ...] = ()
+    spread_weight: float = knob(0.0, 0.0, 1e6)
     sampler: Sampling = "torch"
 
     @property

@@ -1,6 +1,7 @@
 """Direct preference optimisation (arXiv:2305.18290) of a LoRA adapter, with a soft label and a weight for each pair.
 
-load -> batch -> reference and policy in one layout -> loss -> step -> save. Left out: online rounds.
+load -> batch -> reference and policy in one layout -> loss -> step -> save. Left out: who samples
+between rounds (a round is a run that begins with `start_adapter`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -9,6 +9,7 @@ from typing import Literal
 
 from training.errors import BundleError
 from training.reward_evidence import NormalScores
+from training.sweep import Candidate, ReplyKl, Sweep, WinRate
 
 FORMAT: Literal["charter-bundle-1"] = "charter-bundle-1"
 Kind = Literal["policy", "reward_model"]
@@ -28,6 +29,15 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class StartedFrom:
+    """The adapter whose weights the training began with: its id, its run and the hash of its weights."""
+
+    adapter: str
+    run: str
+    adapter_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The proof of an adapter's making. Hashes are SHA-256 in hex, empty where there was no such input.
 
@@ -35,7 +45,8 @@ class Manifest:
     `notes` what a reader must know (an unqualified judge, the same judge for training and proof, rows dropped).
     `files` (path in the bundle, hash) covers every file of the bundle but the manifest. `kind` says what the adapter
     makes of its base; `normal` is where a reward model's scores lie. `reward_model` is the adapter that scored a
-    policy's replies (the hash is of its weights), None where none did.
+    policy's replies (the hash is of its weights), None where none did. `sweep` names all adapters of which it was
+    picked, `started_from` the one with which the training began; None where it began at the base.
     """
 
     run: str
@@ -59,6 +70,8 @@ class Manifest:
     kind: Kind = "policy"
     normal: NormalScores | None = None
     reward_model: ModelIdentity | None = None
+    sweep: Sweep | None = None
+    started_from: StartedFrom | None = None
 
 
 def manifest_to_json(manifest: Manifest) -> str:
@@ -88,6 +101,14 @@ def manifest_from_json(text: str) -> Manifest:
             values["reward_model"] = ModelIdentity(**values["reward_model"])
         if values.get("normal") is not None:
             values["normal"] = NormalScores(**values["normal"])
+        if values.get("started_from") is not None:
+            values["started_from"] = StartedFrom(**values["started_from"])
+        if values.get("sweep") is not None:
+            tried = [
+                Candidate(**{**one, "win_rate": WinRate(**one["win_rate"]), "kl": ReplyKl(**one["kl"])})
+                for one in values["sweep"]["candidates"]
+            ]
+            values["sweep"] = Sweep(**{**values["sweep"], "candidates": tuple(tried)})
         return Manifest(**{**values, "notes": tuple(values["notes"])})
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"manifest.json: a key is missing, unknown or of the wrong kind ({error})") from error

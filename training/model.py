@@ -7,9 +7,11 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 
@@ -149,7 +151,23 @@ def add_adapter(base: PreTrainedModel, config: TrainConfig, head: nn.Module, tas
     lora._register_custom_module({nn.Linear: LoraLinear})
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        return get_peft_model(base, lora)
+        model = get_peft_model(base, lora)
+    if config.start_adapter is not None:
+        load_start(model, config.start_adapter)
+    return model
+
+
+def load_start(model: PeftModel, folder: Path) -> None:
+    """Put an earlier adapter's weights in the place of the fresh ones. Raises TrainingError where they do not fit."""
+    tensors, fresh = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(model)
+    shapes, wanted = ({name: tuple(one.shape) for name, one in of.items()} for of in (tensors, fresh))
+    if shapes != wanted:
+        name = min(name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name))
+        raise TrainingError(
+            f"start_adapter: {folder} has {shapes.get(name, 'nothing')} for {name}, this run "
+            f"{wanted.get(name, 'nothing')}; take its base, lora_rank, lora_layers_share and lora_targets"
+        )
+    set_peft_model_state_dict(model, tensors)
 
 
 def reply_logps(policy: Policy, packed: PackedGroups) -> Tensor:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -13,7 +14,7 @@ from training.model import Policy, check_layout, load_policy
 from training.online import Online
 from training.packing import TokenGroup
 from training.precision import Numbers
-from training.reward_scorer import RewardModelScorer
+from training.reward_scorer import RewardEnsemble, RewardModelScorer
 from training.rollouts import OnlinePrompt, Sampler
 from training.rows import read_prompts
 from training.run_folder import RunFolder
@@ -114,10 +115,16 @@ def load_scorers(
         found.append(WeightedScorer(opened.enter_context(judge), config.judge_weight))
     if law is not None and (checks := check_scorer(law, config.principles)):
         found.append(WeightedScorer(checks, config.check_weight))
+    if config.reward_ensemble and config.reward_model is None:
+        raise ConfigError("reward_ensemble: these are further members; name the first as reward_model")
+    if config.spread_weight and not config.reward_ensemble:
+        raise ConfigError("spread_weight: one reward model has no spread; name others in reward_ensemble")
     if config.reward_model is not None:
-        base_sha256 = RunFolder(config.output).read_model_sha256()
-        model = RewardModelScorer(
-            config.reward_model, base_sha256, policy, tokenizer, tokens_per_batch=config.tokens_per_batch
-        )
-        found.append(WeightedScorer(model, config.reward_weight))
+        base_sha256, most = RunFolder(config.output).read_model_sha256(), config.tokens_per_batch
+        members = [
+            RewardModelScorer(folder, base_sha256, policy, tokenizer, tokens_per_batch=most, adapter=f"reward-{number}")
+            for number, folder in enumerate((config.reward_model, *map(Path, config.reward_ensemble)))
+        ]
+        one = members[0] if len(members) == 1 else RewardEnsemble(tuple(members), config.spread_weight)
+        found.append(WeightedScorer(one, config.reward_weight))
     return found

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from training.evaluation import PrincipleResult
+from training.sweep import Sweep
 
 _BEFORE, _AFTER = "#b8c4ce", "#2f6f8f"
 
@@ -23,6 +24,28 @@ def principle_bars(principles: Sequence[PrincipleResult]) -> bytes:
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of replies that pass; for a judged principle the win rate over the base")
     axes.legend(loc="lower right")
+    return _png(figure)
+
+
+def sweep_points(sweep: Sweep) -> bytes:
+    """Win rate against the root of the KL, one point a candidate with its interval; the one picked is filled."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(0.5, color=_BEFORE, linewidth=1)
+    path = sorted(sweep.candidates, key=lambda one: one.kl.sqrt_kl)
+    axes.plot([one.kl.sqrt_kl for one in path], [one.win_rate.rate for one in path], color=_BEFORE, linewidth=1)
+    for one in path:
+        x, won = one.kl.sqrt_kl, one.win_rate
+        axes.plot([x, x], [won.low, won.high], color="#1b1b1b", linewidth=1.5, marker="_")
+        filled = _AFTER if one.value == sweep.picked else "white"
+        axes.plot([x], [won.rate], color=_AFTER, marker="o", markersize=9, markerfacecolor=filled)
+        axes.annotate(f"{sweep.knob} {one.value:g}", (x, won.rate), xytext=(8, 6), textcoords="offset points")
+    axes.set_ylim(0, 1)
+    axes.set_xlim(left=0)
+    axes.margins(x=0.15)
+    axes.set_xlabel("root of the KL to the base, of a whole reply in nats")
+    axes.set_ylabel("win rate over the base, development prompts")
+    axes.grid(alpha=0.3)
     return _png(figure)
 
 

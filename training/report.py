@@ -12,6 +12,7 @@ from training.evaluation import EvaluationReport
 from training.manifest import Manifest
 from training.mix import MixReport
 from training.reward_evidence import RewardEvidence
+from training.sweep import Sweep
 
 _FOLDER = Path(__file__).parent
 _CURVES = ("loss", "margin", "gap", "accuracy", "kl")
@@ -40,7 +41,7 @@ class ExampleReplies:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a bundle tells. `evaluation` and `mix` are None where the run left those stages out.
+    """What a bundle tells. `evaluation`, `mix` and `sweep` are None where the run left them out.
 
     A reward model writes no replies: its evidence is `reward_model`, and `evaluation` is None.
     """
@@ -50,6 +51,7 @@ class Report:
     qualification: tuple[QualificationLine, ...]
     examples: tuple[ExampleReplies, ...]
     reward_model: RewardEvidence | None = None
+    sweep: Sweep | None = None
 
 
 def report_json(report: Report) -> str:
@@ -59,7 +61,7 @@ def report_json(report: Report) -> str:
 
 def report_html(report: Report, manifest: Manifest, metrics_jsonl: str) -> str:
     """One page without any reference to the outside: pictures are inside."""
-    from training.plots import principle_bars  # matplotlib: half the start of a worker, needed once a run
+    from training.plots import principle_bars, sweep_points  # matplotlib: half the start of a worker, needed once a run
 
     results = report.evaluation.principles if report.evaluation else ()
     return (
@@ -70,6 +72,7 @@ def report_html(report: Report, manifest: Manifest, metrics_jsonl: str) -> str:
             manifest=manifest,
             bars=_inline(principle_bars(results)) if results else "",
             curves=_curves(metrics_jsonl),
+            points=_inline(sweep_points(report.sweep)) if report.sweep else "",
         )
     )
 

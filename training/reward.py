@@ -1,16 +1,17 @@
 """A reward model: a scalar head and a LoRA adapter on the frozen base, learnt from preferences.
 
 load -> batch by prompt -> scores -> loss over a prompt's pairs (arXiv:2203.02155, Eq. 1) -> step -> measure -> save.
-Left out: ensembles (start it with several seeds), and serving (merge it; docs/judging.md says how a server reads it).
+Left out: ensembles (reward_ensemble.py), and serving (merge it; docs/judging.md says how a server reads it).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
+from judges.choices import sigmoid
 from judges.labelled_sets import LabelledPair
 from judges.measures import JudgedPair, Measures, measure
 from judges.records import Comparison, Preference
@@ -44,7 +45,9 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
             return finished
         rows = load_reward_rows(config, read_rows(config.rows))
         refuse_nothing_to_learn(config, [pair.row for prompt in rows.train for pair in prompt.pairs], rows.dropped)
-        policy = load_reward_model(config, numbers)
+        # The seed decides what is held out, for all members of an ensemble alike; the rest is each member's own.
+        own_seed = config.seed + config.member
+        policy = load_reward_model(replace(config, seed=own_seed), numbers)
         check_scores(policy, policy.causal.score, min((p.group for p in rows.train), key=lambda group: group.tokens))
 
         def add_gradients(picked: tuple[int, ...]) -> StepReport:
@@ -54,7 +57,7 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
             return held_out_metrics(policy, config, rows.held_out)
 
         tokens = tuple(prompt.group.tokens for prompt in rows.train)
-        plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, config.seed, tokens)
+        plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, own_seed, tokens)
         outcome = run_steps(
             config,
             policy.adapter_weights(),
@@ -153,18 +156,29 @@ def held_out_metrics(policy: Policy, config: RewardConfig, prompts: Sequence[Rew
 
 
 def measured(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> Measures | None:
-    """Accuracy with its interval, calibration and length bias on prompts that were not trained on, as of a judge
-    (judges/measures.py); None where none was held out. Beliefs are sigmoid(score of chosen - score of rejected)."""
-    if not prompts:
-        return None
+    """What the model does on prompts that were not trained on; None where none was held out."""
+    return measures_of(prompts, margins(policy, config, prompts)) if prompts else None
+
+
+def margins(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> list[float]:
+    """Score of the chosen reply less that of the rejected one, pair by pair in the prompts' order."""
+    return [
+        (score_K[pair.chosen] - score_K[pair.rejected]).item()
+        for prompt, score_K in zip(prompts, scored(policy, config, prompts), strict=True)
+        for pair in prompt.pairs
+    ]
+
+
+def measures_of(prompts: Sequence[RewardPrompt], pair_margins: Sequence[float]) -> Measures:
+    """Accuracy with its interval, calibration and length bias, as of a judge (judges/measures.py). The beliefs are
+    sigmoid(margin)."""
+    pairs = [(prompt, pair) for prompt in prompts for pair in prompt.pairs]
     judged: list[JudgedPair] = []
-    for prompt, score_K in zip(prompts, scored(policy, config, prompts), strict=True):
-        for pair in prompt.pairs:
-            row = pair.row
-            p_a = torch.sigmoid(score_K[pair.chosen] - score_K[pair.rejected]).item()
-            comparison = Comparison(row.id, prompt.group.row_id, row.prompt, row.chosen, row.rejected)
-            label = LabelledPair(comparison, 1.0 if row.p_chosen > 0.5 else 0.5, "held_out", row.id)
-            judged.append(JudgedPair(label, Preference(p_a, p_a, p_a, 1.0)))
+    for (prompt, pair), margin in zip(pairs, pair_margins, strict=True):
+        row, p_a = pair.row, sigmoid(margin)
+        comparison = Comparison(row.id, prompt.group.row_id, row.prompt, row.chosen, row.rejected)
+        label = LabelledPair(comparison, 1.0 if row.p_chosen > 0.5 else 0.5, "held_out", row.id)
+        judged.append(JudgedPair(label, Preference(p_a, p_a, p_a, 1.0)))
     return measure(judged)
 
 

@@ -5,7 +5,10 @@ so that weights and penalties mean the same for every reward model.
 """
 
 import json
+import math
+import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,12 +26,14 @@ from training.rollouts import Rollout
 from training.scores import pack_finished, reply_scores
 from training.tokenising import text_tokens
 
-_ADAPTER = "reward"
 _HEAD = "base_model.model.score.weight"
 
 
 class RewardModelScorer:
-    """`folder` is the output of `python -m training reward` with the policy's base. Raises TrainingError."""
+    """`folder` is the output of `python -m training reward` with the policy's base. Raises TrainingError.
+
+    `adapter` is its name among those on the base: members of an ensemble have one each.
+    """
 
     name = "reward_model"
 
@@ -40,18 +45,20 @@ class RewardModelScorer:
         tokenizer: PreTrainedTokenizerBase,
         *,
         tokens_per_batch: int,
+        adapter: str = "reward",
     ) -> None:
         self._policy = policy
+        self._adapter = adapter
         self._tokenizer = tokenizer
         self._tokens_per_batch = tokens_per_batch
         self._mean, self._sd = _normal(folder)
         _refuse_other_base(folder, base_sha256)
-        self._head = _add_reward_adapter(policy, folder / "adapter")
+        self._head = _add_reward_adapter(policy, folder / "adapter", adapter)
 
     def scores(self, rollouts: Sequence[Rollout]) -> list[float]:
         groups = [self._group(str(number), rollout) for number, rollout in enumerate(rollouts)]
         found: list[float] = []
-        with torch.no_grad(), self._policy.with_adapter(_ADAPTER):
+        with torch.no_grad(), self._policy.with_adapter(self._adapter):
             for batch in split_by_tokens(groups, self._tokens_per_batch):
                 found += reply_scores(self._policy, self._head, pack_finished(self._policy, batch)).tolist()
         return [(score - self._mean) / self._sd for score in found]
@@ -59,6 +66,27 @@ class RewardModelScorer:
     def _group(self, id: str, rollout: Rollout) -> TokenGroup:
         opening, closing = reply_frame(rollout.asked.prompt.messages, self._tokenizer)
         return TokenGroup(id, opening, ((*text_tokens(rollout.text, self._tokenizer), *closing),))
+
+
+@dataclass(frozen=True, slots=True)
+class RewardEnsemble:
+    """Several as one: for each reply the members' mean less `spread_weight` standard deviations between them.
+
+    Models that agree on what they were trained on differ elsewhere, and a policy finds where one of them is wrong: they
+    are less often wrong alike (arXiv:2310.02743, uncertainty-weighted; there it is the variance, here the
+    deviation, which has the score's own unit).
+    """
+
+    members: tuple[RewardModelScorer, ...]
+    spread_weight: float
+    name: str = "reward_model"
+
+    def scores(self, rollouts: Sequence[Rollout]) -> list[float]:
+        by_member = [member.scores(rollouts) for member in self.members]
+        return [
+            math.fsum(scores) / len(scores) - self.spread_weight * statistics.pstdev(scores)
+            for scores in zip(*by_member, strict=True)
+        ]
 
 
 def _normal(folder: Path) -> tuple[float, float]:
@@ -87,15 +115,15 @@ def _refuse_other_base(folder: Path, base_sha256: str) -> None:
         )
 
 
-def _add_reward_adapter(policy: Policy, folder: Path) -> nn.Linear:
+def _add_reward_adapter(policy: Policy, folder: Path, name: str) -> nn.Linear:
     """Put the adapter on the base beside the policy's, frozen; its head is returned."""
     tensors = load_file(folder / "adapter_model.safetensors")
     head_1H = tensors.pop(_HEAD)
     config = LoraConfig.from_pretrained(folder)
     config.task_type, config.modules_to_save = "CAUSAL_LM", None  # the head stands beside, not in the base
     config._register_custom_module({nn.Linear: LoraLinear})
-    policy.model.add_adapter(_ADAPTER, config)
-    set_peft_model_state_dict(policy.model, tensors, adapter_name=_ADAPTER)
+    policy.model.add_adapter(name, config)
+    set_peft_model_state_dict(policy.model, tensors, adapter_name=name)
     head = nn.Linear(head_1H.shape[1], 1, bias=False, device=policy.numbers.device, dtype=torch.float32)
     with torch.no_grad():
         head.weight.copy_(head_1H)

@@ -22,8 +22,10 @@ _MAY_CHANGE = (
     "model",
     "rows",
     "output",
+    "start_adapter",
     "constitution",
     "reward_model",
+    "reward_ensemble",
     "judge_url",
     "judge_key_env",
     "judge_concurrency",
@@ -105,6 +107,11 @@ def _identity(config: TrainConfig, method: str, precision: str) -> dict[str, obj
         raise ConfigError(f"rows: {config.rows} is no file; name a JSONL file of preference rows")
     values = json.loads(json.dumps(config_to_json(config)))
     hashes = {"rows_sha256": file_sha256(config.rows), "model_sha256": model_sha256(config.model)}
+    if config.start_adapter is not None:
+        start = config.start_adapter / "adapter_model.safetensors"
+        if not start.is_file():
+            raise ConfigError(f"start_adapter: {start} is no file; name a folder as peft saves an adapter")
+        hashes["start_adapter_sha256"] = file_sha256(start)
     for knob, path in scoring_files(config).items():
         if not path.is_file():
             raise ConfigError(f"{_SCORES_BY.get(knob, _REWARD_MODEL)}: {path} is no file")
@@ -121,10 +128,12 @@ def scoring_files(config: TrainConfig) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if config.constitution is not None:
         found["constitution"] = config.constitution
-    if config.reward_model is not None:
-        found["reward_model"] = config.reward_model / "adapter" / "adapter_model.safetensors"
-        found["reward_model_config"] = config.reward_model / "adapter" / "adapter_config.json"
-        found["reward_model_result"] = config.reward_model / "result.json"
+    members = (config.reward_model, *map(Path, config.reward_ensemble)) if config.reward_model else ()
+    for number, folder in enumerate(members):
+        name = f"reward_model_{number}" if number else "reward_model"
+        found[name] = folder / "adapter" / "adapter_model.safetensors"
+        found[f"{name}_config"] = folder / "adapter" / "adapter_config.json"
+        found[f"{name}_result"] = folder / "result.json"
     return found
 
 

@@ -14,30 +14,30 @@ from service.pipeline.qualification import qualification_from, qualification_in
 from service.pipeline.sample import identity_of
 from service.pipeline.scoring import scored_by
 from service.pipeline.train import fetch_adapter
+from service.schemas import TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
 from training.bundle import BundleInputs, config_sha256, write_bundle
 from training.evaluation import EvaluationReport, PrincipleResult, ReplyStatistics
-from training.manifest import Manifest, ModelIdentity, installed_versions, manifest_to_json
+from training.manifest import Manifest, ModelIdentity, StartedFrom, installed_versions, manifest_to_json
 from training.mix import MixReport
 from training.report import ExampleReplies, QualificationLine, Report
+from training.sweep import Sweep
 from training.weights import file_sha256
 
 _RESULTS = TypeAdapter(tuple[PrincipleResult, ...])
 _STATISTICS = TypeAdapter(dict[str, ReplyStatistics])
 _EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
 _MIX = TypeAdapter(MixReport)
+_SWEEP = TypeAdapter(Sweep)
 # Paths of this machine say nothing to whoever downloads the bundle.
-_PATHS = ("model", "rows", "output", "constitution", "reward_model", "judge_url", "judge_key_env")
+_PATHS = ("model", "rows", "output", "constitution", "reward_model", "judge_url", "judge_key_env", "start_adapter")
 
 
 async def run_bundle(context: RunContext) -> JsonObject:
     """Ensure the bundle and its adapter. Leaves the adapter's id, artifact and hash."""
     stages = await context.tools.store.runs.stages(context.run.id)
     adapter = await fetch_adapter(context, context.scratch / "adapter")
-    config: dict[str, JsonValue] = json.loads((adapter / "config.json").read_text())
-    config = {key: value for key, value in config.items() if key not in _PATHS}
-    if "judge_protocol" in config:  # the trainer's may be a folder
-        config["judge_protocol"] = context.request.training.judge_protocol
+    config = shown_config((adapter / "config.json").read_bytes(), context.request.training)
     report = report_of(stages)
     inputs = BundleInputs(
         adapter=adapter,
@@ -67,6 +67,14 @@ async def run_bundle(context: RunContext) -> JsonObject:
     return {"adapter": record.id, "artifact": record.artifact, "sha256": record.sha256, "bytes": record.bytes}
 
 
+def shown_config(text: bytes, asked: TrainingSettings) -> dict[str, JsonValue]:
+    """The trainer's resolved config without the paths of the machine that trained."""
+    config: dict[str, JsonValue] = json.loads(text)
+    if "judge_protocol" in config:  # the trainer's may be a folder
+        config["judge_protocol"] = asked.judge_protocol
+    return {key: value for key, value in config.items() if key not in _PATHS}
+
+
 def report_of(stages: dict[str, StageRecord]) -> Report:
     """The bundle's report from what the stages left; what a run left out is None or empty."""
     mixed, evaluated = (stages.get(name) for name in ("mix", "evaluate"))
@@ -86,12 +94,18 @@ def report_of(stages: dict[str, StageRecord]) -> Report:
         qualification=lines,
         examples=_EXAMPLES.validate_python(compared["examples"]) if compared else (),
         reward_model=evidence_from(scored["reward_model"]) if scored else None,
+        sweep=_sweep(stages),
     )
 
 
 def _evaluation(result: JsonObject) -> EvaluationReport:
     statistics = _STATISTICS.validate_python(result["statistics"])
     return EvaluationReport(_RESULTS.validate_python(result["principles"]), statistics["before"], statistics["after"])
+
+
+def _sweep(stages: dict[str, StageRecord]) -> Sweep | None:
+    found = stages["train"].result.get("sweep") if "train" in stages else None
+    return None if found is None else _SWEEP.validate_python(found)
 
 
 def _mix_report(result: JsonObject) -> MixReport:
@@ -127,6 +141,8 @@ def _manifest(
         kind="policy" if scores is None else "reward_model",
         normal=None if scores is None else evidence_from(scores).normal,
         reward_model=_reward_model(stages),
+        sweep=report.sweep,
+        started_from=_started_from(context),
     )
 
 
@@ -135,6 +151,11 @@ def _reward_model(stages: dict[str, StageRecord]) -> ModelIdentity | None:
     scores = stages["train"].result.get("scores")
     found = scores.get("reward_adapter") if isinstance(scores, dict) else None
     return ModelIdentity(str(found["name"]), str(found["sha256"]), "") if isinstance(found, dict) else None
+
+
+def _started_from(context: RunContext) -> StartedFrom | None:
+    start = context.start
+    return None if start is None else StartedFrom(start.id, start.run_id, str(start.manifest["adapter_sha256"]))
 
 
 def _identity(model: ModelRecord) -> ModelIdentity:
@@ -152,6 +173,17 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
         notes.append(f"What scored the policy's own replies in training, with its weight: {shown}.")
     if report.evaluation and (weights is None or weights.get("judge")):
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
+    if context.start is not None:
+        notes.append(
+            f"The training went on from the adapter {context.start.id} of {context.start.run_id}: the weights hold "
+            "what both learnt. The other side of every comparison, and of every KL, is the base."
+        )
+    if sweep := report.sweep:
+        notes.append(
+            f"The adapter was picked of {len(sweep.candidates)}, trained with other values of {sweep.knob}, by its win "
+            f"rate on {sweep.development_prompts} development prompts, which flatters it there; the held-out prompts "
+            "had no part in that."
+        )
     if report.reward_model and report.mix:
         notes += notes_on_scores(report.reward_model, report.mix)
     if (standing := qualification_in(stages)) is not None:

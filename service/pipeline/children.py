@@ -28,6 +28,10 @@ class Ended:
     complaint: str
 
 
+# What runs `python -m training ARGUMENTS` as `run_training` says; a worker's is that one.
+RunTraining = Callable[[Sequence[str], Path, Callable[[str], Awaitable[None]]], Awaitable[Ended]]
+
+
 async def run_training(arguments: Sequence[str], log: Path, on_line: Callable[[str], Awaitable[None]]) -> Ended:
     """Run `python -m training ARGUMENTS` and hand every line of its stdout to `on_line`; stderr goes to `log`.
 

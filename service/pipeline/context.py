@@ -12,12 +12,14 @@ from judges.replicas import Endpoint
 from service.artifacts import Artifacts
 from service.engines import EnginePool, folder_of
 from service.errors import RunFailed
+from service.pipeline.children import RunTraining, run_training
+from service.pipeline.development import split_development
 from service.pipeline.progress import Progress
 from service.protocols import protocol_named
 from service.schemas import RunRequest, Stage
 from service.settings import Settings
 from service.shards import read_shard
-from service.store.records import ModelRecord, NewEvent, RunRecord, StageRecord
+from service.store.records import AdapterRecord, ModelRecord, NewEvent, RunRecord, StageRecord
 from service.store.store import Store
 
 PROMPTS_PER_SHARD = 16
@@ -33,11 +35,15 @@ class Tools:
     artifacts: Artifacts
     engines: EnginePool
     settings: Settings
+    run_training: RunTraining = run_training
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """One run, as its stages see it."""
+    """One run, as its stages see it. `start` is the adapter from which it goes on, None at the base.
+
+    `development` are the prompts that a sweep kept back from `train`.
+    """
 
     run: RunRecord
     constitution: Constitution
@@ -45,7 +51,9 @@ class RunContext:
     constitution_sha256: str
     model: ModelRecord
     judge: ModelRecord
+    start: AdapterRecord | None
     train: tuple[Prompt, ...]
+    development: tuple[Prompt, ...]
     held_out: tuple[Prompt, ...]
     prompts_sha256: str
     held_out_sha256: str
@@ -128,6 +136,8 @@ async def open_context(run_id: str, tools: Tools) -> RunContext:
         held_out = tuple(prompt for prompt in everything if prompt.split == "held_out")
     else:
         held_out = tuple(await read_shard(tools.artifacts, held.artifact, Prompt))
+    training = tuple(prompt for prompt in everything if prompt.split == "train")
+    split = split_development(training, held_out, run.request.training, run.request.seed)
     context = RunContext(
         run=run,
         constitution=load_constitution(law.source, name=law.name),
@@ -135,7 +145,9 @@ async def open_context(run_id: str, tools: Tools) -> RunContext:
         constitution_sha256=law.sha256,
         model=await store.models.get(project, references.model_id),
         judge=await store.models.get(project, references.judge_id),
-        train=tuple(prompt for prompt in everything if prompt.split == "train"),
+        start=await store.adapters.get(project, run.request.start_from) if run.request.start_from else None,
+        train=split.train,
+        development=split.development,
         held_out=held_out,
         prompts_sha256=prompts.sha256,
         held_out_sha256=held.sha256,

@@ -37,7 +37,8 @@ async def run_mix(context: RunContext) -> JsonObject:
     if people.others:
         await context.warn("mix", f"{people.others} rows of the human set are not people's; left out")
     if people.leaked:
-        said = f"{people.leaked} human pairs answer held-out prompts; they are left out of the training"
+        prompts = "held-out or development prompts" if context.development else "held-out prompts"
+        said = f"{people.leaked} human pairs answer {prompts}; they are left out of the training"
         await context.warn("mix", said)
     wanted = context.request.mix
     config = MixConfig(

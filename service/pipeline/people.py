@@ -9,7 +9,7 @@ from training.rows import PreferenceRow
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """`leaked` pairs answer a held-out prompt, `others` are rows that no person labelled: both are left out."""
+    """`leaked` pairs answer a held-out or a development prompt, `others` are rows that no person labelled: left out."""
 
     rows: tuple[PreferenceRow, ...]
     leaked: int
@@ -23,6 +23,6 @@ async def people_of(context: RunContext) -> People:
     record = await context.tools.store.preference_sets.get(context.run.project_id, context.run.references.human_id)
     rows = await read_shard(context.artifacts, record.artifact, PreferenceRow)
     people = [row for row in rows if row.source == "human"]
-    held_out = {prompt.messages for prompt in context.held_out}
-    kept = tuple(row for row in people if row.prompt not in held_out)
+    measured_on = {prompt.messages for prompt in (*context.held_out, *context.development)}
+    kept = tuple(row for row in people if row.prompt not in measured_on)
     return People(kept, leaked=len(people) - len(kept), others=len(rows) - len(people))

@@ -3,8 +3,9 @@
 from pydantic import BaseModel, ConfigDict
 
 from constitutions.loader import load_constitution
+from service.pipeline.development import development_count
 from service.pipeline.drift import ANCHORS
-from service.pipeline.trainer_knobs import trainer_config
+from service.pipeline.trainer_knobs import candidates_of, trainer_config
 from service.schemas import RunRequest, TrainingSettings
 from service.store.records import RunReferences
 from service.store.store import Store
@@ -29,13 +30,17 @@ def _graded_replies(wanted: TrainingSettings, prompts: int) -> int:
 
 
 class Plan(BaseModel):
-    """Upper bounds. Shards that exist already cost nothing; training time is not in `seconds`."""
+    """Upper bounds. Shards that exist already cost nothing; training time is not in `seconds`.
+
+    `sweep_calls` compare the candidates of a sweep with the base on its development prompts.
+    """
 
     model_config = ConfigDict(frozen=True)
     sample_calls: int
     revise_calls: int
     judge_calls: int
     evaluate_calls: int
+    sweep_calls: int
     calls: int
     tokens: int
     seconds: float
@@ -62,27 +67,34 @@ async def plan_run(
     own = request.evaluate
     meetings = own.replies_per_prompt if own.pairs_per_prompt is None else own.pairs_per_prompt
     examples = sum(len(principle.examples) for principle in constitution.judged)
-    sample = prompts.train * replies if "sample" in stages else 0
-    revise = prompts.train * revised * request.revise.steps * 2
+    development = development_count(prompts.train, request.training) if "train" in stages else 0
+    candidates = len(candidates_of(request.training))
+    train = prompts.train - development
+    sample = train * replies if "sample" in stages else 0
+    revise = train * revised * request.revise.steps * 2
     asked = examples + min(examples, ANCHORS) + request.judge.calibrate * judged
-    judge = requests_per_verdict * (prompts.train * pairs * judged + asked) if "judge" in stages else 0
+    judge = requests_per_verdict * (train * pairs * judged + asked) if "judge" in stages else 0
     if "train" in stages and request.training.judge_weight is not None:
-        judge += judged * _graded_replies(request.training, prompts.train) + requests_per_verdict * examples
+        graded = sum(_graded_replies(settings, train) for settings in candidates_of(request.training))
+        judge += judged * graded + requests_per_verdict * examples
     compares = "evaluate" in stages and request.training.writes_replies
     answered = held_out * own.replies_per_prompt * 2 if compares else 0
     met = held_out * meetings * judged * requests_per_verdict if compares else 0
+    tried = development * own.replies_per_prompt * (1 + candidates)
+    tried_met = development * meetings * judged * requests_per_verdict * candidates
     tokens = (
         sample * (_PROMPT_TOKENS + request.sample.max_tokens)
         + revise * (_COMPARE_TOKENS + request.revise.max_tokens)
-        + (judge + met) * _COMPARE_TOKENS
-        + answered * (_PROMPT_TOKENS + own.max_tokens)
+        + (judge + met + tried_met) * _COMPARE_TOKENS
+        + (answered + tried) * (_PROMPT_TOKENS + own.max_tokens)
     )
     return Plan(
         sample_calls=sample,
         revise_calls=revise,
         judge_calls=judge,
         evaluate_calls=answered + met,
-        calls=sample + revise + judge + answered + met,
+        sweep_calls=tried + tried_met,
+        calls=sample + revise + judge + answered + met + tried + tried_met,
         tokens=tokens,
         seconds=tokens / _TOKENS_PER_S,
     )

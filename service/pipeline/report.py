@@ -37,6 +37,7 @@ def run_report(stages: Mapping[str, StageRecord], adapter: AdapterRecord | None)
         "calibration": results.get("judge", {}).get("calibration"),
         "judge_drift": results.get("judge", {}).get("judge_drift"),
         "training": {key: trained.get(key) for key in _OF_TRAINING},
+        "sweep": trained.get("sweep"),
         "adapter": {"id": adapter.id, "sha256": adapter.sha256} if adapter else None,
         "peak_memory_bytes": trained.get("peak_memory_bytes", 0),
         "samples": evaluated.get("examples", []),

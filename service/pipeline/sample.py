@@ -1,4 +1,4 @@
-"""Stage `sample`: the base model answers every training prompt several times."""
+"""Stage `sample`: the policy that the run begins with answers every training prompt several times."""
 
 from judges.errors import LabelsMissing
 from judges.protocols.probe import probe_labels
@@ -6,6 +6,7 @@ from service.engines import context_tokens
 from service.errors import RunFailed
 from service.pipeline.context import RunContext
 from service.pipeline.replies import Sampling, refuse_too_long, sample_replies
+from service.pipeline.start import sampling_policy
 from service.pipeline.weights import refuse_changed_base
 from service.store.records import JsonObject, ModelRecord
 
@@ -20,7 +21,7 @@ async def run_sample(context: RunContext) -> JsonObject:
     sampling = Sampling(
         stage="sample",
         model=context.model.name,
-        identity=identity_of(context.model),
+        identity=_policy_identity(context),
         replies_per_prompt=wanted.replies_per_prompt,
         max_tokens=wanted.max_tokens,
         temperature=wanted.temperature,
@@ -29,10 +30,12 @@ async def run_sample(context: RunContext) -> JsonObject:
         limit_tokens=context_tokens(context.model, context.tools.settings),
     )
     total = len(context.train) * wanted.replies_per_prompt
-    async with await context.policy_client() as client:
+    async with sampling_policy(context) as client:
+        later = context.development
         if "evaluate" in context.request.stages and context.request.training.writes_replies:
-            # Found in `evaluate` only, the run would be lost with its training.
-            await refuse_too_long(client, context.held_out, held_out_sampling(context, identity_of(context.model)))
+            later += context.held_out
+        # Found after the training only, the run would be lost with it.
+        await refuse_too_long(client, later, held_out_sampling(context, identity_of(context.model)))
         shards = await sample_replies(context, client, context.train, sampling, context.progress("sample", total))
     return {"shards": list(shards), "samples": total, "prompts": len(context.train)}
 
@@ -47,6 +50,11 @@ async def _ask_judge_once(context: RunContext) -> None:
             await probe_labels(client, context.protocol)
         except LabelsMissing as error:
             await context.warn("sample", str(error))
+
+
+def _policy_identity(context: RunContext) -> str:
+    base = identity_of(context.model)
+    return base if context.start is None else f"{base}+{context.start.manifest['adapter_sha256']}"
 
 
 def held_out_sampling(context: RunContext, identity: str) -> Sampling:

@@ -17,7 +17,7 @@ from service.pipeline.judge import run_judge
 from service.pipeline.mix import run_mix
 from service.pipeline.revise import run_revise
 from service.pipeline.sample import run_sample
-from service.pipeline.train import run_train
+from service.pipeline.sweep import run_sweep
 from service.schemas import STAGES, Stage
 from service.store.records import JsonObject, NewEvent
 
@@ -27,7 +27,7 @@ STAGE_WORK: Mapping[Stage, Callable[[RunContext], Awaitable[JsonObject]]] = {
     "revise": run_revise,
     "judge": run_judge,
     "mix": run_mix,
-    "train": run_train,
+    "train": run_sweep,
     "evaluate": run_evaluate,
     "bundle": run_bundle,
 }

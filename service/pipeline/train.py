@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -10,13 +11,15 @@ from pydantic import JsonValue
 from judges.errors import JudgeUnavailable
 from service.engines import folder_of
 from service.errors import RunFailed
-from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed, run_training
+from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
 from service.pipeline.scoring import open_scoring
+from service.pipeline.start import fetch_start
 from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
+from service.schemas import TrainingSettings
 from service.shards import read_shard
 from service.store.records import JsonObject, NewEvent
 from training.rows import PreferenceRow, write_prompts, write_rows
@@ -26,16 +29,40 @@ _SCORES = "scores.json"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One adapter to train: with which settings, where in the store and on this machine.
+
+    A sweep trains `of` adapters, this one after `number` others, and then does `later` more pieces of work. `told`
+    stands in the events that hold its metrics.
+    """
+
+    settings: TrainingSettings
+    folder: str
+    scratch: Path
+    number: int = 0
+    of: int = 1
+    later: int = 0
+    told: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
 async def run_train(context: RunContext) -> JsonObject:
     """Ensure the trained adapter in the artifact store. Leaves its `folder` there and the trainer's result.
 
     Of a reward model it leaves `reward_model` too: a `training.reward_evidence.RewardEvidence`; of PPO and RLOO
     `scores`: what scored, and how the judge stood.
     """
-    folder = f"trained/{context.run.id}"
+    return await ensure_trained(
+        context, Task(context.request.training, f"trained/{context.run.id}", context.scratch / "train")
+    )
+
+
+async def ensure_trained(context: RunContext, task: Task) -> JsonObject:
+    """As `run_train` says, of one task."""
+    folder = task.folder
     if not await context.artifacts.exists(f"{folder}/result.json"):
         await context.tools.engines.make_room_for_training()
-        output = await _train(context)
+        output = await _train(context, task)
         for name in ADAPTER_FILES:
             await context.artifacts.put_file(f"{folder}/{name}", output / "adapter" / name)
         await context.artifacts.put_file(f"{folder}/metrics.jsonl", output / "metrics.jsonl")
@@ -61,38 +88,44 @@ async def run_train(context: RunContext) -> JsonObject:
 async def fetch_adapter(context: RunContext, folder: Path) -> Path:
     """The trained adapter as a folder on this machine."""
     trained = (await context.result_of("train")).result
+    return await fetch_trained(context, str(trained["folder"]), folder)
+
+
+async def fetch_trained(context: RunContext, trained: str, folder: Path) -> Path:
+    """What `ensure_trained` left in the folder `trained` of the store, as a folder on this machine."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*ADAPTER_FILES, "metrics.jsonl", "config.json"):
-        await context.artifacts.get_file(f"{trained['folder']}/{name}", folder / name)
+        await context.artifacts.get_file(f"{trained}/{name}", folder / name)
     return folder
 
 
-async def _train(context: RunContext) -> Path:
+async def _train(context: RunContext, task: Task) -> Path:
     """Run the trainer until it is done, and again when something killed it."""
-    folder = context.scratch / "train"
-    output = folder / "output"
+    folder = task.scratch
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    await asyncio.to_thread(clear_other_base, context.model, output)
+    await asyncio.to_thread(clear_other_base, context.model, folder / "output")
     if not context.request.training.online:
         await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
-        return await _train_on(context, folder, {})
+        return await _train_on(context, task, {})
     await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
     await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
     async with open_scoring(context, folder / _LAW, folder) as scoring:
         await asyncio.to_thread((folder / _SCORES).write_text, json.dumps(scoring.left))
-        return await _train_on(context, folder, scoring.knobs)
+        return await _train_on(context, task, scoring.knobs)
 
 
-async def _train_on(context: RunContext, folder: Path, knobs: Mapping[str, JsonValue]) -> Path:
-    """The trainer on the rows that lie in the folder; `knobs` go over those of the request."""
-    output, config, deaths = folder / "output", folder / "config.yaml", context.tools.engines.deaths()
+async def _train_on(context: RunContext, task: Task, knobs: Mapping[str, JsonValue]) -> Path:
+    """The trainer on the rows that lie in the task's folder; `knobs` go over those of the request."""
+    folder, deaths = task.scratch, context.tools.engines.deaths()
+    output, config = folder / "output", folder / "config.yaml"
+    start_adapter = await fetch_start(context, context.start) if context.start else None
     # JSON is YAML too.
-    text = json.dumps(_config(context, folder) | dict(knobs), indent=2)
+    text = json.dumps(_config(context, task, start_adapter) | dict(knobs), indent=2)
     await asyncio.to_thread(config.write_text, text)
-    watch = _Watch(context, output)
+    watch = _Watch(context, output, task)
 
     async def start() -> Ended:
-        return await run_training((context.request.training.method, str(config)), folder / "trainer.log", watch.read)
+        return await context.tools.run_training((task.settings.method, str(config)), folder / "trainer.log", watch.read)
 
     async def mourn(number: int) -> None:
         await context.warn("train", f"the trainer was killed by signal {number}; it goes on where it was")
@@ -100,15 +133,16 @@ async def _train_on(context: RunContext, folder: Path, knobs: Mapping[str, JsonV
     ended = await run_again_when_killed(start, lambda: watch.furthest, mourn)
     if ended.status > 0 and context.tools.engines.deaths() > deaths:
         raise JudgeUnavailable(ended.complaint)  # the judge died beneath the trainer, which goes on with a new one
+    of = "".join(f" of {knob} {value}" for knob, value in task.told.items())
     if ended.status > 0:
         raise RunFailed(
-            f"the trainer ended with status {ended.status}: {ended.complaint}; mend it and resume the run, or start "
-            "another with other settings"
+            f"the trainer{of} ended with status {ended.status}: {ended.complaint}; mend it and resume the run, or "
+            "start another with other settings"
         )
     if ended.status < 0:
         raise RunFailed(
-            f"the trainer was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} and "
-            "got no further; if memory ran out, lower training.max_tokens or training.pairs_per_step in a new run"
+            f"the trainer{of} was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} "
+            "and got no further; if memory ran out, lower training.max_tokens or training.pairs_per_step in a new run"
         )
     await refuse_other_base(context, output)
     return output
@@ -121,21 +155,25 @@ async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
     return await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
 
 
-def _config(context: RunContext, folder: Path) -> dict[str, JsonValue]:
+def _config(context: RunContext, task: Task, start: Path | None) -> dict[str, JsonValue]:
+    folder = task.scratch
     places: dict[str, JsonValue] = {
         "model": str(folder_of(context.model)),
         "rows": str(folder / "rows.jsonl"),
         "output": str(folder / "output"),
         "seed": context.request.seed,
     }
-    return places | trainer_knobs(context.request.training)
+    if start is not None:
+        places["start_adapter"] = str(start)
+    return places | trainer_knobs(task.settings)
 
 
 class _Watch:
     """Reads the trainer's lines: progress becomes events, and so do the numbers of each step."""
 
-    def __init__(self, context: RunContext, output: Path) -> None:
+    def __init__(self, context: RunContext, output: Path, task: Task) -> None:
         self._context = context
+        self._task = task
         self._output = output
         self._progress: Progress | None = None
         self.furthest = 0
@@ -149,8 +187,9 @@ class _Watch:
         values.pop("type")
         if self._progress is None:
             await refuse_other_base(self._context, self._output)
-        self._progress = self._progress or self._context.progress("train", total)
-        await self._progress.set(done)
+        task, before = self._task, self._task.number * total
+        self._progress = self._progress or self._context.progress("train", task.of * total + task.later)
+        await self._progress.set(before + done)
         self.furthest = max(self.furthest, done)
-        event = NewEvent("train", "metric", done=done, total=total, data=values)
+        event = NewEvent("train", "metric", done=done, total=total, data={**task.told, **values})
         await self._context.tools.store.runs.add_event(self._context.run.id, event)

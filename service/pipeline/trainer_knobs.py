@@ -22,6 +22,8 @@ _OF_THE_RUN: Mapping[str, tuple[Method, ...]] = {
     "method": tuple(METHODS),
     "sft_on": ("sft",),
     "reward_adapter": ("ppo", "rloo"),
+    "sweep": ("dpo", "ppo", "rloo"),
+    "development_share": ("dpo", "ppo", "rloo"),
 }
 # A setting that says nothing without another one, and that one.
 _SAYS_OF: Mapping[str, str] = {"judge_protocol": "judge_weight", "reward_weight": "reward_adapter"}
@@ -72,8 +74,35 @@ def unread_settings(request: RunRequest) -> list[str]:
             f"evaluate: what {wanted.method} trains writes no replies; leave these settings out, "
             "training.held_out_share says how much it is measured on"
         )
-    try:
-        trainer_config(wanted)
-    except ConfigError as error:
-        problems.append(str(error))
+    problems += _sweep_problems(wanted)
+    for settings in candidates_of(wanted):
+        try:
+            trainer_config(settings)
+        except ConfigError as error:
+            problems.append(str(error))
+    return problems
+
+
+def candidates_of(wanted: TrainingSettings) -> list[TrainingSettings]:
+    """The settings of each adapter that the run trains: one, or one a value of the sweep."""
+    return [wanted] if wanted.sweep is None else [wanted.with_value(value) for value in wanted.sweep.values]
+
+
+def _sweep_problems(wanted: TrainingSettings) -> list[str]:
+    """What contradicts a sweep, or means nothing without one."""
+    declared = TrainingSettings.model_fields
+    if wanted.method not in _OF_THE_RUN["sweep"]:
+        return []
+    if wanted.sweep is None:
+        changed = wanted.development_share != declared["development_share"].default
+        return ["training.development_share: only a sweep needs such prompts; leave it out"] if changed else []
+    knob, problems = wanted.sweep.knob, []
+    if wanted.method not in readers_of(knob):
+        problems.append(
+            f"training.sweep.{knob}: {wanted.method} does not read it; take {' or '.join(readers_of(knob))}"
+        )
+    if getattr(wanted, knob) != declared[knob].default:
+        problems.append(f"training.{knob}: the sweep names its values; leave it out")
+    if knob == "kl_weight" and wanted.kl_target:
+        problems.append("training.kl_target: it would steer the kl_weight that the sweep sets; leave one of them out")
     return problems

@@ -15,9 +15,11 @@ from service.api.state import Backend, BackendHere, KeyHere
 from service.api.wire import After, Deleted, Limit, Page, RunBody, page_of
 from service.errors import InvalidInput, NotFound
 from service.exchange.run_rows import Kind, run_rows
+from service.pipeline.development import FEWEST, development_count
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
 from service.pipeline.scoring import refuse_impossible_scores, refuse_unfit_reward_adapter
+from service.pipeline.start import refuse_unfit_start
 from service.pipeline.trainer_knobs import unread_settings
 from service.protocols import protocol_named
 from service.schemas import STAGES, RunRequest
@@ -41,6 +43,7 @@ class Window:
 async def create(request: RunRequest, backend: BackendHere, key: KeyHere, dry_run: DryRun = False) -> RunBody | Plan:
     """Start the pipeline, or the stages of it that are named. It survives a restart of everything."""
     references = await _resolve(request, backend, key.project_id)
+    request = await _with_start(request, backend, key.project_id)
     if dry_run:
         protocol = protocol_named(request.judge.protocol, backend.settings.protocols)
         return await plan_run(request, references, key.project_id, backend.store, protocol.requests)
@@ -112,6 +115,18 @@ async def _page(kind: Kind, id: str, backend: Backend, key: KeyRecord, window: W
     stages = await backend.store.runs.stages(run.id)
     data, total = await run_rows(stages, backend.artifacts, kind, window.skip, window.limit)
     return JSONResponse({"object": "list", "data": data, "has_more": window.skip + window.limit < total})
+
+
+async def _with_start(request: RunRequest, backend: Backend, project_id: str) -> RunRequest:
+    """With the id of the adapter from which the run goes on, where a name was given. Raises InvalidInput."""
+    if request.start_from is None:
+        return request
+    try:
+        start = await backend.store.adapters.get(project_id, request.start_from)
+    except NotFound as error:
+        raise InvalidInput(f"start_from: {error}") from error
+    refuse_unfit_start(request, start, await backend.store.models.get(project_id, request.model))
+    return request.model_copy(update={"start_from": start.id})
 
 
 async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> RunReferences:
@@ -209,6 +224,11 @@ async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: 
     prompts = await backend.store.prompt_sets.get(project_id, request.prompts)
     if not prompts.train:
         raise InvalidInput(f"prompts: {prompts.name!r} has no prompt of the split train")
+    if request.training.sweep and development_count(prompts.train, request.training) < FEWEST:
+        raise InvalidInput(
+            f"training.sweep: a development_share of {request.training.development_share} of {prompts.train} training "
+            f"prompts is less than {FEWEST} to compare on; raise it, or give more prompts"
+        )
     if request.training.online:
         law = await backend.store.constitutions.get(project_id, request.constitution)
         refuse_impossible_scores(request, load_constitution(law.source, name=law.name), backend.settings.protocols)

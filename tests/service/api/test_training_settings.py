@@ -1,9 +1,11 @@
 """A run's training settings: each has a reader, and one that the method does not read is refused by name."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from service.pipeline.trainer_knobs import knobs_of, readers_of, trainer_knobs, unread_settings
 from service.schemas import EvaluateSettings, RunRequest, TrainingSettings
@@ -185,3 +187,72 @@ async def test_revisions_are_imitated_without_judged_pairs(service: Service, tmp
     assert without.json()["errors"] == [
         "stages: 'train' needs revise in the same run; add what is missing, or leave 'train' out"
     ]
+
+
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        ({"method": "dpo", "sweep": {"beta": [0.1, 0.3]}}, []),
+        ({"method": "rloo", "sweep": {"kl_weight": [0.0, 0.1]}}, []),
+        (
+            {"method": "sft", "sweep": {"beta": [0.1, 0.3]}},
+            ["training.sweep: sft does not read it; leave it out, or take dpo or ppo or rloo"],
+        ),
+        (
+            {"method": "dpo", "sweep": {"kl_weight": [0.1, 0.3]}},
+            ["training.sweep.kl_weight: dpo does not read it; take ppo or rloo"],
+        ),
+        (
+            {"method": "dpo", "beta": 0.2, "sweep": {"beta": [0.1, 0.3]}},
+            ["training.beta: the sweep names its values; leave it out"],
+        ),
+        (
+            {"method": "dpo", "sweep": {"beta": [0.1, 101.0]}},
+            ["training: 'beta' is 101.0; take a number from 0.0001 to 100.0"],
+        ),
+        (
+            {"method": "ppo", "kl_target": 6.0, "sweep": {"kl_weight": [0.1, 0.3]}},
+            ["training.kl_target: it would steer the kl_weight that the sweep sets; leave one of them out"],
+        ),
+        (
+            {"method": "dpo", "development_share": 0.3},
+            ["training.development_share: only a sweep needs such prompts; leave it out"],
+        ),
+    ],
+)
+def test_a_sweep_names_one_knob_of_its_method_and_values_of_it(training: dict[str, object], said: list[str]):
+    assert unread_settings(request(**training)) == said
+
+
+@pytest.mark.parametrize(
+    ("sweep", "said"),
+    [
+        ({"beta": [0.1]}, "at least 2 items"),
+        ({"beta": [0.1 * n for n in range(1, 10)]}, "at most 8 items"),
+        ({"beta": [0.1, 0.1]}, "beta has a value twice"),
+        ({"beta": [0.1, 0.2], "kl_weight": [0.1, 0.2]}, "name one knob"),
+        ({}, "name one knob"),
+        ({"learning_rate": [0.1, 0.2]}, "learning_rate"),
+    ],
+)
+def test_a_sweep_of_another_form_is_refused(sweep: dict[str, list[float]], said: str):
+    with pytest.raises(ValidationError, match=said):
+        request(sweep=sweep)
+
+
+async def test_a_dry_run_counts_a_sweep_and_its_development_prompts_are_not_sampled(
+    service: Service, tmp_path: Path
+) -> None:
+    body = await service.run_body(tmp_path / "m")
+    lines = [{"prompt": f"Question {n}?", "split": "train" if n < 10 else "held_out"} for n in range(11)]
+    await service.http.post("/v1/prompt-sets?name=eleven", content="\n".join(map(json.dumps, lines)))
+    body |= {"prompts": "eleven", "training": {"sweep": {"beta": [0.1, 0.2, 0.3]}, "development_share": 0.3}}
+    plan = (await service.http.post("/v1/runs?dry_run=true", json=body)).json()
+    # 7 of 10 prompts are sampled 4 times; 3 are answered 4 times by the base and by each of three adapters.
+    assert (plan["sample_calls"], plan["sweep_calls"], plan["evaluate_calls"]) == (28, 48, 8)
+    few = await service.http.post(
+        "/v1/runs", json=body | {"training": {"sweep": {"beta": [0.1, 0.2]}, "development_share": 0.1}}
+    )
+    assert few.status_code == 422 and "is less than 2 to compare on" in few.json()["detail"]
+    none = await service.http.post("/v1/runs", json=body | {"training": {"sweep": {"beta": [0.1]}}})
+    assert none.status_code == 422 and "training.sweep.beta" in none.json()["detail"]

@@ -1,7 +1,7 @@
 """Which replies of base and adapter meet, and who won; worked by hand."""
 
 from judges.records import Abstention, Message, Preference, PrincipleVerdict, Prompt, Sample, Verdict
-from service.pipeline.evaluate import Meeting, judged_meetings, meetings_of, questions_of
+from service.pipeline.against_base import Meeting, judged_meetings, meetings_of, questions_of
 from training.evaluation import JudgedMeeting
 
 PROMPT = Prompt("p", (Message("user", "Hi?"),), "held_out")
