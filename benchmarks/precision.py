@@ -1,6 +1,6 @@
 """False ties: how often a judge in bfloat16 gives A and B the same logit, with its head in bfloat16 and in float32.
 
-    python -m benchmarks.precision [--pairs 64] [--docs]
+    python -m benchmarks.precision [--pairs 24] [--docs]
 
 Three real vLLM servers one after the other, the bundled 135M model on the demo's own pairs under its judged
 principles, both orders: all in float32 (the reference), all in bfloat16, and bfloat16 with the head in float32, which
@@ -23,17 +23,20 @@ from benchmarks.documents import rewrite_block, table
 from constitutions.loader import load_constitution_file
 from constitutions.schema import JudgedPrinciple
 from judges.choices import ChoiceReader
-from judges.client import ChatClient
+from judges.client import ChatClient, ClientSettings
 from judges.compare import compare_prompt
 from judges.engine import EngineSettings, running_engine
 from judges.records import Comparison, Message
 from judges.wire import ChatReply, ChatRequest
 from service.demo.base_model import base_model_folder
 from service.demo.recipe import CACHE
+from service.exchange.labelled import read_labelled
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "service" / "demo"
 PAGE = ROOT / "docs" / "judging.md"
+# bfloat16 is emulated on a CPU without it, and slow.
+PATIENT = ClientSettings(timeout_s=3600)
 # The later of two equal options counts: these come after the engine's own.
 SERVERS = {
     "float32": ("--dtype", "float32"),
@@ -55,12 +58,7 @@ class Precision:
 
 def demo_pairs(most: int) -> list[Comparison]:
     """The pairs that ship with the demo."""
-    lines = (DEMO / "human.jsonl").read_text(encoding="utf-8").splitlines()[:most]
-    rows = [json.loads(line) for line in lines]
-    return [
-        Comparison(f"c{i}", f"p{i}", (Message("user", row["prompt"]),), row["chosen"], row["rejected"])
-        for i, row in enumerate(rows)
-    ]
+    return [pair.comparison for pair in read_labelled(DEMO / "human.jsonl", None)[:most]]
 
 
 def gap(reply: ChatReply) -> float | None:
@@ -81,7 +79,7 @@ async def read_gaps(options: Sequence[str], prompts: Sequence[str]) -> list[floa
             extra_args=tuple(options),
         )
         request = ChatRequest(max_tokens=1, top_logprobs=ChoiceReader().top_logprobs)
-        async with running_engine(settings) as engine, ChatClient([engine.endpoint]) as client:
+        async with running_engine(settings) as engine, ChatClient([engine.endpoint], PATIENT) as client:
             asked = (client.chat([Message("user", prompt)], request=request) for prompt in prompts)
             return [gap(reply) for reply in await asyncio.gather(*asked)]
 
@@ -122,7 +120,7 @@ def judged_prompts(pairs: Sequence[Comparison], principles: Sequence[JudgedPrinc
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--pairs", type=int, default=24)
     parser.add_argument("--docs", action="store_true", help="rewrite the section of docs/judging.md")
     options = parser.parse_args()
     law = load_constitution_file(DEMO / "constitution.yaml")

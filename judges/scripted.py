@@ -4,7 +4,8 @@ faults and counts.
     python -m judges.scripted --uds SOCKET | --port PORT [--behaviour FILE.json] [--model NAME]
 
 Same input, same answer: samples depend on the prompt and on how often it was asked, verdicts on the fenced replies
-(scripted_verdicts.py). GET /calls tells what was asked. Left out: streaming, tokenisation (a token is a word here).
+(scripted_verdicts.py). GET /calls tells what was asked. It stands for a policy's engine too (scripted_policy.py).
+Left out: streaming, tokenisation (a token is a word here).
 """
 
 import argparse
@@ -27,6 +28,7 @@ from judges.behaviour import Behaviour, Fault, RequestKind, load_behaviour, samp
 from judges.fence import read_fences
 from judges.protocols.grades import YES_NO
 from judges.protocols.texts import protocol_template
+from judges.scripted_policy import ScriptedPolicy
 from judges.scripted_verdicts import (
     choice_tokens,
     label_tokens,
@@ -62,6 +64,7 @@ class ScriptedServer:
         self.in_flight = 0
         self.peak_in_flight = 0
         self.number = 0
+        self.policy = ScriptedPolicy(_MAX_MODEL_LEN)
 
     def app(self) -> Starlette:
         return Starlette(
@@ -71,6 +74,7 @@ class ScriptedServer:
                 Route("/calls", self.calls),
                 Route("/v1/chat/completions", self.chat, methods=["POST"]),
                 Route("/classify", self.reward, methods=["POST"]),
+                *self.policy.routes(),
             ]
         )
 
@@ -88,6 +92,7 @@ class ScriptedServer:
                 "kinds": dict(self.kinds),
                 "fields": sorted(self.fields),
                 "peak_in_flight": self.peak_in_flight,
+                "reloads": self.policy.reloads,
                 "bodies": list(self.bodies),
             }
         )

@@ -24,7 +24,8 @@ import httpx
 from pydantic import JsonValue, TypeAdapter
 
 from service.errors import ServiceError
-from service.schemas import RunRequest, RunStatus, Stage
+from service.exchange.examination import Examination
+from service.schemas import QualifyRequest, RunRequest, RunStatus, Stage
 
 Item = TypeVar("Item")
 JsonObject = dict[str, JsonValue]
@@ -146,6 +147,11 @@ class Client:
 
     def constitutions(self) -> Iterator[Constitution]:
         return self._all("/v1/constitutions", Constitution)
+
+    def qualify(self, constitution: str, request: QualifyRequest) -> Examination:
+        """Examine a judge by URL on the constitution's examples, and on people's pairs; takes as long as it answers."""
+        answer = self._post(f"/v1/constitutions/{constitution}/qualify", request.model_dump(mode="json"))
+        return Examination.model_validate(answer)
 
     def delete_constitution(self, id: str) -> None:
         self._delete("constitutions", id)

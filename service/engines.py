@@ -11,6 +11,7 @@ import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 from judges.engine import Engine, EngineSettings, on_cpu, start_engine
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 # A folder and its server's context in tokens: of one folder registered twice, each may have another.
 ServerKey = tuple[str, int]
 _LONGEST_SOCKET_PATH = 107  # bytes, sun_path of unix(7)
+# Of a GPU's memory, for a judge beside a trainer and the engine that samples for it (training/engine_sampler.py).
+_SHARE_BESIDE_TRAINING = 0.3
 
 
 class EnginePool:
@@ -51,6 +54,20 @@ class EnginePool:
                 if engine := self._engines.pop(self.key(folder, base), None):
                     self._buried += not engine.alive()
                     await engine.stop()
+
+    @contextlib.asynccontextmanager
+    async def beside_training(self, model: ModelRecord) -> AsyncIterator[Endpoint]:
+        """Where a trainer may ask this model until the block ends: on a GPU a small server of its own, else as ever."""
+        if model.url is not None or self.side_by_side:
+            yield await self.endpoint(model)
+            return
+        await self.close()
+        folder = folder_of(model)
+        settings = replace(engine_settings(folder, model, self._settings), gpu_memory_share=_SHARE_BESIDE_TRAINING)
+        async with self._lock:
+            self._engines[self.key(folder, model)] = await _started(settings)
+        async with self.leased(folder, model) as endpoint:
+            yield endpoint
 
     def key(self, folder: Path, model: ModelRecord) -> ServerKey:
         """What one server is shared by."""

@@ -116,6 +116,9 @@ class TrainingSettings(Settings):
 
     `pairs_per_step` counts what the method takes in: pairs; for sft replies, for reward, ppo and rloo prompts. `sft_on`
     says which replies are imitated: the chosen ones of the mixed pairs, or every step's revision, which needs no judge
+    or mix. ppo and rloo need none of the stages before `train`: the policy writes the replies itself, and each score
+    counts by its weight: the constitution's checks; the judge's grades, where `judge_weight` is set (at 0 they are
+    shown alone); and `reward_adapter`, an adapter of a run with method reward on the same base.
     or mix. ppo and rloo need none of the stages before `train`: the constitution's checks score the policy's replies.
     `sweep` trains an adapter for each of several values, and picks on a `development_share` of the training prompts.
     """
@@ -146,6 +149,11 @@ class TrainingSettings(Settings):
     min_distinct_2: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_length_ratio: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     max_refusal_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    check_weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    judge_weight: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    judge_protocol: str = "pointwise"
+    reward_adapter: str | None = None
+    reward_weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
     missing_eos_penalty: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
     value_clip: Annotated[float, Field(gt=0, le=1e6)] = 0.2
@@ -228,3 +236,27 @@ class RunRequest(Settings):
         own = REVISIONS_NEED if self.training.sft_on == "revisions" else STAGE_NEEDS
         own = ONLINE_NEED if self.training.online else own
         return own.get(stage, STAGE_NEEDS[stage])
+
+
+# One person waits for the answer.
+MOST_PAIRS = 200
+
+
+class QualifyRequest(Settings):
+    """What POST /v1/constitutions/{id}/qualify takes: `judge` is a registered judge's id or name.
+
+    `set` is a preference set whose human rows are judged beside the examples, `limit` of them drawn by `seed`.
+
+    `principle` is the one that the set's labels are about; it is needed where the constitution judges several.
+    `protocol` is how the judge is asked, as in a run.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"judge": "judge", "set": "people", "limit": 100}]}
+    )
+    judge: str
+    protocol: str = "pairwise"
+    set: str | None = None
+    principle: str | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_PAIRS)] = MOST_PAIRS
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

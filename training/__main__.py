@@ -1,4 +1,4 @@
-"""`python -m training dpo|sft|reward|ppo|rloo|merge|kl|ensemble|convert`: the trainers without the service.
+"""`python -m training dpo|sft|reward|ppo|rloo|merge|serve|kl|ensemble|convert`: the trainers without the service.
 
 The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
 stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the next start.
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from constitutions.errors import CharterError
 from training.allocator import keep_freed_memory
-from training.configs import DpoConfig, PpoConfig, RewardConfig, RlooConfig, SftConfig, load_config
+from training.configs import METHODS, load_config
+from training.errors import OtherRankFailed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("--model", type=Path, required=True)
     merge.add_argument("--adapter", type=Path, required=True)
     merge.add_argument("--output", type=Path, required=True)
+    serve = commands.add_parser("serve", help="serve a reward model on loopback, as a judge")
+    serve.add_argument("--model", type=Path, required=True)
+    serve.add_argument("--adapter", type=Path, required=True)
+    serve.add_argument("--name", default="reward-model", help="what requests call it")
+    serve.add_argument("--port", type=int, default=0, help="0 takes a free one; the first line on stdout says which")
     kl = commands.add_parser("kl", help="how far adapters are from their base, on the replies that they wrote")
     kl.add_argument("--model", type=Path, required=True)
     kl.add_argument("--of", type=Path, nargs=2, action="append", required=True, metavar=("ADAPTER", "REPLIES"))
@@ -52,7 +58,9 @@ def main(arguments: list[str]) -> int:
     """Run one command; heavy imports happen here, once it is known which."""
     options = parser().parse_args(arguments)
     try:
-        result = run(options)
+        run(options)
+    except OtherRankFailed:
+        return 2
     except CharterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -62,12 +70,11 @@ def main(arguments: list[str]) -> int:
             f"error: {error.strerror or error}{place}; check the path, the rights and the free space", file=sys.stderr
         )
         return 2
-    print(json.dumps({"type": "result", **result}), flush=True)
     return 0
 
 
-def run(options: argparse.Namespace) -> dict[str, object]:
-    """Dispatch; returns what goes into the result line."""
+def run(options: argparse.Namespace) -> None:
+    """Do the job and print its result, once where several processes did it together."""
     # Progress bars of the libraries would mix with the lines that the service reads.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -78,7 +85,12 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         job = imported(options)
     finally:
         gc.enable()
-    return job()
+    from training.ranks import joined_ranks
+
+    with joined_ranks() as ranks:
+        result = job()
+        if ranks.first:
+            print(json.dumps({"type": "result", **result}), flush=True)
 
 
 def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
@@ -92,6 +104,10 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
             from training.merge import merge_adapter
 
             return lambda: {"model": str(merge_adapter(options.model, options.adapter, options.output))}
+        case "serve":
+            from training.reward_server import serve_reward
+
+            return lambda: serve_reward(options.model, options.adapter, name=options.name, port=options.port)
         case "kl":
             from training.reply_kl import Written, reply_kls
 
@@ -101,26 +117,13 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
             from training.reward_ensemble import ensemble_evidence
 
             return lambda: asdict(ensemble_evidence(options.folders))
-        case "reward":
-            from training.reward import train_reward
 
-            return lambda: train_reward(load_config(options.config, RewardConfig, tuple(options.set)))
-        case "sft":
-            from training.sft import train_sft
+            return lambda: serve_reward(options.model, options.adapter, name=options.name, port=options.port)
+        case method:
+            from training.trainers import trainer_of
 
-            return lambda: train_sft(load_config(options.config, SftConfig, tuple(options.set)))
-        case "ppo":
-            from training.ppo import train_ppo
-
-            return lambda: train_ppo(load_config(options.config, PpoConfig, tuple(options.set)))
-        case "rloo":
-            from training.rloo import train_rloo
-
-            return lambda: train_rloo(load_config(options.config, RlooConfig, tuple(options.set)))
-        case _:
-            from training.dpo import train_dpo
-
-            return lambda: train_dpo(load_config(options.config, DpoConfig, tuple(options.set)))
+            train = trainer_of(method)
+            return lambda: train(load_config(options.config, METHODS[method], tuple(options.set)))
 
 
 if __name__ == "__main__":

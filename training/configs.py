@@ -58,6 +58,11 @@ class TrainConfig:
     - `start_adapter`: folder of an adapter of the same base and shape, as peft saves it: training goes on from its
       weights instead of fresh ones. The base stays the reference. For rounds, and for DPO or PPO after SFT.
     - `seed`: decides the adapter's start and the rows' order.
+    - `held_out_share`: share of the prompts that are kept from training and measured: at the end, and with `patience`
+      at every checkpoint. PPO and RLOO answer them and have the answers scored.
+    - `patience`: how many checkpoints in a row may score below the best on held-out prompts before the run stops; the
+      best one is then what is saved, also where the run comes to its end. 0 saves the last. Take 2 or 3 where
+      over-fitting is feared.
     """
 
     model: Path
@@ -76,6 +81,8 @@ class TrainConfig:
     checkpoint_every_steps: int = count(10, 1, 1000000)
     start_adapter: Path | None = None
     seed: int = count(0, 0, 2**31 - 1)
+    held_out_share: float = knob(0.0, 0.0, 0.9)
+    patience: int = count(0, 0, 1000)
 
     @property
     def lora_alpha(self) -> int:
@@ -85,27 +92,18 @@ class TrainConfig:
     @property
     def limits(self) -> Limits:
         """What stops the run early."""
-        return Limits()
+        return Limits(patience=self.patience)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfflineConfig(TrainConfig):
-    """What trainers on given replies need besides: prompts to measure on.
+    """What trainers on given replies, which may run as several processes, need besides.
 
-    - `held_out_share`: share of the prompts that are kept from training and measured: at the end, and with `patience`
-      at every checkpoint.
-    - `patience`: how many checkpoints in a row may score below the best on held-out prompts before the run stops; the
-      best one is then what is saved, also where the run comes to its end. 0 saves the last. Take 2 or 3 where
-      over-fitting is feared.
+    - `shard_base`: on several processes, each holds a part of the base's layers (FSDP), and they give one another the
+      layer that computes. Set it where the base does not fit into one GPU; else it only costs time.
     """
 
-    held_out_share: float = knob(0.0, 0.0, 0.9)
-    patience: int = count(0, 0, 1000)
-
-    @property
-    def limits(self) -> Limits:
-        """What stops the run early."""
-        return Limits(patience=self.patience)
+    shard_base: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,12 +187,18 @@ class OnlineConfig(TrainConfig):
     - `max_refusal_rate`: at the step of whose replies a larger share refuses, by the check `no_refusal`.
     - `missing_eos_penalty`: taken from the score of a reply that was cut.
     - `constitution`: YAML file; the score is the weighted share of its checked principles that a reply keeps.
+    - `principles`: ids of the constitution's principles that score; empty means all of them. Leave out judged ones
+      that the judge is not fit for.
     - `check_weight`: weight of that share in the score.
     - `judge_url`: a judge that grades each reply under the constitution's judged principles: an OpenAI-compatible
       server's URL, or `unix:` and a socket's path.
     - `judge_model`: the name that this server knows it by.
+    - `judge_key_env`: the environment variable that holds the server's API key, where it wants one.
     - `judge_protocol`: `pointwise`, `proposition`, or the folder of an own one that grades.
     - `judge_weight`: weight of its mean grade, 0 to 1, in the score.
+    - `judge_concurrency`: requests at once. Raise it for a server with many GPUs.
+    - `judge_timeout_s`: of one request. Raise it for a slow server.
+    - `judge_tokens_total`: the run ends with an error once a start of it spent so many tokens; 0 is no limit.
     - `reward_model`: the output folder of `python -m training reward` on the same base.
     - `reward_weight`: weight of its score, in standard deviations over the replies that it was trained on.
     - `reward_ensemble`: the output folders of further members of it: the score is then the mean over all.
@@ -218,16 +222,26 @@ class OnlineConfig(TrainConfig):
     max_refusal_rate: float = knob(0.0, 0.0, 1.0)
     missing_eos_penalty: float = knob(0.0, 0.0, 1e6)
     constitution: Path | None = None
+    principles: tuple[str, ...] = ()
     check_weight: float = knob(1.0, 0.0, 1e6)
     judge_url: str = ""
     judge_model: str = ""
+    judge_key_env: str = ""
     judge_protocol: str = "pointwise"
     judge_weight: float = knob(1.0, 0.0, 1e6)
+    judge_concurrency: int = count(64, 1, 4096)
+    judge_timeout_s: float = knob(120.0, 0.001, 3600.0)
+    judge_tokens_total: int = count(0, 0, 2**62)
     reward_model: Path | None = None
     reward_weight: float = knob(1.0, 0.0, 1e6)
     reward_ensemble: tuple[str, ...] = ()
     spread_weight: float = knob(0.0, 0.0, 1e6)
     sampler: Sampling = "torch"
+
+    @property
+    def held_out_replies(self) -> int:
+        """To each held-out prompt; of one alone nobody could tell chance from a change."""
+        return max(2, self.replies_per_prompt)
 
     @property
     def limits(self) -> Limits:
@@ -237,6 +251,7 @@ class OnlineConfig(TrainConfig):
             min_distinct_2=self.min_distinct_2,
             max_length_ratio=self.max_length_ratio,
             max_refusal_rate=self.max_refusal_rate,
+            patience=self.patience,
         )
 
 
@@ -311,14 +326,15 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
         if isinstance(value, int | float) and low is not None and high is not None and not low <= value <= high:
             raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
     config = schema(**values)  # type: ignore[arg-type]
-    if isinstance(config, OfflineConfig) and config.patience and not config.held_out_share:
+    if config.patience and not config.held_out_share:
         raise ConfigError(f"{where}: 'patience' looks at held-out prompts; set 'held_out_share' too")
     return config
 
 
 def defaults_of(schema: type[TrainConfig]) -> dict[str, object]:
     """The knobs that have a default, as JSON values."""
-    return {one.name: one.default for one in fields(schema) if one.default is not dataclasses.MISSING}
+    given = {one.name: one.default for one in fields(schema) if one.default is not dataclasses.MISSING}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
 
 def config_to_json(config: TrainConfig) -> dict[str, object]:

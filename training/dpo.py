@@ -18,8 +18,8 @@ from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
 from training.probing import kl_to_base, sycophancy_of
-from training.run_folder import open_run_folder
 from training.schedule import Plan
+from training.shared_folder import open_shared_folder
 from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
 
 
@@ -42,7 +42,7 @@ FORMS: Mapping[DpoLoss, Form] = {
 def train_dpo(config: DpoConfig) -> dict[str, object]:
     """Train, or go on training, in `config.output`; returns what stands in its result.json."""
     numbers = resolve_numbers(config.precision)
-    with open_run_folder(config, "dpo", numbers.precision) as folder:
+    with open_shared_folder(config, "dpo", numbers.precision) as folder:
         finished = folder.read_result()
         if finished is not None:
             return finished
@@ -61,7 +61,8 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
         def measure() -> Mapping[str, float]:
             return held_out_metrics(policy, config, rows.held_out, held_out_reference_N2)
 
-        plan = Plan(len(rows.kept), config.pairs_per_step, config.epochs, config.seed)
+        tokens = tuple(row.group.tokens for row in rows.kept)
+        plan = Plan(len(rows.kept), config.pairs_per_step, config.epochs, config.seed, tokens)
         outcome = run_steps(
             config,
             policy.adapter_weights(),
@@ -95,7 +96,7 @@ def add_pair_gradients(
         for name, value in metrics.items():
             sums[name] = sums.get(name, 0.0) + value
     tokens = int(sums.pop("tokens"))
-    return StepReport(pair_means(sums, len(picked)), tokens)
+    return StepReport(pair_means(sums, len(picked)), tokens, {"accuracy": sums["decided"]})
 
 
 def held_out_metrics(
@@ -122,7 +123,8 @@ def batch_losses(
     for groups in split_by_tokens([rows[number].group for number in picked], config.tokens_per_batch):
         packed = pack_groups(groups, policy.numbers.dtype, policy.numbers.device)
         numbers = [by_id[group.row_id] for group in groups]
-        if reference_N2[numbers].isnan().any():
+        # Ranks that share the base compute it equally often: what one of them kept, another may not have.
+        if policy.sharded or reference_N2[numbers].isnan().any():
             with policy.as_reference(), policy.trunk.keeping():
                 reference_N2[numbers] = reply_logps(policy, packed).view(-1, 2).to("cpu", torch.float32)
         with policy.trunk.replaying():

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import torch
@@ -32,9 +33,22 @@ _MODEL = "policy"
 
 
 class EngineSampler:
-    """Starts the server (30 to 60 s); `close` ends it. Raises EngineFailed, TrainingError."""
+    """Starts the server (30 to 60 s); `close` ends it. Raises EngineFailed, TrainingError.
 
-    def __init__(self, policy: Policy, model: Path, log: Path, *, context: int, reply_tokens: int, end_token: int):
+    `program` scripted is the fake that ships, which answers the same routes without a model.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        model: Path,
+        log: Path,
+        *,
+        context: int,
+        reply_tokens: int,
+        end_token: int,
+        program: Literal["vllm", "scripted"] = "vllm",
+    ) -> None:
         self._policy = policy
         self._request = {
             "model": _MODEL,
@@ -52,6 +66,7 @@ class EngineSampler:
             served_name=_MODEL,
             socket_path=socket,
             log_path=log,
+            program=program,
             max_model_len=context,
             gpu_memory_share=0.4,
             # Weights in 16 bits cannot hold the first small updates.

@@ -19,5 +19,9 @@ class RunFolderBusy(TrainingError):
     """Another process is training in this folder."""
 
 
+class OtherRankFailed(TrainingError):
+    """Of several processes another one failed, and tells it; this one ends with it."""
+
+
 class BundleError(TrainingError):
     """A bundle that does not hold what its manifest says."""

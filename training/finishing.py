@@ -11,6 +11,7 @@ from types import MappingProxyType
 from training.loop import Outcome
 from training.model import Policy
 from training.publish import published_folder
+from training.ranks import this_rank
 from training.run_folder import RunFolder
 from training.tokenising import DroppedRow, drop_counts
 from training.weights import file_sha256
@@ -40,25 +41,32 @@ def finish_run(
     dropped: Sequence[DroppedRow],
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> dict[str, object]:
-    """Save the adapter, then the result: its presence says that the run is over. `rows` were trained on."""
-    result: dict[str, object] = {
-        "steps": outcome.steps,
-        "adapter_step": outcome.adapter_step,
-        "stopped": asdict(outcome.stopped) if outcome.stopped else None,
-        "seconds": outcome.seconds,
-        "rows": rows,
-        "dropped": drop_counts(dropped),
-        "dropped_rows": [{"id": row.row_id, "reason": row.reason, "tokens": row.tokens} for row in dropped],
-        "last_step": dict(outcome.metrics),
-        "precision": policy.numbers.precision,
-        "device": policy.numbers.device.type,
-        "adapter": str(folder.adapter),
-        "adapter_sha256": save_adapter(policy, folder.adapter, model_name),
-        "peak_memory_bytes": peak_memory_bytes(),
-        **more,
-    }
-    folder.write_result(result)
-    return result
+    """Save the adapter, then the result: its presence says that the run is over. `rows` were trained on.
+
+    Of several ranks the first does it; the others get the same.
+    """
+
+    def finished() -> dict[str, object]:
+        result: dict[str, object] = {
+            "steps": outcome.steps,
+            "adapter_step": outcome.adapter_step,
+            "stopped": asdict(outcome.stopped) if outcome.stopped else None,
+            "seconds": outcome.seconds,
+            "rows": rows,
+            "dropped": drop_counts(dropped),
+            "dropped_rows": [{"id": row.row_id, "reason": row.reason, "tokens": row.tokens} for row in dropped],
+            "last_step": dict(outcome.metrics),
+            "precision": policy.numbers.precision,
+            "device": policy.numbers.device.type,
+            "adapter": str(folder.adapter),
+            "adapter_sha256": save_adapter(policy, folder.adapter, model_name),
+            "peak_memory_bytes": peak_memory_bytes(),
+            **more,
+        }
+        folder.write_result(result)
+        return result
+
+    return this_rank().from_first(finished)
 
 
 def peak_memory_bytes() -> int:

@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 
-from training.configs import OfflineConfig
+from training.configs import TrainConfig
 from training.errors import TrainingError
 
 TokenIds = tuple[int, ...]
 
 
-def held_out_prompts(prompts: Iterable[TokenIds], config: OfflineConfig) -> frozenset[TokenIds]:
+def held_out_prompts(prompts: Iterable[TokenIds], config: TrainConfig) -> frozenset[TokenIds]:
     """`held_out_share` of the different prompts, drawn by a hash of seed and prompt.
 
     Raises TrainingError where there must be some, since `patience` looks at them, and the share of so few is none.

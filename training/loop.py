@@ -15,19 +15,14 @@ from training.errors import TrainingError
 from training.limits import Stop, Watch, watch_again
 from training.memory import memory_advice
 from training.metrics import append_metrics, keep_metrics_until, print_progress
+from training.ranks import this_rank
 from training.run_folder import RunFolder
 from training.schedule import Plan, learning_rate_at
+from training.sharding import shares_base
+from training.shares import Share, StepReport, add_up_gradients, share_in_lockstep, share_of, shared_report
 
 # Clipping the gradient's norm at 1 is what every published recipe does.
 MAX_GRADIENT_NORM = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What a step's loss function saw: `metrics` (means over the step) and how many tokens went through."""
-
-    metrics: Mapping[str, float]
-    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +41,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Step `number`, counted from 0, on the rows of these numbers. `update` clips the gradients that were added, moves
-    the weights and clears the gradients; it returns their norm before clipping."""
+    """Step `number`, counted from 0, and this rank's share of it. `update` clips the gradients that all ranks added,
+    moves the weights and clears the gradients; it returns their norm before clipping. `forget` clears them alone."""
 
     number: int
-    rows: tuple[int, ...]
+    share: Share
     update: Callable[[], float]
+    forget: Callable[[], None]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The numbers of this rank's rows."""
+        return self.share.rows
 
 
 def run_steps(
@@ -67,26 +68,30 @@ def run_steps(
     """Go from the newest checkpoint (or the start) to the last step, or to the one that breaks a limit of the config.
 
     `take_step` adds gradients to `weights`, updates them once or several times, and reports. `kept` are tensors that
-    the trainer fills as it goes; they are saved and restored in place. `measure` scores the policy on what is not
-    trained on (limits.py says how), before each checkpoint where there is patience; None where nothing is held out.
+    the trainer fills as it goes (NaN where it has not); they are saved and restored in place. `measure` scores the
+    policy on what is not trained on (limits.py says how), before each checkpoint where there is patience; None where
+    nothing is held out. Several ranks share a step's rows and have the same weights after it; the first one writes.
     """
+    ranks = this_rank()
     optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0)
     start = load_newest_checkpoint(folder.checkpoints, weights, optimizer) or Checkpoint(0, 0.0, {})
     for name, tensor in start.kept.items():
         kept[name].copy_(tensor)
-    lines = keep_metrics_until(folder.metrics, start.step)
+    lines = ranks.from_first(lambda: keep_metrics_until(folder.metrics, start.step))
     watch, values = watch_again(config.limits, lines), dict(lines[-1]) if lines else {}
     began = time.monotonic() - start.seconds
-    print_progress(start.step, plan.steps, {})
+    if ranks.first:
+        print_progress(start.step, plan.steps, {})
     for number in range(start.step, plan.steps):
         step_began = time.monotonic()
         rate = learning_rate_at(number, plan.steps, config)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
-        update = partial(updated, optimizer, weights, number)
+        share = share_of_step(config, plan, number)
+        update = partial(updated, optimizer, weights, number, share)
         with memory_advice():
-            report = take_step(Step(number, plan.rows_of_step(number), update))
+            report = take_step(Step(number, share, update, optimizer.zero_grad))
         now = time.monotonic()
         values = {"step": number + 1, **report.metrics, "lr": rate}
         values |= {"tokens_per_s": report.tokens / (now - step_began), "seconds": now - began}
@@ -94,16 +99,35 @@ def run_steps(
         if saving and measure and config.limits.patience:
             with memory_advice():
                 values |= measure()
-        append_metrics(folder.metrics, values)
+        values = ranks.from_first(partial(written, folder, values))
         watch = watch.after(number + 1, values)
         if saving and not watch.stop:
+            for tensor in kept.values():
+                ranks.fill(tensor)
             checkpoint = Checkpoint(number + 1, time.monotonic() - began, kept)
-            save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
-        print_progress(number + 1, plan.steps, values)
+            if ranks.first:
+                save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
+        if ranks.first:
+            print_progress(number + 1, plan.steps, values)
         if watch.stop:
             break
+    ranks.wait()  # for the last checkpoint
     done, step = time.monotonic() - began, load_best_weights(folder, watch, weights)
     return Outcome(watch.stop.step if watch.stop else plan.steps, done, values, watch.stop, step)
+
+
+def share_of_step(config: TrainConfig, plan: Plan, number: int) -> Share:
+    """This rank's share of a step; in lockstep with the others where they share the base."""
+    rows, ranks = plan.rows_of_step(number), this_rank()
+    if shares_base(config):
+        return share_in_lockstep(rows, plan.tokens, ranks, config.tokens_per_batch)
+    return share_of(rows, plan.tokens, ranks)
+
+
+def written(folder: RunFolder, values: dict[str, float]) -> dict[str, float]:
+    """What the first rank measured and timed is what stands in the file, and decides for all of them."""
+    append_metrics(folder.metrics, values)
+    return values
 
 
 def older_to_keep(folder: RunFolder, watch: Watch) -> tuple[int, ...]:
@@ -137,14 +161,18 @@ def one_update(add_gradients: Callable[[tuple[int, ...]], StepReport]) -> Callab
     """A step of the trainers that learn from rows: the mean gradient over them, then one update."""
 
     def take_step(step: Step) -> StepReport:
-        report = add_gradients(step.rows)
+        for row in step.share.idle:
+            add_gradients((row,))
+            step.forget()
+        report = shared_report(step.share, add_gradients)
         return StepReport({**report.metrics, "gradient_norm": step.update()}, report.tokens)
 
     return take_step
 
 
-def updated(optimizer: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter], number: int) -> float:
-    """Clip, move, clear; the gradient's norm before. Raises TrainingError where it is not finite."""
+def updated(optimizer: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter], number: int, share: Share) -> float:
+    """Add up over the ranks, clip, move, clear; the norm before. Raises TrainingError where it is not finite."""
+    add_up_gradients(share, weights)
     norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_GRADIENT_NORM).item()
     if not math.isfinite(norm):
         raise TrainingError(f"step {number + 1}: the gradient is {norm}; lower learning_rate (last checkpoint is kept)")

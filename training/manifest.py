@@ -44,8 +44,9 @@ class Manifest:
     `config_json` is the trainer's resolved config as JSON text, `seeds` (name, seed), `versions` (package, version),
     `notes` what a reader must know (an unqualified judge, the same judge for training and proof, rows dropped).
     `files` (path in the bundle, hash) covers every file of the bundle but the manifest. `kind` says what the adapter
-    makes of its base; `normal` is where a reward model's scores lie. `sweep` names all adapters of which it was picked,
-    `started_from` the one with which the training began; None where it began at the base.
+    makes of its base; `normal` is where a reward model's scores lie. `reward_model` is the adapter that scored a
+    policy's replies (the hash is of its weights), None where none did. `sweep` names all adapters of which it was
+    picked, `started_from` the one with which the training began; None where it began at the base.
     """
 
     run: str
@@ -68,6 +69,7 @@ class Manifest:
     files: tuple[tuple[str, str], ...] = ()
     kind: Kind = "policy"
     normal: NormalScores | None = None
+    reward_model: ModelIdentity | None = None
     sweep: Sweep | None = None
     started_from: StartedFrom | None = None
 
@@ -95,6 +97,8 @@ def manifest_from_json(text: str) -> Manifest:
             values[name] = tuple(sorted(values[name].items()))
         for name in ("base_model", "judge"):
             values[name] = ModelIdentity(**values[name])
+        if values.get("reward_model") is not None:
+            values["reward_model"] = ModelIdentity(**values["reward_model"])
         if values.get("normal") is not None:
             values["normal"] = NormalScores(**values["normal"])
         if values.get("started_from") is not None:

@@ -16,19 +16,22 @@ from transformers import (
 )
 
 from training.errors import TrainingError
+from training.precision import resolve_numbers
 from training.publish import published_folder
 from training.tokenising import load_tokenizer
 
 
 def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
-    """Write `output` (kept if it exists). The sum is made in fp32 and saved in the base's own format."""
+    """Write `output` (kept if it exists), summed in fp32.
+
+    Saved in fp32 where this machine computes in it: rounded to bf16, a 135M reward model's scores moved by up to 0.5
+    logits (`benchmarks.reward_served`). Elsewhere in the base's own format, which the engine would round to anyway.
+    """
     if output.exists():
         return output
-    if not (adapter / "adapter_config.json").exists():
-        raise TrainingError(f"{adapter}: no adapter_config.json; name a folder as peft saves it")
     tokenizer = load_tokenizer(model)
-    base = _base_for(model, adapter, tokenizer)
-    dtype = base.dtype
+    base = base_for(model, adapter, tokenizer)
+    dtype = torch.float32 if resolve_numbers("auto").precision == "fp32" else base.dtype
     # W + scale * B A is rounded once, at the end: in bf16 a small update would vanish in the sum.
     merged = PeftModel.from_pretrained(base.to(torch.float32), adapter).merge_and_unload().to(dtype)
     with published_folder(output) as temporary:
@@ -37,8 +40,10 @@ def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
     return output
 
 
-def _base_for(model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """With the head that the adapter was trained with."""
+def base_for(model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The base with the head that the adapter was trained with. Raises TrainingError."""
+    if not (adapter / "adapter_config.json").exists():
+        raise TrainingError(f"{adapter}: no adapter_config.json; name a folder as peft saves it")
     scores = json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "SEQ_CLS"
     kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
     base: PreTrainedModel = kind.from_pretrained(model, dtype="auto", local_files_only=True, **more)

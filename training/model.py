@@ -23,6 +23,7 @@ from training.lora import LoraLinear
 from training.memory import memory_advice
 from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
+from training.sharding import room_to_load, shard_base, shares_base
 from training.tokenising import first_line
 from training.trunk import Trunk, check_replay, decoder_layers
 
@@ -37,12 +38,13 @@ LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.
 class Policy:
     """A base model with one trainable adapter. `numbers` says where and in which format it computes.
 
-    `trunk` are the layers below the adapter.
+    `trunk` are the layers below the adapter. Where the base is `sharded`, all ranks must compute it equally often.
     """
 
     model: PeftModel
     numbers: Numbers
     trunk: Trunk = field(default_factory=Trunk)
+    sharded: bool = False
 
     @property
     def causal(self) -> PreTrainedModel:
@@ -72,11 +74,12 @@ class Policy:
 
 def load_policy(config: TrainConfig, numbers: Numbers) -> Policy:
     """Load the frozen base and put a fresh adapter on it; `config.seed` decides the adapter's start."""
-    base = load_base(AutoModelForCausalLM, config, numbers)
-    for name in _AFTER_HEAD:
-        if getattr(base.config, name, None) not in (None, 1.0):
-            raise TrainingError(f"{config.model}: {name} is not supported by the chunked head; take another model")
-    return with_adapter(base, config, numbers, head=base.get_output_embeddings(), task="CAUSAL_LM")
+    with room_to_load(config):
+        base = load_base(AutoModelForCausalLM, config, numbers)
+        for name in _AFTER_HEAD:
+            if getattr(base.config, name, None) not in (None, 1.0):
+                raise TrainingError(f"{config.model}: {name} is not supported by the chunked head; take another model")
+        return with_adapter(base, config, numbers, head=base.get_output_embeddings(), task="CAUSAL_LM")
 
 
 def load_base(
@@ -102,10 +105,14 @@ def with_adapter(base: PreTrainedModel, config: TrainConfig, numbers: Numbers, *
     """The base with a fresh adapter on its layers, none on `head`."""
     trunk = Trunk(layers_below_adapter(base, config))
     # eval: no dropout anywhere, so that policy and reference are one network. Checkpointing works in train mode only.
+    sharded = shares_base(config)
     with memory_advice(_NO_ROOM):
-        base = base.to(numbers.device)
-    model = add_adapter(base, config, head, task).train(config.gradient_checkpointing)
-    return Policy(model, numbers, trunk)
+        # A base that is shared out goes to the device layer by layer: as a whole it may not fit there.
+        base = base if sharded else base.to(numbers.device)
+        model = add_adapter(base, config, head, task).train(config.gradient_checkpointing)
+        if sharded:
+            shard_base(model, base, numbers.device)
+    return Policy(model, numbers, trunk, sharded)
 
 
 def layers_below_adapter(base: PreTrainedModel, config: TrainConfig) -> Sequence[nn.Module]:

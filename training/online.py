@@ -64,12 +64,14 @@ Lesson = TypeVar("Lesson")
 @dataclass(frozen=True, slots=True)
 class Online:
     """What every step works with. `kl_weight_1` is a number that moves beside the weights, `first_length_1` the mean
-    length of the first step's replies (NaN before it); checkpoints keep both, `kept`."""
+    length of the first step's replies (NaN before it); checkpoints keep both, `kept`. `held_out` are the prompts that
+    are measured and never trained on."""
 
     config: OnlineConfig
     policy: Policy
     tokenizer: PreTrainedTokenizerBase
     prompts: Sequence[OnlinePrompt]
+    held_out: Sequence[OnlinePrompt]
     sampler: Sampler
     scorers: Sequence[WeightedScorer]
     kl_weight_1: Tensor

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from training.configs import OnlineConfig
 from training.errors import ConfigError, TrainingError
+from training.held_out import held_out_prompts
 from training.model import Policy, check_layout, load_policy
 from training.online import Online
 from training.packing import TokenGroup
@@ -28,7 +29,11 @@ def open_online(
 ) -> Iterator[tuple[Online, tuple[DroppedRow, ...]]]:
     """The parts of a run, and the prompts that were left out. Raises TrainingError, ConfigError, RowError."""
     tokenizer = load_tokenizer(config.model)
-    prompts, dropped = load_prompts(config, tokenizer)
+    everything, dropped = load_prompts(config, tokenizer)
+    drawn = held_out_prompts((one.tokens for one in everything), config)
+    prompts, held_out = (
+        tuple(one for one in everything if (one.tokens in drawn) is kept_apart) for kept_apart in (False, True)
+    )
     if not prompts:
         shortest_dropped = f"; the shortest has {min(row.tokens for row in dropped)} tokens" if dropped else ""
         raise TrainingError(
@@ -53,6 +58,7 @@ def open_online(
                 policy=policy,
                 tokenizer=tokenizer,
                 prompts=prompts,
+                held_out=held_out,
                 sampler=sampler,
                 scorers=tuple(scorers),
                 kl_weight_1=torch.tensor([config.kl_weight], dtype=torch.float64),
@@ -101,13 +107,13 @@ def load_scorers(
     found: list[WeightedScorer] = []
     law = config.constitution
     if config.judge_url:
-        from training.judge_scorer import JudgeScorer
+        from training.judge_scorer import JudgeScorer, judge_of
 
         if law is None:
             raise ConfigError("judge_url: a judge grades by a constitution's judged principles; name a constitution")
-        judge = JudgeScorer(law, config.judge_url, config.judge_model, config.judge_protocol)
+        judge = JudgeScorer(law, judge_of(config), config.principles)
         found.append(WeightedScorer(opened.enter_context(judge), config.judge_weight))
-    if law is not None and (checks := check_scorer(law)):
+    if law is not None and (checks := check_scorer(law, config.principles)):
         found.append(WeightedScorer(checks, config.check_weight))
     if config.reward_ensemble and config.reward_model is None:
         raise ConfigError("reward_ensemble: these are further members; name the first as reward_model")

@@ -7,6 +7,7 @@ left out. Groups are independent of each other. DPO has two replies in a group, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -94,13 +95,20 @@ def group_mask(group: TokenGroup, dtype: torch.dtype, device: torch.device) -> T
 
 def split_by_tokens(groups: Sequence[TokenGroup], tokens_per_batch: int) -> tuple[tuple[TokenGroup, ...], ...]:
     """Cut into batches of at most `tokens_per_batch` tokens, in order; a larger group is a batch of its own."""
-    batches: list[tuple[TokenGroup, ...]] = []
-    batch: list[TokenGroup] = []
+    left = iter(groups)
+    sizes = batch_sizes([group.tokens for group in groups], tokens_per_batch)
+    return tuple(tuple(islice(left, size)) for size in sizes)
+
+
+def batch_sizes(tokens: Sequence[int], tokens_per_batch: int) -> list[int]:
+    """How many groups of these lengths go into each batch."""
+    sizes: list[int] = []
     used = 0
-    for group in groups:
-        if batch and used + group.tokens > tokens_per_batch:
-            batches.append(tuple(batch))
-            batch, used = [], 0
-        batch.append(group)
-        used += group.tokens
-    return (*batches, tuple(batch)) if batch else tuple(batches)
+    for one in tokens:
+        if sizes and used + one <= tokens_per_batch:
+            sizes[-1] += 1
+            used += one
+        else:
+            sizes.append(1)
+            used = one
+    return sizes

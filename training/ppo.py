@@ -20,10 +20,10 @@ from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss, sft_loss, value_loss
 from training.model import reply_logps, reply_token_logps
 from training.online import Asked, Online, joined_trunks, online_step, packed_batches
+from training.online_held_out import evidence, held_out_metrics
 from training.online_parts import open_online
 from training.packing import pack_groups, split_by_tokens
 from training.precision import resolve_numbers
-from training.probing import sycophancy_of
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.scorers import Scorer
@@ -67,6 +67,7 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
                 Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
                 kept=online.kept,
                 take_step=take_step,
+                measure=partial(held_out_metrics, online),
             )
             name = config.model.resolve().name
             return finish_run(
@@ -76,7 +77,7 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
                 name,
                 rows=len(online.prompts),
                 dropped=dropped,
-                more={"sycophancy": sycophancy_of(online.policy, config)},
+                more=evidence(online),
             )
 
 

@@ -27,9 +27,10 @@ from training.precision import Numbers, resolve_numbers
 from training.reward_evidence import NormalScores, RewardEvidence
 from training.reward_rows import RewardPrompt, load_reward_rows
 from training.rows import read_rows
-from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.scores import check_scores, pack_finished, reply_scores
+from training.sharding import room_to_load
+from training.shared_folder import open_shared_folder
 from training.tokenising import refuse_nothing_to_learn
 
 _REFERENCE_PROMPTS = 256
@@ -38,7 +39,7 @@ _REFERENCE_PROMPTS = 256
 def train_reward(config: RewardConfig) -> dict[str, object]:
     """Train, or go on training, in `config.output`; returns what stands in its result.json."""
     numbers = resolve_numbers(config.precision)
-    with open_run_folder(config, "reward", numbers.precision) as folder:
+    with open_shared_folder(config, "reward", numbers.precision) as folder:
         finished = folder.read_result()
         if finished is not None:
             return finished
@@ -55,7 +56,8 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         def measure() -> Mapping[str, float]:
             return held_out_metrics(policy, config, rows.held_out)
 
-        plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, own_seed)
+        tokens = tuple(prompt.group.tokens for prompt in rows.train)
+        plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, own_seed, tokens)
         outcome = run_steps(
             config,
             policy.adapter_weights(),
@@ -75,14 +77,17 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
 
 def load_reward_model(config: RewardConfig, numbers: Numbers) -> Policy:
     """The base with an adapter and a head of its own in fp32, N(0, 1 / sqrt(H + 1)), as transformers classifies."""
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        base = load_base(AutoModelForSequenceClassification, config, numbers, num_labels=1)
-        score = getattr(base, "score", None)
-        if not isinstance(score, torch.nn.Linear):
-            raise TrainingError(f"{config.model}: this model's classifier has no linear `score`; take another model")
-        torch.nn.init.normal_(score.float().weight, std=(score.in_features + 1) ** -0.5)
-    return with_adapter(base, config, numbers, head=score, task="SEQ_CLS")
+    with room_to_load(config):
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            base = load_base(AutoModelForSequenceClassification, config, numbers, num_labels=1)
+            score = getattr(base, "score", None)
+            if not isinstance(score, torch.nn.Linear):
+                raise TrainingError(
+                    f"{config.model}: this model's classifier has no linear `score`; take another model"
+                )
+            torch.nn.init.normal_(score.float().weight, std=(score.in_features + 1) ** -0.5)
+        return with_adapter(base, config, numbers, head=score, task="SEQ_CLS")
 
 
 def add_prompt_gradients(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> StepReport:
@@ -105,7 +110,7 @@ def add_prompt_gradients(policy: Policy, config: RewardConfig, prompts: Sequence
         tokens += len(packed.tokens_T)
     decided, correct = sums.pop("decided"), sums.pop("correct")
     means = {name: value / len(prompts) for name, value in sums.items()}
-    return StepReport({**means, **({"accuracy": correct / decided} if decided else {})}, tokens)
+    return StepReport({**means, **({"accuracy": correct / decided} if decided else {})}, tokens, {"accuracy": decided})
 
 
 def prompt_loss(config: RewardConfig, prompt: RewardPrompt, score_K: Tensor) -> tuple[Tensor, Mapping[str, float]]:

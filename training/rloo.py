@@ -19,9 +19,9 @@ from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss
 from training.model import reply_logps
 from training.online import Asked, Online, joined_trunks, online_step, packed_batches
+from training.online_held_out import evidence, held_out_metrics
 from training.online_parts import open_online
 from training.precision import resolve_numbers
-from training.probing import sycophancy_of
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.scorers import Scorer
@@ -57,6 +57,7 @@ def train_rloo(config: RlooConfig, own_scorers: Sequence[Scorer] = ()) -> dict[s
                 Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
                 kept=online.kept,
                 take_step=take_step,
+                measure=partial(held_out_metrics, online),
             )
             name = config.model.resolve().name
             return finish_run(
@@ -66,7 +67,7 @@ def train_rloo(config: RlooConfig, own_scorers: Sequence[Scorer] = ()) -> dict[s
                 name,
                 rows=len(online.prompts),
                 dropped=dropped,
-                more={"sycophancy": sycophancy_of(online.policy, config)},
+                more=evidence(online),
             )
 
 

@@ -27,9 +27,14 @@ _MAY_CHANGE = (
     "reward_model",
     "reward_ensemble",
     "judge_url",
+    "judge_key_env",
+    "judge_concurrency",
+    "judge_timeout_s",
+    "judge_tokens_total",
     "checkpoint_every_steps",
     "tokens_per_batch",
     "gradient_checkpointing",
+    "shard_base",
 )
 
 _SCORES_BY = {"constitution": "constitution: name a YAML file"}

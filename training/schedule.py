@@ -9,12 +9,16 @@ from training.configs import TrainConfig
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rows` rows in steps of `rows_per_step`, `epochs` times; an epoch's last step may be smaller."""
+    """`rows` rows in steps of `rows_per_step`, `epochs` times; an epoch's last step may be smaller.
+
+    `tokens` are how long the rows are, by which several processes share a step; equal where it is empty.
+    """
 
     rows: int
     rows_per_step: int
     epochs: int
     seed: int
+    tokens: tuple[int, ...] = ()
 
     @property
     def steps_per_epoch(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from judges.records import Abstention, Cause
+from training.errors import ConfigError
 from training.rollouts import Rollout
 
 
@@ -79,13 +80,18 @@ class FunctionScorer:
         return [self.score(rollout) for rollout in rollouts]
 
 
-def check_scorer(path: Path) -> FunctionScorer | None:
-    """The weighted share, 0 to 1, of a constitution's checked principles that a reply keeps; None where it has none."""
+def check_scorer(path: Path, principles: Sequence[str] = ()) -> FunctionScorer | None:
+    """The weighted share, 0 to 1, of a constitution's checked principles that a reply keeps; None where it has none.
+
+    `principles` are the ids of those that count, all of them where it is empty. Raises ConfigError.
+    """
     # A bare GPU node has no pydantic: constitutions are read only where one is named.
     from constitutions.checks.registry import run_check
     from constitutions.loader import load_constitution_file
 
-    checked = load_constitution_file(path).checked
+    law = load_constitution_file(path)
+    named = scoring_principles([principle.id for principle in law.principles], principles)
+    checked = [principle for principle in law.checked if principle.id in named]
     if not checked:
         return None
     total = sum(principle.weight for principle in checked)
@@ -96,3 +102,11 @@ def check_scorer(path: Path) -> FunctionScorer | None:
         return sum(kept) / total
 
     return FunctionScorer("checks", share)
+
+
+def scoring_principles(known: Sequence[str], named: Sequence[str]) -> frozenset[str]:
+    """The ids that are named, or all that are known where none is. Raises ConfigError for one that is not known."""
+    for id in named:
+        if id not in known:
+            raise ConfigError(f"principles: {id!r} is none of the constitution's; it has {', '.join(known)}")
+    return frozenset(named or known)

@@ -17,15 +17,15 @@ from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
 from training.probing import kl_to_base, sycophancy_of
-from training.run_folder import open_run_folder
 from training.schedule import Plan
+from training.shared_folder import open_shared_folder
 from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
 
 
 def train_sft(config: SftConfig) -> dict[str, object]:
     """Train, or go on training, in `config.output`; returns what stands in its result.json."""
     numbers = resolve_numbers(config.precision)
-    with open_run_folder(config, "sft", numbers.precision) as folder:
+    with open_shared_folder(config, "sft", numbers.precision) as folder:
         finished = folder.read_result()
         if finished is not None:
             return finished
@@ -40,7 +40,8 @@ def train_sft(config: SftConfig) -> dict[str, object]:
         def measure() -> Mapping[str, float]:
             return held_out_metrics(policy, config, rows.held_out)
 
-        plan = Plan(len(rows.kept), config.replies_per_step, config.epochs, config.seed)
+        tokens = tuple(row.group.tokens for row in rows.kept)
+        plan = Plan(len(rows.kept), config.replies_per_step, config.epochs, config.seed, tokens)
         outcome = run_steps(
             config,
             policy.adapter_weights(),

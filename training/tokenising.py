@@ -10,7 +10,7 @@ from typing import Literal
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from judges.records import Conversation
-from training.configs import OfflineConfig, TrainConfig
+from training.configs import TrainConfig
 from training.errors import TrainingError
 from training.held_out import held_out_prompts
 from training.packing import TokenGroup
@@ -75,8 +75,7 @@ def load_tokenized_rows(config: TrainConfig, *, with_rejected: bool) -> Tokenize
     """Read, tokenize and split the config's rows; the model's own context bounds `max_tokens`."""
     tokenizer, most = load_tokenizer(config.model), context_of(config)
     rows, dropped = tokenize_rows(read_rows(config.rows), tokenizer, max_tokens=most, with_rejected=with_rejected)
-    offline = isinstance(config, OfflineConfig)
-    drawn = held_out_prompts((row.group.prompt for row in rows), config) if offline else ()
+    drawn = held_out_prompts((row.group.prompt for row in rows), config)
     return TokenizedRows(
         tuple(row for row in rows if row.group.prompt not in drawn),
         tuple(row for row in rows if row.group.prompt in drawn),

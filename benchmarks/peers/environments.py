@@ -64,20 +64,21 @@ def peer_python(name: str) -> Path:
     requirements = _HERE / environment.requirements
     wanted, python = requirements.read_text(), folder / "bin" / "python"
     if (folder / _READY).is_file() and (folder / _READY).read_text() == wanted:
+        _read_ours(environment, folder)
         return python
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     alone = ["--no-deps"] if environment.reads_ours else []
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", *alone, "-r", str(requirements)], check=True)
-    if environment.reads_ours:
-        site = subprocess.run(
-            [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        (Path(site.stdout.strip()) / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    _read_ours(environment, folder)
     (folder / _READY).write_text(wanted)
     return python
+
+
+def _read_ours(environment: Environment, folder: Path) -> None:
+    """Our packages are those of whoever asks now: another checkout's, that made the environment, may be gone."""
+    if environment.reads_ours:
+        (site,) = folder.glob("lib/python3*/site-packages")
+        (site / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
 
 async def run_peer(name: str, options: Sequence[str], url: str, pairs: Sequence[TextPair]) -> PeerRun:

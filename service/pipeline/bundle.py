@@ -10,9 +10,11 @@ from judges.qualify import WEIGHTED
 from service.pipeline.calibration import fitted_weights
 from service.pipeline.context import RunContext
 from service.pipeline.evaluate_scores import evidence_from, notes_on_scores
-from service.pipeline.qualification import qualification_from
+from service.pipeline.qualification import qualification_from, qualification_in
 from service.pipeline.sample import identity_of
+from service.pipeline.scoring import scored_by
 from service.pipeline.train import fetch_adapter
+from service.schemas import TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
 from training.bundle import BundleInputs, config_sha256, write_bundle
 from training.evaluation import EvaluationReport, PrincipleResult, ReplyStatistics
@@ -28,14 +30,14 @@ _EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
 _MIX = TypeAdapter(MixReport)
 _SWEEP = TypeAdapter(Sweep)
 # Paths of this machine say nothing to whoever downloads the bundle.
-_PATHS = ("model", "rows", "output", "constitution", "start_adapter")
+_PATHS = ("model", "rows", "output", "constitution", "reward_model", "judge_url", "judge_key_env", "start_adapter")
 
 
 async def run_bundle(context: RunContext) -> JsonObject:
     """Ensure the bundle and its adapter. Leaves the adapter's id, artifact and hash."""
     stages = await context.tools.store.runs.stages(context.run.id)
     adapter = await fetch_adapter(context, context.scratch / "adapter")
-    config = shown_config((adapter / "config.json").read_bytes())
+    config = shown_config((adapter / "config.json").read_bytes(), context.request.training)
     report = report_of(stages)
     inputs = BundleInputs(
         adapter=adapter,
@@ -65,18 +67,20 @@ async def run_bundle(context: RunContext) -> JsonObject:
     return {"adapter": record.id, "artifact": record.artifact, "sha256": record.sha256, "bytes": record.bytes}
 
 
-def shown_config(text: bytes) -> dict[str, JsonValue]:
+def shown_config(text: bytes, asked: TrainingSettings) -> dict[str, JsonValue]:
     """The trainer's resolved config without the paths of the machine that trained."""
     config: dict[str, JsonValue] = json.loads(text)
+    if "judge_protocol" in config:  # the trainer's may be a folder
+        config["judge_protocol"] = asked.judge_protocol
     return {key: value for key, value in config.items() if key not in _PATHS}
 
 
 def report_of(stages: dict[str, StageRecord]) -> Report:
     """The bundle's report from what the stages left; what a run left out is None or empty."""
-    judged, mixed, evaluated = (stages.get(name) for name in ("judge", "mix", "evaluate"))
+    mixed, evaluated = (stages.get(name) for name in ("mix", "evaluate"))
     lines: tuple[QualificationLine, ...] = ()
-    if judged is not None:
-        qualification = qualification_from(judged.result["qualification"])
+    if (standing := qualification_in(stages)) is not None:
+        qualification = qualification_from(standing)
         lines = tuple(
             QualificationLine(one.principle_id, one.verdict, one.examples, one.accuracy, one.low, one.high)
             for one in qualification.per_principle
@@ -136,9 +140,17 @@ def _manifest(
         notes=notes_of(context, stages, report),
         kind="policy" if scores is None else "reward_model",
         normal=None if scores is None else evidence_from(scores).normal,
+        reward_model=_reward_model(stages),
         sweep=report.sweep,
         started_from=_started_from(context),
     )
+
+
+def _reward_model(stages: dict[str, StageRecord]) -> ModelIdentity | None:
+    """Which adapter scored the replies, where one did; it is on the same base, under its licence."""
+    scores = stages["train"].result.get("scores")
+    found = scores.get("reward_adapter") if isinstance(scores, dict) else None
+    return ModelIdentity(str(found["name"]), str(found["sha256"]), "") if isinstance(found, dict) else None
 
 
 def _started_from(context: RunContext) -> StartedFrom | None:
@@ -155,7 +167,11 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
     notes = ["Samples are drawn without a seed: a run made again would see other replies."]
     if identity_of(context.model) == identity_of(context.judge):
         notes.append("The policy's base model is also the judge.")
-    if report.evaluation:
+    weights = scored_by(stages)
+    if weights is not None:
+        shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+        notes.append(f"What scored the policy's own replies in training, with its weight: {shown}.")
+    if report.evaluation and (weights is None or weights.get("judge")):
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
     if context.start is not None:
         notes.append(
@@ -170,9 +186,9 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
         )
     if report.reward_model and report.mix:
         notes += notes_on_scores(report.reward_model, report.mix)
-    if "judge" in stages:
+    if (standing := qualification_in(stages)) is not None:
         allowed = set(context.request.judge.allow_unqualified)
-        for one in qualification_from(stages["judge"].result["qualification"]).per_principle:
+        for one in qualification_from(standing).per_principle:
             if one.verdict not in WEIGHTED:
                 weight = "weighs all the same, as asked" if one.principle_id in allowed else "weighs nothing"
                 notes.append(f"On {one.principle_id!r} the judge is {one.verdict}: its verdict {weight}.")

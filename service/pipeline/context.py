@@ -105,18 +105,22 @@ class RunContext:
         )
         return ChatClient([endpoint], settings)
 
-    async def judge_client(self) -> ChatClient:
-        """Asks the judge; where no principle needs one, a client that is never used."""
+    @property
+    def judge_settings(self) -> ClientSettings:
+        """How hard the judge is driven."""
         wanted = self.request.judge
         # Our own server is watched by its guard: there, waiting long means a slow machine, not a dead judge.
         ours = self.judge.url is None
-        settings = ClientSettings(
+        return ClientSettings(
             concurrency=min(wanted.concurrency, self.tools.settings.engine_concurrency) if ours else wanted.concurrency,
             timeout_s=max(wanted.timeout_s, _QUEUE_TIMEOUT_S) if ours else wanted.timeout_s,
             deadline_s=_QUEUE_DEADLINE_S,
             max_tokens_total=wanted.max_tokens_total,
         )
-        return ChatClient([await self.tools.engines.endpoint(self.judge)], settings)
+
+    async def judge_client(self) -> ChatClient:
+        """Asks the judge; where no principle needs one, a client that is never used."""
+        return ChatClient([await self.tools.engines.endpoint(self.judge)], self.judge_settings)
 
 
 async def open_context(run_id: str, tools: Tools) -> RunContext:

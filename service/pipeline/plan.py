@@ -5,16 +5,28 @@ from pydantic import BaseModel, ConfigDict
 from constitutions.loader import load_constitution
 from service.pipeline.development import development_count
 from service.pipeline.drift import ANCHORS
-from service.pipeline.trainer_knobs import candidates_of
-from service.schemas import RunRequest
+from service.pipeline.trainer_knobs import candidates_of, trainer_config
+from service.schemas import RunRequest, TrainingSettings
 from service.store.records import RunReferences
 from service.store.store import Store
+from training.configs import OnlineConfig
 
 # A prompt, a compared pair with its instructions, in tokens: what the demo's data have on average.
 _PROMPT_TOKENS = 100
 _COMPARE_TOKENS = 500
 # One small model on one small machine; a GPU is a hundred times as fast.
 _TOKENS_PER_S = 1000.0
+
+
+def _graded_replies(wanted: TrainingSettings, prompts: int) -> int:
+    """The replies of PPO and RLOO that a judge grades: those learnt from, and at the checkpoints the held-out ones."""
+    config = trainer_config(wanted)
+    if not isinstance(config, OnlineConfig):
+        return 0
+    held_out = round(config.held_out_share * prompts)
+    steps = -(-(prompts - held_out) // config.prompts_per_step) * config.epochs
+    looks = -(-steps // config.checkpoint_every_steps) * bool(config.patience) + 1
+    return config.replies_per_prompt * (prompts - held_out) * config.epochs + looks * held_out * config.held_out_replies
 
 
 class Plan(BaseModel):
@@ -62,6 +74,9 @@ async def plan_run(
     revise = train * revised * request.revise.steps * 2
     asked = examples + min(examples, ANCHORS) + request.judge.calibrate * judged
     judge = requests_per_verdict * (train * pairs * judged + asked) if "judge" in stages else 0
+    if "train" in stages and request.training.judge_weight is not None:
+        graded = sum(_graded_replies(settings, train) for settings in candidates_of(request.training))
+        judge += judged * graded + requests_per_verdict * examples
     compares = "evaluate" in stages and request.training.writes_replies
     answered = held_out * own.replies_per_prompt * 2 if compares else 0
     met = held_out * meetings * judged * requests_per_verdict if compares else 0

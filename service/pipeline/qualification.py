@@ -1,5 +1,7 @@
 """The judge's examination on the constitution's own examples, kept for each principle: asked once, not once a run."""
 
+from collections.abc import Mapping
+
 from pydantic import JsonValue, TypeAdapter
 
 from constitutions.canonical import principle_sha256
@@ -13,6 +15,7 @@ from service.pipeline.context import RunContext
 from service.pipeline.faults import refuse_faulty
 from service.pipeline.sample import identity_of
 from service.shards import ensure_shard, shard_key
+from service.store.records import StageRecord
 
 STAGE_VERSION = 4
 _ADAPTER = TypeAdapter(Qualification)
@@ -46,6 +49,14 @@ def qualification_json(qualification: Qualification) -> JsonValue:
     """As it stands in the report."""
     value: JsonValue = _ADAPTER.dump_python(qualification, mode="json")
     return value
+
+
+def qualification_in(stages: Mapping[str, StageRecord]) -> JsonValue:
+    """The judge's standing, examined to judge pairs or to grade a policy's replies; None where it was not."""
+    if "judge" in stages:
+        return stages["judge"].result["qualification"]
+    scores: JsonValue = stages["train"].result.get("scores") if "train" in stages else None
+    return scores.get("qualification") if isinstance(scores, dict) else None
 
 
 def qualification_from(value: JsonValue) -> Qualification:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from service.pipeline.qualification import qualification_in
 from service.store.records import AdapterRecord, JsonObject, StageRecord
 
 _OF_TRAINING = (
@@ -13,8 +14,10 @@ _OF_TRAINING = (
     "rows",
     "dropped",
     "last_step",
+    "held_out",
     "precision",
     "device",
+    "scores",
 )
 
 
@@ -30,7 +33,7 @@ def run_report(stages: Mapping[str, StageRecord], adapter: AdapterRecord | None)
         "principles": evaluated.get("principles", []),
         "statistics": evaluated.get("statistics", {}),
         "reward_model": evaluated.get("reward_model"),
-        "qualification": results.get("judge", {}).get("qualification"),
+        "qualification": qualification_in(stages),
         "calibration": results.get("judge", {}).get("calibration"),
         "judge_drift": results.get("judge", {}).get("judge_drift"),
         "training": {key: trained.get(key) for key in _OF_TRAINING},

@@ -193,7 +193,8 @@ async def _ensure_compared(
 
 async def _config_sha256(context: RunContext, trained: str) -> str:
     """As the manifest hashes it."""
-    return config_sha256(shown_config(await context.artifacts.get(f"{trained}/config.json")))
+    text = await context.artifacts.get(f"{trained}/config.json")
+    return config_sha256(shown_config(text, context.request.training))
 
 
 async def _kls(context: RunContext, contests: Sequence[Contest], compared: Sequence[Compared]) -> tuple[ReplyKl, ...]:

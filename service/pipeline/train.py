@@ -8,12 +8,14 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from judges.errors import JudgeUnavailable
 from service.engines import folder_of
 from service.errors import RunFailed
 from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
+from service.pipeline.scoring import open_scoring
 from service.pipeline.start import fetch_start
 from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
@@ -23,6 +25,7 @@ from service.store.records import JsonObject, NewEvent
 from training.rows import PreferenceRow, write_prompts, write_rows
 
 _LAW = "constitution.yaml"
+_SCORES = "scores.json"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -46,7 +49,8 @@ class Task:
 async def run_train(context: RunContext) -> JsonObject:
     """Ensure the trained adapter in the artifact store. Leaves its `folder` there and the trainer's result.
 
-    Of a reward model it leaves `reward_model` too: a `training.reward_evidence.RewardEvidence`.
+    Of a reward model it leaves `reward_model` too: a `training.reward_evidence.RewardEvidence`; of PPO and RLOO
+    `scores`: what scored, and how the judge stood.
     """
     return await ensure_trained(
         context, Task(context.request.training, f"trained/{context.run.id}", context.scratch / "train")
@@ -63,12 +67,19 @@ async def ensure_trained(context: RunContext, task: Task) -> JsonObject:
             await context.artifacts.put_file(f"{folder}/{name}", output / "adapter" / name)
         await context.artifacts.put_file(f"{folder}/metrics.jsonl", output / "metrics.jsonl")
         await context.artifacts.put_file(f"{folder}/config.json", output / "config.json")
+        if context.request.training.online:
+            await context.artifacts.put_file(f"{folder}/{_SCORES}", output.parent / _SCORES)
         await context.artifacts.put_file(f"{folder}/result.json", output / "result.json")
     result: dict[str, JsonValue] = json.loads(await context.artifacts.get(f"{folder}/result.json"))
     kept = ("steps", "seconds", "rows", "dropped", "last_step", "precision", "device", "adapter_sha256")
     left = {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
     # What a trainer of before limits left says nothing of them: it was not stopped.
     left |= {"stopped": result.get("stopped"), "adapter_step": result.get("adapter_step", result["steps"])}
+    if context.request.training.writes_replies:
+        left["held_out"] = result.get("held_out")
+    # A run of before there were several scores left nothing of them.
+    if context.request.training.online and await context.artifacts.exists(f"{folder}/{_SCORES}"):
+        left["scores"] = json.loads(await context.artifacts.get(f"{folder}/{_SCORES}"))
     if not context.request.training.writes_replies:
         left["reward_model"] = {key: result[key] for key in ("normal", "held_out")}
     return left
@@ -91,10 +102,26 @@ async def fetch_trained(context: RunContext, trained: str, folder: Path) -> Path
 async def _train(context: RunContext, task: Task) -> Path:
     """Run the trainer until it is done, and again when something killed it."""
     folder = task.scratch
-    output = folder / "output"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    await asyncio.to_thread(clear_other_base, context.model, output)
-    config = await _write_inputs(context, task)
+    await asyncio.to_thread(clear_other_base, context.model, folder / "output")
+    if not context.request.training.online:
+        await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
+        return await _train_on(context, task, {})
+    await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
+    await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
+    async with open_scoring(context, folder / _LAW, folder) as scoring:
+        await asyncio.to_thread((folder / _SCORES).write_text, json.dumps(scoring.left))
+        return await _train_on(context, task, scoring.knobs)
+
+
+async def _train_on(context: RunContext, task: Task, knobs: Mapping[str, JsonValue]) -> Path:
+    """The trainer on the rows that lie in the task's folder; `knobs` go over those of the request."""
+    folder, deaths = task.scratch, context.tools.engines.deaths()
+    output, config = folder / "output", folder / "config.yaml"
+    start_adapter = await fetch_start(context, context.start) if context.start else None
+    # JSON is YAML too.
+    text = json.dumps(_config(context, task, start_adapter) | dict(knobs), indent=2)
+    await asyncio.to_thread(config.write_text, text)
     watch = _Watch(context, output, task)
 
     async def start() -> Ended:
@@ -104,6 +131,8 @@ async def _train(context: RunContext, task: Task) -> Path:
         await context.warn("train", f"the trainer was killed by signal {number}; it goes on where it was")
 
     ended = await run_again_when_killed(start, lambda: watch.furthest, mourn)
+    if ended.status > 0 and context.tools.engines.deaths() > deaths:
+        raise JudgeUnavailable(ended.complaint)  # the judge died beneath the trainer, which goes on with a new one
     of = "".join(f" of {knob} {value}" for knob, value in task.told.items())
     if ended.status > 0:
         raise RunFailed(
@@ -117,20 +146,6 @@ async def _train(context: RunContext, task: Task) -> Path:
         )
     await refuse_other_base(context, output)
     return output
-
-
-async def _write_inputs(context: RunContext, task: Task) -> Path:
-    folder = task.scratch
-    if context.request.training.online:
-        await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
-        await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
-    else:
-        await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
-    start = await fetch_start(context, context.start) if context.start else None
-    config = folder / "config.yaml"
-    # JSON is YAML too.
-    await asyncio.to_thread(config.write_text, json.dumps(_config(context, task, start), indent=2))
-    return config
 
 
 async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
@@ -148,8 +163,6 @@ def _config(context: RunContext, task: Task, start: Path | None) -> dict[str, Js
         "output": str(folder / "output"),
         "seed": context.request.seed,
     }
-    if context.request.training.online:
-        places["constitution"] = str(folder / _LAW)
     if start is not None:
         places["start_adapter"] = str(start)
     return places | trainer_knobs(task.settings)

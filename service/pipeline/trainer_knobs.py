@@ -6,7 +6,7 @@ from dataclasses import fields
 from pydantic import JsonValue
 
 from service.schemas import EvaluateSettings, RunRequest, TrainingSettings
-from training.configs import METHODS, Method, config_from
+from training.configs import METHODS, Method, TrainConfig, config_from
 from training.errors import ConfigError
 
 # What a run calls `pairs_per_step`, by method: the trainers name what they take in.
@@ -21,9 +21,12 @@ PER_STEP: Mapping[Method, str] = {
 _OF_THE_RUN: Mapping[str, tuple[Method, ...]] = {
     "method": tuple(METHODS),
     "sft_on": ("sft",),
+    "reward_adapter": ("ppo", "rloo"),
     "sweep": ("dpo", "ppo", "rloo"),
     "development_share": ("dpo", "ppo", "rloo"),
 }
+# A setting that says nothing without another one, and that one.
+_SAYS_OF: Mapping[str, str] = {"judge_protocol": "judge_weight", "reward_weight": "reward_adapter"}
 # The run fills these in itself.
 _PLACES: Mapping[str, JsonValue] = {"model": "model", "rows": "rows", "output": "output"}
 
@@ -46,6 +49,11 @@ def trainer_knobs(wanted: TrainingSettings) -> dict[str, JsonValue]:
     return {knob: value for knob, value in told.items() if value is not None}
 
 
+def trainer_config(wanted: TrainingSettings) -> TrainConfig:
+    """The trainer's config, but for its places. Raises ConfigError."""
+    return config_from({**_PLACES, **trainer_knobs(wanted)}, METHODS[wanted.method], "training")
+
+
 def unread_settings(request: RunRequest) -> list[str]:
     """One line for each setting that was changed though the method does not read it, or takes it otherwise."""
     wanted = request.training
@@ -53,6 +61,13 @@ def unread_settings(request: RunRequest) -> list[str]:
         f"training.{name}: {wanted.method} does not read it; leave it out, or take {' or '.join(readers_of(name))}"
         for name, declared in TrainingSettings.model_fields.items()
         if wanted.method not in readers_of(name) and getattr(wanted, name) != declared.default
+    ]
+    problems += [
+        f"training.{name}: it says nothing without training.{other}; set that too, or leave it out"
+        for name, other in _SAYS_OF.items()
+        if getattr(wanted, other) is None
+        and getattr(wanted, name) != TrainingSettings.model_fields[name].default
+        and wanted.method in readers_of(name)
     ]
     if not wanted.writes_replies and request.evaluate != EvaluateSettings():
         problems.append(
@@ -62,7 +77,7 @@ def unread_settings(request: RunRequest) -> list[str]:
     problems += _sweep_problems(wanted)
     for settings in candidates_of(wanted):
         try:
-            config_from({**_PLACES, **trainer_knobs(settings)}, METHODS[wanted.method], "training")
+            trainer_config(settings)
         except ConfigError as error:
             problems.append(str(error))
     return problems

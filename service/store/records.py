@@ -98,6 +98,7 @@ class RunReferences:
     human_id: str | None
     model_id: str
     judge_id: str
+    reward_adapter_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

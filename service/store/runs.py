@@ -37,10 +37,12 @@ class Runs:
     async def create(
         self, project_id: str, request: RunRequest, references: RunReferences, enqueue: Enqueue
     ) -> RunRecord:
-        """The run, its first event and its job, in one transaction. Raises NotFound where its human set is gone."""
+        """The run, its first event and its job, in one transaction. Raises NotFound where what it names is gone."""
         async with self._db.write() as session:
             if references.human_id is not None:  # no foreign key says so: preference sets point to runs themselves
                 await find(session, PreferenceSet, project_id, references.human_id, lock=True)
+            if references.reward_adapter_id is not None:
+                await find(session, Adapter, project_id, references.reward_adapter_id, lock=True)
             run = Run(
                 id=new_id("run"),
                 project_id=project_id,
@@ -52,6 +54,7 @@ class Runs:
                 human_id=references.human_id,
                 model_id=references.model_id,
                 judge_id=references.judge_id,
+                reward_adapter_id=references.reward_adapter_id,
             )
             session.add(run)
             await session.flush()
@@ -203,7 +206,13 @@ async def _run(session: AsyncSession, id: str, *, lock: bool = False) -> Run:
 
 def run_record(row: Run) -> RunRecord:
     references = RunReferences(
-        row.constitution_id, row.prompts_id, row.held_out_id, row.human_id, row.model_id, row.judge_id
+        constitution_id=row.constitution_id,
+        prompts_id=row.prompts_id,
+        held_out_id=row.held_out_id,
+        human_id=row.human_id,
+        model_id=row.model_id,
+        judge_id=row.judge_id,
+        reward_adapter_id=row.reward_adapter_id,
     )
     return RunRecord(
         id=row.id,

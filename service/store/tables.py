@@ -130,6 +130,7 @@ class Run(OfProject, Table):
     human_id: Mapped[str | None] = mapped_column(Id, index=True)  # a preference set; those point to runs themselves
     model_id: Mapped[str] = mapped_column(Id, ForeignKey("model.id"), index=True)
     judge_id: Mapped[str] = mapped_column(Id, ForeignKey("model.id"), index=True)
+    reward_adapter_id: Mapped[str | None] = mapped_column(Id, index=True)  # adapters point to runs themselves
 
 
 class StageResult(Table):

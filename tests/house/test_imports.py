@@ -17,8 +17,8 @@ NOT_ON_A_GPU_NODE = {"pydantic", "fastapi", "httpx", "datasets", "pyarrow", "vll
 # Files that a child process runs by path: they are never imported by the service.
 SCRIPTS = {"service/demo/try_adapter.py"}
 
-# Imported only where a config asks for a server beside the trainer: vLLM to sample, or a judge.
-BESIDE_A_SERVER = ("engine_sampler.py", "judge_scorer.py")
+# Imported only where someone asks for a server beside the trainer: vLLM to sample, a judge, or Ray to start it.
+BESIDE_A_SERVER = ("engine_sampler.py", "judge_scorer.py", "on_ray.py")
 # A finder that finds none of these: as if they were not installed.
 BARE = f"""
 import sys, importlib

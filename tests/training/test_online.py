@@ -20,7 +20,7 @@ from judges.records import Abstention, Message, Prompt
 from training.configs import OnlineConfig, PpoConfig, RewardConfig, RlooConfig, config_from
 from training.engine_sampler import merged_tensors
 from training.errors import ConfigError, TrainingError
-from training.judge_scorer import JudgeScorer
+from training.judge_scorer import GradingJudge, JudgeScorer
 from training.merge import merge_adapter
 from training.model import load_policy
 from training.ppo import train_ppo
@@ -293,6 +293,9 @@ def test_a_constitution_scores_by_its_checks_weights(tmp_path: Path, tiny: Path)
 
     found = check_scorer(law).scores([rollout("one two"), rollout("one two three"), rollout("i shout")])
     assert found == [1.0, 0.25, 0.75]
+    assert check_scorer(law, ["calm"]).scores([rollout("one two three"), rollout("i shout")]) == [1.0, 0.0]
+    with pytest.raises(ConfigError, match="principles: 'kind' is none of the constitution's; it has short, calm"):
+        check_scorer(law, ["kind"])
 
 
 LAW = """
@@ -313,9 +316,10 @@ def test_a_judges_grade_is_a_share_and_a_reply_that_it_cannot_grade_is_left_out(
             for name, behaviour in (("even", None), ("odd", tmp_path / "odd.json"))
         ]
         try:
-            with JudgeScorer(tmp_path / "law.yaml", f"unix:{tmp_path}/even.sock", "scripted", "pointwise") as judge:
+            even, odd = (GradingJudge(f"unix:{tmp_path}/{name}.sock", "scripted") for name in ("even", "odd"))
+            with JudgeScorer(tmp_path / "law.yaml", even) as judge:
                 best, worst = judge.scores([rollout("one two"), rollout("word " * 50)])
-            with JudgeScorer(tmp_path / "law.yaml", f"unix:{tmp_path}/odd.sock", "scripted", "pointwise") as judge:
+            with JudgeScorer(tmp_path / "law.yaml", odd) as judge:
                 assert [type(score) for score in judge.scores([rollout("one")])] == [Abstention]
         finally:
             for one in judges:
@@ -329,7 +333,18 @@ def test_a_judge_needs_a_law_and_a_protocol_that_grades(tmp_path: Path, tiny: Pa
     with pytest.raises(ConfigError, match="judge_url: a judge grades by a constitution's judged principles"):
         train_rloo(config(tmp_path, tiny, RlooConfig, judge_url="http://localhost:1"))
     with pytest.raises(ConfigError, match="judge_protocol: 'pairwise' compares replies; take pointwise"):
-        JudgeScorer(tmp_path / "law.yaml", "http://localhost:1", "m", "pairwise")
+        JudgeScorer(tmp_path / "law.yaml", GradingJudge("http://localhost:1", "m", "pairwise"))
+    (tmp_path / "law.yaml").write_text(LAW + "  - {id: calm, kind: checked, text: Calm., check: {forbids: [shout]}}\n")
+    with pytest.raises(ConfigError, match="has no judged principle among those named"):
+        JudgeScorer(tmp_path / "law.yaml", GradingJudge("http://localhost:1", "m"), ["calm"])
+
+
+def test_a_judges_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    remote = GradingJudge("https://judge.example", "m", key_env="CHARTER_TEST_JUDGE_KEY")
+    with pytest.raises(ConfigError, match=r"judge_key_env: \$CHARTER_TEST_JUDGE_KEY is not set"):
+        _ = remote.endpoint
+    monkeypatch.setenv("CHARTER_TEST_JUDGE_KEY", "secret")
+    assert remote.endpoint.api_key == "secret"
 
 
 def test_a_reward_model_scores_as_transformers_own_classifier_in_deviations(tmp_path: Path, tiny: Path):

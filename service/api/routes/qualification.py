@@ -4,10 +4,7 @@ Left out: judges that are folders, which the service serves inside runs alone (e
 report says how), and larger sets: `charter judge qualify` has no bound. Nothing is stored, so nothing can be lost.
 """
 
-from typing import Annotated
-
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
 
 from constitutions.loader import load_constitution
 from constitutions.schema import Constitution
@@ -20,31 +17,13 @@ from service.errors import InvalidInput
 from service.exchange.examination import Examination, examine
 from service.exchange.labelled import pairs_of_rows, under_principle
 from service.protocols import protocol_named
+from service.schemas import MOST_PAIRS, QualifyRequest
 from service.shards import read_shard
 from training.rows import PreferenceRow
 
 router = APIRouter(prefix="/v1/constitutions", tags=["constitutions"], route_class=RepeatableRoute)
-MOST_PAIRS = 200
 # One person waits for the answer: who does not answer within a minute has abstained.
 _PATIENCE = ClientSettings(timeout_s=30.0, attempts=2, deadline_s=60.0)
-
-
-class QualifyRequest(BaseModel):
-    """`set` is a preference set whose human rows are judged beside the examples, `limit` of them drawn by `seed`.
-
-    `principle` is the one that the set's labels are about; it is needed where the constitution judges several.
-    `protocol` is how the judge is asked, as in a run.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"judge": "judge", "set": "people", "limit": 100}]}
-    )
-    judge: str
-    protocol: str = "pairwise"
-    set: str | None = None
-    principle: str | None = None
-    limit: Annotated[int, Field(ge=1, le=MOST_PAIRS)] = MOST_PAIRS
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
 @router.post("/{id}/qualify", operation_id="qualify_judge")

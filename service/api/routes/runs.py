@@ -18,12 +18,13 @@ from service.exchange.run_rows import Kind, run_rows
 from service.pipeline.development import FEWEST, development_count
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
+from service.pipeline.scoring import refuse_impossible_scores, refuse_unfit_reward_adapter
 from service.pipeline.start import refuse_unfit_start
 from service.pipeline.trainer_knobs import unread_settings
 from service.protocols import protocol_named
 from service.schemas import STAGES, RunRequest
 from service.store.records import KeyRecord, RunReferences
-from service.store.resources import Constitutions, Models, PreferenceSets, PromptSets
+from service.store.resources import Adapters, Constitutions, Models, PreferenceSets, PromptSets
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=RepeatableRoute)
 DryRun = Annotated[bool, Query(description="Only say what the run would cost: calls, tokens, seconds.")]
@@ -131,13 +132,14 @@ async def _with_start(request: RunRequest, backend: Backend, project_id: str) ->
 async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> RunReferences:
     """Every name in the request must exist, and every stage have what it reads. Raises InvalidInput with all faults."""
     store = backend.store
-    lookups: dict[str, tuple[Constitutions | PromptSets | PreferenceSets | Models, str | None]] = {
+    lookups: dict[str, tuple[Constitutions | PromptSets | PreferenceSets | Models | Adapters, str | None]] = {
         "constitution": (store.constitutions, request.constitution),
         "prompts": (store.prompt_sets, request.prompts),
         "held_out": (store.prompt_sets, request.held_out),
         "mix.human": (store.preference_sets, request.mix.human),
         "model": (store.models, request.model),
         "judge.model": (store.models, request.judge.model),
+        "training.reward_adapter": (store.adapters, request.training.reward_adapter),
     }
     ids: dict[str, str | None] = {}
     problems = [*_stages_cut_off(request), *unread_settings(request)]
@@ -164,6 +166,7 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
         human_id=ids["mix.human"],
         model_id=ids["model"] or "",
         judge_id=ids["judge.model"] or "",
+        reward_adapter_id=ids["training.reward_adapter"],
     )
 
 
@@ -228,11 +231,10 @@ async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: 
         )
     if request.training.online:
         law = await backend.store.constitutions.get(project_id, request.constitution)
-        if not load_constitution(law.source, name=law.name).checked:
-            raise InvalidInput(
-                f"constitution: {law.name!r} has no checked principle, and nothing else scores the replies of "
-                f"{request.training.method} in a run; add one"
-            )
+        refuse_impossible_scores(request, load_constitution(law.source, name=law.name), backend.settings.protocols)
+        if request.training.reward_adapter is not None:
+            adapter = await backend.store.adapters.get(project_id, request.training.reward_adapter)
+            refuse_unfit_reward_adapter(adapter, model)
     if "evaluate" in request.stages and not request.training.writes_replies:
         if request.training.held_out_share == 0:
             raise InvalidInput(

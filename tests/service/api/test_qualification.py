@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.api.routes.qualification import MOST_PAIRS
+from service.schemas import MOST_PAIRS
 from tests.service.api.conftest import Service
 from tests.service.serving import asked, free_port, judge_by_url
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from service.pipeline.trainer_knobs import knobs_of, readers_of, trainer_knobs, unread_settings
 from service.schemas import EvaluateSettings, RunRequest, TrainingSettings
+from service.store.records import AdapterRecord
 from tests.service.api.conftest import Service
 from training.configs import METHODS, Method, config_from
 
@@ -112,6 +113,64 @@ async def test_a_policy_that_writes_its_own_replies_needs_prompts_alone(service:
     assert everything.json()["errors"] == [
         "stages: ppo reads nothing of sample, revise, judge, mix; name train, evaluate, bundle"
     ]
+
+
+async def test_what_scores_must_be_there_and_fit(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m") | {"stages": ["train", "evaluate", "bundle"]}
+    judged = "name: judged\nprinciples:\n  - {id: kind, kind: judged, text: Be kind.}\n"
+    await service.http.post("/v1/constitutions", content=judged)
+
+    async def said(constitution: str = "short", **training: object) -> str:
+        wanted = body | {"constitution": constitution, "training": {"method": "ppo", **training}}
+        answer = await service.http.post("/v1/runs?dry_run=true", json=wanted)
+        return answer.json()["detail"] if answer.status_code == 422 else f"{answer.json()['judge_calls']} calls"
+
+    assert await said() == "0 calls"
+    assert await said("judged") == (
+        "constitution: nothing scores the replies of ppo: 'judged' has no checked principle that weighs; add one, set "
+        "training.judge_weight, or name a training.reward_adapter"
+    )
+    # One training prompt, four epochs of two replies; none is held out.
+    assert await said("judged", judge_weight=1, replies_per_prompt=2, epochs=4) == "8 calls"
+    assert "'short' has no judged principle to grade by" in await said(judge_weight=1)
+    assert "'pairwise' compares replies, and ppo wants a grade" in await said(
+        "judged", judge_weight=1, judge_protocol="pairwise"
+    )
+    assert "training.judge_protocol: there is no 'odd'" in await said("judged", judge_weight=1, judge_protocol="odd")
+    assert await said(reward_weight=2) == (
+        "training.reward_weight: it says nothing without training.reward_adapter; set that too, or leave it out"
+    )
+    assert await said(reward_adapter="none") == (
+        "training.reward_adapter: 'none' does not exist; there are none yet: post one"
+    )
+    assert "training.judge_weight: dpo does not read it; leave it out, or take ppo or rloo" in await said(
+        method="dpo", judge_weight=1
+    )
+
+
+async def test_a_run_is_scored_by_an_adapter_that_stays_while_the_run_does(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m") | {"stages": ["train", "evaluate", "bundle"]}
+    model = await service.store.models.get(service.project, "base")
+    maker = (await service.http.post("/v1/runs", json=body | {"training": {"method": "ppo"}})).json()["id"]
+    manifest = {"kind": "policy", "method": "ppo", "base_model": {"name": "base", "sha256": model.sha256}}
+
+    async def adapter(**changes: object) -> str:
+        new = AdapterRecord("", service.project, maker, "scores", "a", "0" * 64, 1, manifest | changes, "")
+        return (await service.store.adapters.add(new)).id
+
+    id = await adapter()
+    wanted = body | {"training": {"method": "rloo", "reward_adapter": id, "check_weight": 0}}
+    refused = await service.http.post("/v1/runs", json=wanted)
+    assert refused.status_code == 422 and "was trained with ppo and gives no scores" in refused.json()["detail"]
+    assert (await service.http.delete(f"/v1/adapters/{id}")).status_code == 200
+    id = await adapter(kind="reward_model", method="reward")
+    wanted["training"]["reward_adapter"] = "scores"  # by name
+    run = (await service.http.post("/v1/runs", json=wanted)).json()["id"]
+    held = await service.http.delete(f"/v1/adapters/{id}")
+    assert held.status_code == 409 and held.json()["detail"] == f"adapter {id} is used by {run}; delete those first"
+    await service.http.post(f"/v1/runs/{run}/cancel")
+    assert (await service.http.delete(f"/v1/runs/{run}")).status_code == 200
+    assert (await service.http.delete(f"/v1/adapters/{id}")).status_code == 200
 
 
 async def test_revisions_are_imitated_without_judged_pairs(service: Service, tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from service.artifacts import Artifacts
 from service.client import ApiError, Client, Unreachable
 from service.demo.service_process import free_port
 from service.errors import ServiceError
-from service.schemas import JudgeSettings, RunRequest
+from service.schemas import JudgeSettings, QualifyRequest, RunRequest
 from service.store.records import AdapterRecord
 from service.store.store import Store
 from tests.service.client.conftest import Live
+from tests.service.serving import judge_by_url
 
 LAW = b"""name: short
 version: "1"
@@ -69,6 +70,20 @@ def test_preferences_go_up_packed_and_come_down(client: Client, tmp_path: Path) 
     assert client.export_preferences(made.id, tmp_path / "out.jsonl", format="hh-rlhf") == 0
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").split("\n")
     assert [json.loads(line) for line in lines if line] == pairs
+
+
+def test_a_judge_is_examined(client: Client, tmp_path: Path) -> None:
+    port, better = free_port(), "Yes."
+    law = "name: brief-answers\nprinciples:\n  - id: brief\n    kind: judged\n    text: Be brief.\n    examples:\n"
+    worse = "There are a great many sides to that question, as one may well imagine."
+    law += "".join(f'      - {{prompt: "Is {n} odd?", better: "{better}", worse: "{worse}"}}\n' for n in range(20))
+    client.add_constitution(law.encode())
+    with judge_by_url(tmp_path, port, taste="shorter"):
+        client.add_model(name="far", url=f"http://127.0.0.1:{port}/v1", served_name="far")
+        found = client.qualify("brief-answers", QualifyRequest(judge="far"))
+    assert [(one.principle_id, one.verdict, one.weighs, one.examples) for one in found.slices] == [
+        ("brief", "trusted", True, 20)
+    ]
 
 
 def test_errors_are_the_services_own_words(client: Client, tmp_path: Path) -> None:

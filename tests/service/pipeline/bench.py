@@ -115,6 +115,7 @@ async def add_run(
     human: tuple[PreferenceRow, ...] = (),
     judge_url: str | None = None,
     calibrate: int = 0,
+    reward_adapter: str | None = None,
     **request: object,
 ) -> RunRecord:
     """A run in the store, with a job in the queue. The judge is the model itself, or `far` at `judge_url`."""
@@ -144,7 +145,7 @@ async def add_run(
         "evaluate": {"replies_per_prompt": 2, "max_tokens": 128},
     }
     wanted = RunRequest.model_validate(body | request)
-    references = RunReferences(law, prompt_set.id, None, human_id, base.id, judge.id)
+    references = RunReferences(law, prompt_set.id, None, human_id, base.id, judge.id, reward_adapter)
     queue = JobQueue(bench.store.database.url)
     try:
         return await bench.store.runs.create(bench.project, wanted, references, queue.enqueue)

@@ -5,9 +5,33 @@ from pathlib import Path
 import pytest
 
 from judges.engine import server_command
-from service.engines import engine_settings
+from service.engines import EnginePool, engine_settings
 from service.settings import Settings
 from service.store.records import ModelRecord
+
+
+class OnGpu(EnginePool):
+    """A pool on a machine whose servers do not fit beside one another."""
+
+    @property
+    def side_by_side(self) -> bool:
+        return False
+
+
+async def test_a_judge_beside_a_trainer_has_a_small_server_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text("{}")
+    model = ModelRecord("", "", "m", str(tmp_path / "m"), None, "m", None, "0" * 64, 512, "", "")
+    pool = OnGpu(Settings(home=tmp_path, engine="scripted"))
+    try:
+        before = await pool.endpoint(model)
+        async with pool.beside_training(model) as endpoint:
+            assert endpoint == before and await pool.endpoint(model) == endpoint  # a new server at the old address
+            assert Path(str(endpoint.uds)).exists()
+        # It took a share of the memory only: whoever asks next gets a server that takes the usual one.
+        assert not Path(str(endpoint.uds)).exists() and pool.deaths() == 0
+    finally:
+        await pool.close()
 
 
 def of_context(tokens: int) -> ModelRecord:

@@ -134,26 +134,6 @@ async def test_every_step_of_every_revision_is_imitated(tmp_path: Path, tiny: Pa
         await bench.close()
 
 
-async def test_what_writes_its_own_replies_goes_from_prompts_to_a_proven_adapter(tmp_path: Path, tiny: Path) -> None:
-    bench = await open_bench(tmp_path / "home")
-    try:
-        training = {"method": "ppo", "lora_rank": 2, "reply_tokens": 8, "pairs_per_step": 3, "replies_per_prompt": 2}
-        run = await add_run(bench, tiny, training=training, stages=("train", "evaluate", "bundle"))
-        await go(bench, run)
-        done = await bench.store.runs.stages(run.id)
-        trained = done["train"].result
-        assert (trained["rows"], trained["steps"]) == (6, 2)
-        assert (
-            isinstance(trained["last_step"], dict) and {"score_checks", "kl", "reward"} <= trained["last_step"].keys()
-        )
-        assert (await report_on(bench, run.id))["principles"] != []
-        manifest = json.loads((await unpacked(bench, run, tmp_path) / "manifest.json").read_text())
-        assert (manifest["method"], manifest["kind"]) == ("ppo", "policy")
-        assert str(tmp_path) not in json.dumps(manifest)
-    finally:
-        await bench.close()
-
-
 async def test_no_revision_at_all_is_an_error_that_names_the_knob(tmp_path: Path, tiny: Path) -> None:
     bench = await open_bench(tmp_path / "home")
     try:

@@ -1,0 +1,203 @@
+"""Two processes take the steps of one: losses, adapters, resume, errors. Most are forks; one pair is torchrun's."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from torch.distributed.tensor import DTensor
+
+from training.configs import DpoConfig, PpoConfig, RewardConfig, SftConfig, TrainConfig, config_from
+from training.dpo import train_dpo
+from training.loop import refuse_broken_loss
+from training.model import Policy, load_policy
+from training.precision import resolve_numbers
+from training.ranks import this_rank
+from training.run_folder import open_run_folder
+from training.shares import RankReport, StepReport, rows_by_rank, share_of, shared_report, whole_report
+from training.trainers import trainer_of
+
+from .ranks import Started, in_ranks
+from .test_stopping import different
+from .test_training import ROOT, dpo_config, settings, steps
+
+METHODS = {"dpo": DpoConfig, "sft": SftConfig, "reward": RewardConfig}
+PER_STEP = {"dpo": "pairs_per_step", "sft": "replies_per_step", "reward": "prompts_per_step"}
+
+
+def config_of(method: str, folder: Path, tiny: Path, **changes: object) -> TrainConfig:
+    """Thirteen rows, so that an epoch's last step has one row, and one of two ranks none."""
+    values = settings(folder, tiny, different(13), **changes)
+    values[PER_STEP[method]] = values.pop("pairs_per_step")
+    return config_from({"held_out_share": 0.0} | values, METHODS[method], "test")
+
+
+def adapter(config: TrainConfig) -> dict[str, torch.Tensor]:
+    return load_file(config.output / "adapter/adapter_model.safetensors")
+
+
+def assert_same_training(one: TrainConfig, other: TrainConfig, tolerance: float = 1e-4) -> None:
+    """Every metric of every step, and the adapters; a tolerance of 0 means bit for bit."""
+    for ours, theirs in zip(steps(one), steps(other), strict=True):
+        assert list(ours) == list(theirs)
+        assert ours == pytest.approx(theirs, rel=tolerance, abs=tolerance)
+    ours, theirs = adapter(one), adapter(other)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=10 * tolerance, atol=tolerance)
+
+
+@dataclass(frozen=True)
+class Dpo:
+    """The same run by one process and by two, and what the second said."""
+
+    one: TrainConfig
+    two: TrainConfig
+    results: list[dict[str, object]]
+
+
+@pytest.fixture(scope="module")
+def dpo(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Dpo:
+    folder = tmp_path_factory.mktemp("dpo")
+    one, two = (config_of("dpo", folder / name, tiny, **LIMITED) for name in ("one", "two"))
+    return Dpo(one, two, [train_dpo(one), *in_ranks(2, lambda: train_dpo(two))])
+
+
+# Measured at every checkpoint and never stopped.
+LIMITED = {"held_out_share": 0.2, "patience": 100}
+
+
+def test_two_ranks_take_the_steps_of_one(dpo: Dpo):
+    alone, first, second = dpo.results
+    assert first == second == json.loads((dpo.two.output / "result.json").read_text())
+    assert first["steps"] == alone["steps"] == 9
+    assert any("held_out_score" in line for line in steps(dpo.two))
+    assert_same_training(dpo.one, dpo.two)
+
+
+@pytest.mark.parametrize("method", ["sft", "reward"])
+def test_two_ranks_take_the_steps_of_one_in_every_trainer(tmp_path: Path, tiny: Path, method: str):
+    one, two = (config_of(method, tmp_path / name, tiny, epochs=1) for name in ("one", "two"))
+    train = trainer_of(method)
+    train(one)
+    in_ranks(2, lambda: train(two))
+    assert_same_training(one, two)
+
+
+def test_a_rank_killed_under_torchrun_ends_all_and_they_go_on_from_the_checkpoint(tmp_path: Path, tiny: Path, dpo: Dpo):
+    values = settings(tmp_path, tiny, different(13), **LIMITED)
+    cut = config_from(values, DpoConfig, "test")
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training", "dpo"]
+    launcher = subprocess.Popen(
+        [sys.executable, *launch, str(tmp_path / "run.yaml")], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    for line in launcher.stdout:
+        if json.loads(line).get("done") == 5:  # one step after the checkpoint of step 4
+            ranks = {one.environ()["RANK"]: one for one in psutil.Process(launcher.pid).children()}
+            ranks["1"].send_signal(signal.SIGKILL)
+            break
+    _, said = launcher.communicate(timeout=120)
+    assert (launcher.returncode != 0 and "SIGKILL" in said.upper()) or "-9" in said
+    assert not any(rank.is_running() for rank in ranks.values())
+    assert not (cut.output / "result.json").exists() and (cut.output / "checkpoints/step-00000004").is_dir()
+    in_ranks(2, lambda: train_dpo(cut))
+    assert_same_training(cut, dpo.two, tolerance=0.0)
+
+
+def test_a_broken_loss_of_one_rank_ends_all_and_names_its_row():
+    def step() -> StepReport:
+        ranks = this_rank()
+
+        def add_gradients(rows: tuple[int, ...]) -> StepReport:
+            refuse_broken_loss(torch.tensor([1.0, [2.0, math.inf][ranks.rank]]), ("good", "huge"))
+            return StepReport({}, 0)
+
+        return shared_report(share_of((0, 1), (5, 5), ranks), add_gradients)
+
+    said = [str(one) for one in Started(2, step).found()]
+    assert [one.split(":")[0] for one in said] == ["OtherRankFailed", "TrainingError"]
+    assert all("row 'huge': the loss is not a number" in one for one in said)
+
+
+def test_what_the_first_rank_cannot_open_no_rank_opens(tmp_path: Path, tiny: Path):
+    config = dpo_config(tmp_path, tiny)
+    with open_run_folder(config, "dpo", "fp32"):
+        said = [str(one) for one in Started(2, lambda: train_dpo(config)).found()]
+    assert [one.split(":")[0] for one in said] == ["RunFolderBusy", "OtherRankFailed"]
+    assert all("another process trains here" in one for one in said)
+
+
+def test_ppo_refuses_several_ranks(tmp_path: Path, tiny: Path):
+    config = PpoConfig(model=tiny, rows=tmp_path / "rows", output=tmp_path / "out")
+    said = [str(one) for one in Started(2, lambda: trainer_of("ppo")(config)).found()]
+    assert all("ppo trains in one process" in one for one in said)
+
+
+def held_bytes(policy: Policy) -> tuple[int, int]:
+    """Of the base's layers and of all of the base: the bytes that this rank holds."""
+    sizes = {
+        name: (weight.to_local() if isinstance(weight, DTensor) else weight).nbytes
+        for name, weight in policy.model.named_parameters()
+        if not weight.requires_grad
+    }
+    return sum(size for name, size in sizes.items() if ".layers." in name), sum(sizes.values())
+
+
+def test_two_ranks_share_the_base_and_take_the_same_steps(tmp_path: Path, tiny: Path, dpo: Dpo):
+    config = config_of("dpo", tmp_path, tiny, **LIMITED, shard_base=True)
+    numbers = resolve_numbers("fp32")
+    layers, whole = held_bytes(load_policy(config, numbers))
+    for layers_held, held in in_ranks(2, lambda: held_bytes(load_policy(config, numbers))):
+        assert layers_held == layers / 2 and held == whole - layers / 2
+    in_ranks(2, lambda: train_dpo(config))
+    assert_same_training(dpo.one, config)
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.integers(1, 9), st.randoms())
+def test_every_row_has_one_rank_and_the_ranks_alike_much(tokens: list[int], world: int, random: Random):
+    rows = random.sample(range(len(tokens)), random.randint(1, len(tokens)))
+    shares = rows_by_rank(rows, tokens, world)
+    assert sorted(row for share in shares for row in share) == sorted(rows)
+    assert all([row for row in rows if row in share] == list(share) for share in shares)
+    loads = [sum(tokens[row] for row in share) for share in shares]
+    # The row that filled the fullest rank went where least was.
+    assert max(loads) - min(loads) <= max(tokens[row] for row in rows)
+
+
+def test_means_over_the_step_by_hand():
+    """Three rows and one: losses (1 + 1 + 1) and 5, mean 2; of two decided rows one right, of one none: a third."""
+    told = [
+        RankReport(3, StepReport({"loss": 1.0, "accuracy": 0.5}, 10, {"accuracy": 2.0})),
+        RankReport(0, None),
+        RankReport(1, StepReport({"loss": 5.0, "accuracy": 0.0}, 7, {"accuracy": 1.0})),
+    ]
+    whole = whole_report(told)
+    assert (dict(whole.metrics), whole.tokens) == ({"loss": 2.0, "accuracy": pytest.approx(1 / 3)}, 17)
+
+
+def test_what_is_not_known_yet_is_filled_in_by_who_knows(tmp_path: Path):
+    nan = float("nan")
+
+    def filled() -> list[float]:
+        ranks = this_rank()
+        values = torch.tensor([[1.0, nan, nan, -4.0], [nan, 2.0, nan, -4.0]][ranks.rank])
+        ranks.fill(values)
+        return values.tolist()
+
+    first, second = in_ranks(2, filled)
+    assert first[:2] + first[3:] == second[:2] + second[3:] == [1.0, 2.0, -4.0]
+    assert math.isnan(first[2]) and math.isnan(second[2])

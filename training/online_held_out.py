@@ -1,0 +1,63 @@
+"""What PPO and RLOO measure on held-out prompts: how the present policy's replies to them score, and how far it went.
+
+Each prompt is answered by the policy itself and scored by what scores in training. Left out: judges that do not train.
+"""
+
+import random
+from collections.abc import Mapping
+from itertools import groupby
+from math import sqrt
+from statistics import fmean, variance
+
+from training.errors import TrainingError
+from training.online import Online, seen
+from training.probing import sycophancy_of
+from training.rollouts import sample_rollouts, weights_name
+from training.scorers import scored_rollouts
+
+
+def held_out_metrics(online: Online) -> Mapping[str, float]:
+    """Metrics of the present policy on the prompts that are held out, as `training.limits` reads them.
+
+    - `held_out_score`: the mean over the prompts of their replies' mean score, less the penalty of those that were cut.
+    - `held_out_error`: the standard error that other replies to the same prompts would show.
+    - `held_out_kl`: log policy - log base of a reply, nats, their mean.
+    - `held_out_abstained`: replies that something could not score; they are in no other number.
+
+    The draw is the same each time, so that two checkpoints differ by their weights alone where the sampler takes a
+    seed. Raises TrainingError where no reply could be scored.
+    """
+    config = online.config
+    prompts = [prompt for prompt in online.held_out for _ in range(config.held_out_replies)]
+    seed = random.Random(f"{config.seed}/held_out").getrandbits(31)
+    rollouts = sample_rollouts(
+        online.sampler, online.tokenizer, prompts, weights_name(online.policy_weights), seed=seed
+    )
+    scored = scored_rollouts(online.scorers, rollouts)
+    if not scored.kept:
+        raise TrainingError(
+            f"held-out prompts: none of {len(rollouts)} replies could be scored: abstentions {dict(scored.abstained)}; "
+            "look at what scores"
+        )
+    asked = seen(online, [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)])
+    scores = [one.score_K.tolist() for one in asked]
+    return {
+        "held_out_score": fmean(map(fmean, scores)),
+        "held_out_error": error_of_means(scores),
+        "held_out_kl": fmean(kl for one in asked for kl in one.kl_K.tolist()),
+        "held_out_abstained": float(sum(scored.abstained.values())),
+    }
+
+
+def error_of_means(scores: list[list[float]]) -> float:
+    """Of the mean of the prompts' means: replies vary within a prompt, as they do over all prompts with two or more."""
+    within = [(variance(own), len(own) - 1) for own in scores if len(own) > 1]
+    freedom = sum(count for _, count in within)
+    spread = sum(value * count for value, count in within) / freedom if freedom else 0.0
+    return sqrt(sum(spread / len(own) for own in scores)) / len(scores)
+
+
+def evidence(online: Online) -> Mapping[str, object]:
+    """What the result says of the policy besides its training."""
+    held_out = {"prompts": len(online.held_out), **held_out_metrics(online)} if online.held_out else None
+    return {"held_out": held_out, "sycophancy": sycophancy_of(online.policy, online.config)}

@@ -1,0 +1,36 @@
+"""A run's folder that several ranks train in: the first one holds its lock and writes, the others wait and read."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+
+from training.configs import TrainConfig
+from training.errors import ConfigError
+from training.ranks import this_rank
+from training.run_folder import RunFolder, open_run_folder
+from training.weights import file_sha256
+
+
+@contextlib.contextmanager
+def open_shared_folder(config: TrainConfig, method: str, precision: str) -> Iterator[RunFolder]:
+    """`open_run_folder` for this rank. Raises what it raises, on every rank, and where they see different files."""
+    ranks = this_rank()
+    folder = RunFolder(config.output)
+    with contextlib.ExitStack() as held:
+
+        def open_it() -> None:
+            held.enter_context(open_run_folder(config, method, precision))
+
+        ranks.from_first(open_it)
+        if not ranks.first:
+            refuse_other_files(folder, config)
+        yield folder
+
+
+def refuse_other_files(folder: RunFolder, config: TrainConfig) -> None:
+    """On another machine than the first rank's, `output` must be the same folder, and the rows the same."""
+    path = folder.path / "config.json"
+    if not path.is_file():
+        raise ConfigError(f"output: {path} is not there, but the first process wrote it; name a folder that all share")
+    if json.loads(path.read_text())["rows_sha256"] != file_sha256(config.rows):
+        raise ConfigError(f"rows: {config.rows} is not what the first process reads; give all the same rows")

@@ -1,0 +1,30 @@
+"""The one way in to every trainer, however many processes there are: what torchrun and Ray start is this function."""
+
+from collections.abc import Callable
+
+from training.configs import Method, OnlineConfig, TrainConfig
+from training.errors import ConfigError
+from training.ranks import this_rank
+
+
+def trainer_of(method: Method) -> Callable[[TrainConfig], dict[str, object]]:
+    """The method's trainer. Only what it needs is imported."""
+    match method:
+        case "reward":
+            from training.reward import train_reward as trainer
+        case "sft":
+            from training.sft import train_sft as trainer
+        case "ppo":
+            from training.ppo import train_ppo as trainer
+        case "rloo":
+            from training.rloo import train_rloo as trainer
+        case "dpo":
+            from training.dpo import train_dpo as trainer
+
+    def train(config: TrainConfig) -> dict[str, object]:
+        if this_rank().world > 1 and isinstance(config, OnlineConfig):
+            raise ConfigError(f"{method} trains in one process: start it without a launcher (sampler: vllm is faster)")
+        result: dict[str, object] = trainer(config)
+        return result
+
+    return train
