@@ -119,7 +119,6 @@ class TrainingSettings(Settings):
     or mix. ppo and rloo need none of the stages before `train`: the policy writes the replies itself, and each score
     counts by its weight: the constitution's checks; the judge's grades, where `judge_weight` is set (at 0 they are
     shown alone); and `reward_adapter`, an adapter of a run with method reward on the same base.
-    or mix. ppo and rloo need none of the stages before `train`: the constitution's checks score the policy's replies.
     `sweep` trains an adapter for each of several values, and picks on a `development_share` of the training prompts.
     """
 

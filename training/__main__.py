@@ -117,8 +117,6 @@ def imported(options: argparse.Namespace) -> Callable[[], dict[str, object]]:
             from training.reward_ensemble import ensemble_evidence
 
             return lambda: asdict(ensemble_evidence(options.folders))
-
-            return lambda: serve_reward(options.model, options.adapter, name=options.name, port=options.port)
         case method:
             from training.trainers import trainer_of
 

@@ -6,7 +6,7 @@ a policy's replies (`reward_scorer.py`).
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -78,10 +78,9 @@ def _config_of(folder: Path) -> RewardConfig:
         ) from error
     if values["method"] != "reward" or not result["normal"]["sd"] > 0:
         raise TrainingError(f"{folder}: no reward model that tells replies apart; name one of `training reward`")
-    hashes = (values.pop("rows_sha256"), values.pop("model_sha256"))
-    values.pop("method")
-    config = config_from(values, RewardConfig, str(folder / "config.json"))
-    if (file_sha256(config.rows), model_sha256(config.model)) != hashes:
+    knobs = {one.name: values[one.name] for one in fields(RewardConfig) if one.name in values}
+    config = config_from(knobs, RewardConfig, str(folder / "config.json"))
+    if (file_sha256(config.rows), model_sha256(config.model)) != (values["rows_sha256"], values["model_sha256"]):
         raise TrainingError(f"{folder}: its rows or its base have changed since it was trained; train it again")
     return config
 

@@ -50,7 +50,8 @@ async def test_the_second_round_samples_with_the_first_and_goes_on_from_it(tmp_p
         assert commands == ["dpo"]
 
         second = await add_run(bench, tiny, training=TRAINING, stages=stages, start_from=adapter.id)
-        commands, last = await go(bench, second, stages)
+        await bench.store.runs.record_stage(second.id, "mix", mixed, 1.0)
+        commands, last = await go(bench, second, ("sample", "train", "bundle"))
         assert commands == ["merge", "dpo"]
         sampled = (await bench.store.runs.stages(second.id))["sample"].result
         samples = await read_shards(bench.artifacts, keys_in(sampled), Sample)
