@@ -20,6 +20,7 @@ from training.limits import Limits
 Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
 Sampling = Literal["torch", "vllm"]
+Quantise = Literal["none", "nf4"]
 Method = Literal["sft", "reward", "dpo", "ppo", "rloo"]
 
 
@@ -96,11 +97,14 @@ class OfflineConfig(TrainConfig):
       over-fitting is feared.
     - `shard_base`: on several processes, each holds a part of the base's layers (FSDP), and they give one another the
       layer that computes. Set it where the base does not fit into one GPU; else it only costs time.
+    - `quantise`: `nf4` holds the base in 4 bits (QLoRA, on CUDA only): a quarter of bf16's memory, slower, and the
+      adapter learns beside a base that is a little off. Set it where one GPU must do.
     """
 
     held_out_share: float = knob(0.0, 0.0, 0.9)
     patience: int = count(0, 0, 1000)
     shard_base: bool = False
+    quantise: Quantise = "none"
 
     @property
     def limits(self) -> Limits:
