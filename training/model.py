@@ -1,6 +1,6 @@
 """One frozen base with a LoRA adapter: the policy is the adapter switched on, the reference the adapter switched off.
 
-Left out: models whose logits are scaled or capped after the head, mixtures with several heads, and quantised bases.
+Left out: models whose logits are scaled or capped after the head, and mixtures with several heads.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ from training.lora import LoraLinear
 from training.memory import memory_advice
 from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
+from training.quantising import is_quantised, quantisation
 from training.sharding import room_to_load, shard_base, shares_base
 from training.tokenising import first_line
 from training.trunk import Trunk, check_replay, decoder_layers
@@ -89,6 +90,7 @@ def load_base(
     **more: object,
 ) -> PreTrainedModel:
     """The frozen base from its folder, with the packed attention. Raises TrainingError."""
+    more |= quantisation(config, numbers)
     try:
         with memory_advice(_NO_ROOM):
             base: PreTrainedModel = kind.from_pretrained(
@@ -148,7 +150,8 @@ def add_adapter(base: PreTrainedModel, config: TrainConfig, head: nn.Module, tas
         task_type=task,
         **where,
     )
-    lora._register_custom_module({nn.Linear: LoraLinear})
+    if not is_quantised(config):  # a layer in 4 bits is an nn.Linear too, and peft has its own for it
+        lora._register_custom_module({nn.Linear: LoraLinear})
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = get_peft_model(base, lora)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from training.configs import Method, OnlineConfig, TrainConfig
 from training.errors import ConfigError
+from training.precision import resolve_numbers
+from training.quantising import refuse_quantising
 from training.ranks import this_rank
 
 
@@ -24,6 +26,7 @@ def trainer_of(method: Method) -> Callable[[TrainConfig], dict[str, object]]:
     def train(config: TrainConfig) -> dict[str, object]:
         if this_rank().world > 1 and isinstance(config, OnlineConfig):
             raise ConfigError(f"{method} trains in one process: start it without a launcher (sampler: vllm is faster)")
+        refuse_quantising(config, resolve_numbers(config.precision))
         result: dict[str, object] = trainer(config)
         return result
 

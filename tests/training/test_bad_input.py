@@ -10,11 +10,12 @@ import torch
 
 from training.configs import METHODS, Method, TrainConfig, config_from
 from training.dpo import add_pair_gradients, train_dpo
-from training.errors import RowError, TrainingError
+from training.errors import ConfigError, RowError, TrainingError
 from training.loop import StepReport, one_update, run_steps
 from training.memory import memory_advice
 from training.model import Policy, load_policy
-from training.precision import resolve_numbers
+from training.precision import Numbers, resolve_numbers
+from training.quantising import refuse_quantising
 from training.reward import add_prompt_gradients, load_reward_model, train_reward
 from training.reward_rows import load_reward_rows
 from training.rows import PreferenceRow, read_rows, row_to_json
@@ -183,3 +184,12 @@ def test_every_kind_of_too_little_memory_is_told_alike(error: Exception, said: s
 def test_another_fault_is_not_called_memory():
     with pytest.raises(RuntimeError, match="shapes"), memory_advice():
         raise RuntimeError("the shapes do not fit")
+
+
+def test_four_bits_need_a_gpu_and_the_error_says_what_to_do(tmp_path: Path, tiny: Path):
+    config = config_of("dpo", tmp_path, tiny, [], quantise="nf4")
+    with pytest.raises(ConfigError, match=r"quantise: nf4 needs a CUDA GPU.*leave it none here"):
+        refuse_quantising(config, Numbers(torch.device("cpu"), "fp32"))
+    both = config_of("dpo", tmp_path, tiny, [], quantise="nf4", shard_base=True)
+    with pytest.raises(ConfigError, match="nf4 and shard_base exclude each other"):
+        refuse_quantising(both, Numbers(torch.device("cuda"), "bf16"))
