@@ -102,11 +102,11 @@ def text_of(found: Sequence[Precision]) -> str:
     return (
         "## Precision\n\n"
         "bfloat16 keeps 8 bits of a logit: between 16 and 32 its steps are 0.125, so that A and B can get the very\n"
-        'same one, and different beliefs one value. Charter starts vLLM with the head in float32 (`--hf-overrides \'{"head_dtype": "float32"}\'`); the\n'
-        "layers stay in the model's own type. Written by `python -m benchmarks.precision --docs`: the bundled 135M\n"
-        "model on the demo's pairs, both orders; `distinct` counts the different values of log p(A) - log p(B); the\n"
-        "error is their mean distance, in nats, from the server that computes everything in float32.\n\n"
-        + table(["server", "readings", "ties", "distinct", "error"], rows)
+        "same one, and different beliefs one value. Charter starts vLLM with the head in float32 (`--hf-overrides\n"
+        '\'{"head_dtype": "float32"}\'`); the layers stay in the model\'s own type. Written by\n'
+        "`python -m benchmarks.precision --docs`: the bundled 135M model on the demo's pairs, both orders; `distinct`\n"
+        "counts the different values of log p(A) - log p(B); the error is their mean distance, in nats, from the server\n"
+        "that computes everything in float32.\n\n" + table(["server", "readings", "ties", "distinct", "error"], rows)
     )
 
 
