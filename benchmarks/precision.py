@@ -105,8 +105,9 @@ def text_of(found: Sequence[Precision]) -> str:
         "same one, and different beliefs one value. Charter starts vLLM with the head in float32 (`--hf-overrides\n"
         '\'{"head_dtype": "float32"}\'`); the layers stay in the model\'s own type. Written by\n'
         "`python -m benchmarks.precision --docs`: the bundled 135M model on the demo's pairs, both orders; `distinct`\n"
-        "counts the different values of log p(A) - log p(B); the error is their mean distance, in nats, from the server\n"
-        "that computes everything in float32.\n\n" + table(["server", "readings", "ties", "distinct", "error"], rows)
+        "counts the different values of log p(A) - log p(B); the error is their mean distance, in nats, from the\n"
+        "server that computes everything in float32.\n\n"
+        + table(["server", "readings", "ties", "distinct", "error"], rows)
     )
 
 
