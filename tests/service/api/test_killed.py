@@ -15,7 +15,7 @@ import httpx
 from service.store.store import Store
 from tests.service.api.conftest import PROMPTS
 
-REQUESTS, KILLS = 40, 3
+REQUESTS, KILLS = 40, 2
 
 
 @asynccontextmanager
