@@ -41,8 +41,7 @@ def sweep_points(sweep: Sweep) -> bytes:
         axes.plot([x], [won.rate], color=_AFTER, marker="o", markersize=9, markerfacecolor=filled)
         axes.annotate(f"{sweep.knob} {one.value:g}", (x, won.rate), xytext=(8, 6), textcoords="offset points")
     axes.set_ylim(0, 1)
-    axes.set_xlim(left=0)
-    axes.margins(x=0.15)
+    axes.set_xlim(0, 1.25 * path[-1].kl.sqrt_kl or 1.0)  # room for the last one's name
     axes.set_xlabel("root of the KL to the base, of a whole reply in nats")
     axes.set_ylabel("win rate over the base, development prompts")
     axes.grid(alpha=0.3)
