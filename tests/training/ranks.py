@@ -38,6 +38,7 @@ class Started:
         """What each rank's job returned, or its error's words. Ranks that hang are killed, and are a TimeoutError."""
         with ExitStack() as left:
             for process in self.processes:
+                left.callback(process.join)
                 left.callback(process.kill)
             came: list[object] = []
             for end, process in zip(self._ends, self.processes, strict=True):
