@@ -24,14 +24,15 @@ from training.tokenising import load_tokenizer
 def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
     """Write `output` (kept if it exists), summed in fp32.
 
-    Saved in fp32 where this machine computes in it: rounded to bf16, a 135M reward model's scores moved by up to 0.5
-    logits (`benchmarks.reward_served`). Elsewhere in the base's own format, which the engine would round to anyway.
+    Saved in fp32 where this machine computes in it, and a reward model everywhere: rounded to bf16, the scores of a
+    135M one moved by up to 0.5 logits. Else in the base's own format, which the engine would round to anyway.
     """
     if output.exists():
         return output
     tokenizer = load_tokenizer(model)
     base = base_for(model, adapter, tokenizer)
-    dtype = torch.float32 if resolve_numbers("auto").precision == "fp32" else base.dtype
+    whole = hasattr(base, "score") or resolve_numbers("auto").precision == "fp32"
+    dtype = torch.float32 if whole else base.dtype
     # W + scale * B A is rounded once, at the end: in bf16 a small update would vanish in the sum.
     merged = PeftModel.from_pretrained(base.to(torch.float32), adapter).merge_and_unload().to(dtype)
     with published_folder(output) as temporary:

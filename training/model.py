@@ -162,6 +162,14 @@ def add_adapter(base: PreTrainedModel, config: TrainConfig, head: nn.Module, tas
 
 def load_start(model: PeftModel, folder: Path) -> None:
     """Put an earlier adapter's weights in the place of the fresh ones. Raises TrainingError where they do not fit."""
+    made = LoraConfig.from_pretrained(folder)
+    own = model.peft_config["default"]
+    if made.use_rslora or made.lora_alpha / made.r != own.lora_alpha / own.r:
+        raise TrainingError(
+            f"start_adapter: {folder} has lora_alpha {made.lora_alpha} at rank {made.r}"
+            f"{' with rslora' if made.use_rslora else ''}, this run {own.lora_alpha} at {own.r}: it would start at "
+            "another strength; name an adapter whose lora_alpha is twice its rank"
+        )
     tensors, fresh = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(model)
     shapes, wanted = ({name: tuple(one.shape) for name, one in of.items()} for of in (tensors, fresh))
     if shapes != wanted:

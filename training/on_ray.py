@@ -65,7 +65,9 @@ def main(arguments: list[str]) -> int:
     try:
         config = with_whole_paths(load_config(options.config, METHODS[run.method], tuple(options.set)))
         if options.submit:
-            return follow_job(options.submit, submit_job(options.submit, options.id or "", command_of(run, options)))
+            return follow_job(
+                options.submit, submit_job(options.submit, options.id or "", command_of(run, options, config))
+            )
         print(json.dumps({"type": "result", **train_on_ray(run, config)}), flush=True)
     except CharterError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -133,10 +135,12 @@ def has_token() -> bool:
     return named or (Path.home() / _TOKEN_FILE).is_file()
 
 
-def command_of(run: RayRun, options: argparse.Namespace) -> list[str]:
-    """What the job runs on the cluster, with the file where it is now."""
+def command_of(run: RayRun, options: argparse.Namespace, config: TrainConfig) -> list[str]:
+    """What the job runs on the cluster, with the files where they are now: it stands in another folder."""
     words = ["python", "-m", "training.on_ray", run.method, str(options.config.resolve())]
-    for change in options.set:
+    whole = {declared.name: getattr(config, declared.name) for declared in fields(config)}
+    places = [f"{name}={value}" for name, value in whole.items() if isinstance(value, Path)]
+    for change in (*options.set, *places):
         words += ["--set", change]
     return [*words, "--workers", str(run.workers), "--max-failures", str(run.max_failures)]
 

@@ -24,6 +24,9 @@ def held_out_metrics(online: Online) -> Mapping[str, float]:
     - `held_out_kl`: log policy - log base of a reply, nats, their mean.
     - `held_out_abstained`: replies that something could not score; they are in no other number.
 
+    Where a prompt has no scored reply the mean would be of other prompts than before: score and error are then left
+    out, and patience does not look. They are, too, where no prompt has two, from which the error follows.
+
     The draw is the same each time, so that two checkpoints differ by their weights alone where the sampler takes a
     seed. Raises TrainingError where no reply could be scored.
     """
@@ -41,19 +44,21 @@ def held_out_metrics(online: Online) -> Mapping[str, float]:
         )
     asked = seen(online, [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)])
     scores = [one.score_K.tolist() for one in asked]
+    comparable = len(asked) == len(online.held_out) and any(len(own) > 1 for own in scores)
+    mean = {"held_out_score": fmean(map(fmean, scores)), "held_out_error": error_of_means(scores)} if comparable else {}
     return {
-        "held_out_score": fmean(map(fmean, scores)),
-        "held_out_error": error_of_means(scores),
+        **mean,
         "held_out_kl": fmean(kl for one in asked for kl in one.kl_K.tolist()),
         "held_out_abstained": float(sum(scored.abstained.values())),
     }
 
 
 def error_of_means(scores: list[list[float]]) -> float:
-    """Of the mean of the prompts' means: replies vary within a prompt, as they do over all prompts with two or more."""
+    """Of the mean of the prompts' means: replies vary within a prompt, as they do over all prompts with two or more,
+    of which there must be one."""
     within = [(variance(own), len(own) - 1) for own in scores if len(own) > 1]
     freedom = sum(count for _, count in within)
-    spread = sum(value * count for value, count in within) / freedom if freedom else 0.0
+    spread = sum(value * count for value, count in within) / freedom
     return sqrt(sum(spread / len(own) for own in scores)) / len(scores)
 
 

@@ -54,6 +54,8 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
         demonstrations = load_demonstrations(config)
         with open_online(config, numbers, own_scorers) as (online, dropped):
             critic = add_value_model(online.policy, config.seed)
+            apart = {one.tokens for one in online.held_out}
+            demonstrations = tuple(row for row in demonstrations if row.group.prompt not in apart)
 
             def take_step(step: Step) -> StepReport:
                 shown = demonstrations_of(step, config, demonstrations)
@@ -82,12 +84,16 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
 
 
 def load_demonstrations(config: PpoConfig) -> tuple[TokenizedRow, ...]:
-    """What PPO-ptx keeps likely; none where it is off. Raises TrainingError where there is nothing to keep."""
+    """What PPO-ptx keeps likely; none where it is off. Raises TrainingError where there is nothing to keep.
+
+    Prompts that are held out of the policy's own replies are still among them: that draw is of other prompts.
+    """
     if not config.ptx_weight:
         return ()
     rows = load_tokenized_rows(config, with_rejected=False)
-    refuse_nothing_to_learn(config, [row.row for row in rows.kept], rows.dropped)
-    return rows.kept
+    found = (*rows.kept, *rows.held_out)
+    refuse_nothing_to_learn(config, [row.row for row in found], rows.dropped)
+    return found
 
 
 def token_lessons(

@@ -71,6 +71,8 @@ def mean_kl(policy: Policy, groups: Sequence[TokenGroup], tokens_per_batch: int)
                 ref_hidden_NH = hidden_states(policy, packed)[packed.source_N]
             kls_R = sum_by_reply(token_kls(hidden_NH, ref_hidden_NH, head_VH), packed.reply_N, len(packed.lengths_R))
             total, replies = total + kls_R.sum().item(), replies + len(kls_R)
+    if not math.isfinite(total):
+        raise TrainingError(f"the KL is {total}: the adapter's weights are broken; train it anew")
     kl = max(0.0, total / replies)  # rounding may leave less than 0 where the adapter does nothing
     return ReplyKl(kl, math.sqrt(kl))
 
@@ -79,7 +81,10 @@ def _read_groups(path: Path, model: Path) -> list[TokenGroup]:
     """A finished reply ends with the end of its turn; one that was cut does not."""
     tokenizer = load_tokenizer(model)
     groups = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Not splitlines: a reply may hold U+2028, at which it would cut, and JSON leaves it as it is.
+    for number, line in enumerate(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), start=1):
+        if not line:
+            continue
         value = json.loads(line)
         messages = tuple(Message(turn["role"], turn["content"]) for turn in value["prompt"])
         reply = text_tokens(value["reply"], tokenizer)

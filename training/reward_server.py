@@ -46,7 +46,9 @@ class ScoringModel:
         base = base_for(model, adapter, self._tokenizer)
         if not hasattr(base, "score"):
             raise TrainingError(f"{adapter}: not a reward model's adapter; name one of `python -m training reward`")
-        self._model = PeftModel.from_pretrained(base.to(numbers.dtype), adapter).to(numbers.device).eval()
+        base = base.to(numbers.dtype)
+        base.score.float()  # the trainer's head is in fp32 in every format, and peft puts it in the place of this one
+        self._model = PeftModel.from_pretrained(base, adapter).to(numbers.device).eval()
         self._device = numbers.device
         # A fast tokenizer switches between reading control tokens and not: two threads would switch each other's.
         self._tokenizing = threading.Lock()
@@ -119,7 +121,8 @@ class Batches:
     def _answer(self, batch: Sequence[_Asked]) -> None:
         try:
             scores = self._scores([one.tokens for one in batch])
-        except RuntimeError as error:  # torch's, memory among them: each request answers with it, the thread lives on
+        # What torch raises, memory and an id beyond the vocabulary among it: each request answers with it.
+        except (RuntimeError, IndexError, ValueError) as error:
             for one in batch:
                 one.score.set_exception(error)
             return
@@ -176,7 +179,7 @@ class _Requests(BaseHTTPRequestHandler):
             return
         try:
             score = server.batches.score(tokens)
-        except RuntimeError as error:
+        except (RuntimeError, IndexError, ValueError) as error:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"the model failed: {error}")
             return
         if not math.isfinite(score):

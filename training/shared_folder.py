@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 
 from training.configs import TrainConfig
 from training.errors import ConfigError
 from training.ranks import this_rank
 from training.run_folder import RunFolder, open_run_folder
-from training.weights import file_sha256
+from training.weights import file_sha256, model_sha256
 
 
 @contextlib.contextmanager
@@ -23,14 +24,22 @@ def open_shared_folder(config: TrainConfig, method: str, precision: str) -> Iter
 
         ranks.from_first(open_it)
         if not ranks.first:
-            refuse_other_files(folder, config)
+            refuse_other_files(folder, config, precision)
         yield folder
 
 
-def refuse_other_files(folder: RunFolder, config: TrainConfig) -> None:
-    """On another machine than the first rank's, `output` must be the same folder, and the rows the same."""
+def refuse_other_files(folder: RunFolder, config: TrainConfig, precision: str) -> None:
+    """On another machine than the first rank's, `output` is the same folder, and rows, base and format are the same."""
     path = folder.path / "config.json"
     if not path.is_file():
         raise ConfigError(f"output: {path} is not there, but the first process wrote it; name a folder that all share")
-    if json.loads(path.read_text())["rows_sha256"] != file_sha256(config.rows):
+    first = json.loads(path.read_text())
+    if first["rows_sha256"] != file_sha256(config.rows):
         raise ConfigError(f"rows: {config.rows} is not what the first process reads; give all the same rows")
+    if first["precision"] != precision:
+        raise ConfigError(
+            f"precision: this machine computes in {precision}, the first one in {first['precision']}; name one for all"
+        )
+    elsewhere = int(os.environ.get("GROUP_RANK", "0")) > 0
+    if elsewhere and first["model_sha256"] != model_sha256(config.model):
+        raise ConfigError(f"model: {config.model} is not the base that the first process reads; give all the same")

@@ -184,6 +184,9 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
             f"rate on {sweep.development_prompts} development prompts, which flatters it there; the held-out prompts "
             "had no part in that."
         )
+        development = stages["train"].result.get("development")
+        if isinstance(development, dict) and development.get("judged"):
+            notes.append("The judge that compared the held-out replies also had a part in picking the adapter.")
     if report.reward_model and report.mix:
         notes += notes_on_scores(report.reward_model, report.mix)
     if (standing := qualification_in(stages)) is not None:

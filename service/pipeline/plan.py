@@ -82,6 +82,8 @@ async def plan_run(
     met = held_out * meetings * judged * requests_per_verdict if compares else 0
     tried = development * own.replies_per_prompt * (1 + candidates)
     tried_met = development * meetings * judged * requests_per_verdict * candidates
+    if development and "judge" not in stages:  # the judge that compares is examined first
+        tried_met += requests_per_verdict * examples
     tokens = (
         sample * (_PROMPT_TOKENS + request.sample.max_tokens)
         + revise * (_COMPARE_TOKENS + request.revise.max_tokens)

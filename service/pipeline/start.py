@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from judges.client import ChatClient
-from service.errors import InvalidInput
+from service.errors import InvalidInput, RunFailed
 from service.pipeline.context import RunContext
 from service.pipeline.merging import ensure_merged
 from service.schemas import RunRequest
@@ -48,13 +48,20 @@ async def fetch_start(context: RunContext, start: AdapterRecord) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     bundle = folder.with_name("bundle.tar.gz")
     await context.artifacts.get_file(start.artifact, bundle)
+    await asyncio.to_thread(_unpack, bundle, folder)
+    return folder
+
+
+def _unpack(bundle: Path, folder: Path) -> None:
     with tarfile.open(bundle) as tar:
         for name in FILES:
             file = tar.extractfile(f"adapter/{name}")
-            (folder / f"{name}.tmp").write_bytes(file.read() if file else b"")
+            if file is None:
+                raise RunFailed(f"start_from: the bundle's adapter/{name} is no file; name another adapter")
+            with (folder / f"{name}.tmp").open("wb") as out:
+                shutil.copyfileobj(file, out)
             (folder / f"{name}.tmp").replace(folder / name)
     bundle.unlink()
-    return folder
 
 
 @contextlib.asynccontextmanager

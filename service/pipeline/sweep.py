@@ -29,6 +29,8 @@ from service.pipeline.context import RunContext
 from service.pipeline.mix import no_weight
 from service.pipeline.progress import Progress
 from service.pipeline.qualification import ensure_answers, qualification_from, standing_of
+from service.pipeline.replies import refuse_too_long
+from service.pipeline.sample import held_out_sampling, identity_of
 from service.pipeline.train import Task, ensure_trained, fetch_trained, run_train
 from service.schemas import SweepSettings
 from service.shards import read_shards
@@ -54,7 +56,8 @@ _COMPARED = TypeAdapter(Compared)
 
 async def run_sweep(context: RunContext) -> JsonObject:
     """Ensure every candidate and its comparison. Leaves what `run_train` does of the one picked, `sweep` (a
-    `training.sweep.Sweep`) and `development`: the folders, the weights that decided and the shards.
+    `training.sweep.Sweep`) and `development`: the folders, the weights that decided, the principles that
+    a judge was asked about, and the shards.
 
     Without a sweep it is `run_train`.
     """
@@ -65,6 +68,7 @@ async def run_sweep(context: RunContext) -> JsonObject:
     judged = tuple(p for p in context.constitution.judged if weights.get(p.id, 0.0) > 0)
     work = work_of(context, len(context.development), len(judged))
     tasks = tasks_of(context, sweep, later=work * len(sweep.values))
+    await _refuse_long_development(context)
     trained = [await ensure_trained(context, task) for task in tasks]
     contests = [
         Contest("train", task.folder, str(left["adapter_sha256"]), context.development, judged, task.scratch)
@@ -94,11 +98,20 @@ async def run_sweep(context: RunContext) -> JsonObject:
         "development": {
             "folders": list[JsonValue](task.folder for task in tasks),
             "weights": dict(weights),
+            "judged": [principle.id for principle in judged],
             "shards": list[JsonValue](
                 sorted({key for one in compared for key in (*one.before, *one.after, *one.shards)})
             ),
         },
     }
+
+
+async def _refuse_long_development(context: RunContext) -> None:
+    """What the candidates could not answer is told before any is trained; else the stage `sample` does it."""
+    if context.request.training.online:
+        async with await context.policy_client() as client:
+            sampling = held_out_sampling(context, identity_of(context.model))
+            await refuse_too_long(client, context.development, sampling)
 
 
 def tasks_of(context: RunContext, sweep: SweepSettings, later: int) -> list[Task]:
@@ -199,6 +212,7 @@ async def _config_sha256(context: RunContext, trained: str) -> str:
 
 async def _kls(context: RunContext, contests: Sequence[Contest], compared: Sequence[Compared]) -> tuple[ReplyKl, ...]:
     """Of every candidate on its own development replies, by one child for all: the base is loaded once."""
+    await context.tools.engines.make_room_for_training()
     arguments = ["kl", "--model", str(folder_of(context.model))]
     arguments += ["--tokens-per-batch", str(context.request.training.tokens_per_batch)]
     for contest, one in zip(contests, compared, strict=True):

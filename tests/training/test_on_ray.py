@@ -40,11 +40,13 @@ def test_a_job_has_a_name_and_a_cluster_a_token(
 def test_a_job_runs_the_same_command_with_paths_that_hold_elsewhere(tmp_path: Path, tiny: Path):
     options = parser().parse_args(["dpo", "x/run.yaml", "--set", "beta=0.2", "--workers", "2", "--submit", "http://a"])
     here = str(Path("x/run.yaml").resolve())
-    assert command_of(RayRun("dpo", 2, 3), options) == [
-        "python", "-m", "training.on_ray", "dpo", here, "--set", "beta=0.2", "--workers", "2", "--max-failures", "3",
-    ]  # fmt: skip
     config = with_whole_paths(DpoConfig(model=Path("m"), rows=Path("r"), output=Path("o")))
     assert all(path.is_absolute() for path in (config.model, config.rows, config.output))
+    places = [f"{name}={Path(name[0]).resolve()}" for name in ("model", "rows", "output")]
+    assert command_of(RayRun("dpo", 2, 3), options, config) == [
+        "python", "-m", "training.on_ray", "dpo", here, "--set", "beta=0.2",
+        *(word for place in places for word in ("--set", place)), "--workers", "2", "--max-failures", "3",
+    ]  # fmt: skip
 
 
 def test_two_workers_of_ray_take_the_steps_of_one_process(tmp_path: Path, tiny: Path):

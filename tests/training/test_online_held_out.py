@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from judges.records import Abstention
 from training.configs import OnlineConfig, PpoConfig, RlooConfig
 from training.errors import TrainingError
 from training.held_out import held_out_prompts
@@ -83,9 +84,29 @@ def test_a_share_without_patience_is_measured_once_at_the_end(tmp_path: Path, ti
         TRAIN[kind](config(tmp_path / "few", tiny, kind, **changes), [LETTERS])
 
 
+class Silent:
+    """Cannot score the replies to one of the held-out prompts."""
+
+    name = "letters"
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+
+    def scores(self, rollouts: Sequence[Rollout]) -> Sequence[float | Abstention]:
+        silent = Abstention("timed_out", "")
+        both = zip(rollouts, LETTERS.scores(rollouts), strict=True)
+        return [silent if one.asked.prompt.id == self._prompt else score for one, score in both]
+
+
+def test_a_mean_over_fewer_prompts_than_before_is_none(tmp_path: Path, tiny: Path):
+    wanted = config(tmp_path, tiny, RlooConfig, epochs=1, replies_per_prompt=2, held_out_share=0.25, patience=1)
+    result = train_rloo(wanted, [Silent(min(drawn(wanted)))])
+    assert result["stopped"] is None and result["held_out"]["held_out_abstained"] == 2
+    assert "held_out_score" not in result["held_out"] and "held_out_kl" in result["held_out"]
+
+
 def test_the_error_is_of_the_replies_and_not_of_the_prompts():
     """Variances 0.5 and 0 with one degree of freedom each: 0.25 a reply, 0.125 a prompt of two, 0.25 over 4 of the mean
     of two prompts."""
     assert error_of_means([[0.0, 1.0], [0.5, 0.5]]) == pytest.approx(0.25)
     assert error_of_means([[0.0, 1.0], [7.0]]) == pytest.approx((0.5 / 2 + 0.5) ** 0.5 / 2)
-    assert error_of_means([[0.3], [0.9]]) == 0.0

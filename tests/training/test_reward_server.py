@@ -62,6 +62,12 @@ def test_conversations_are_read_alike_by_many_threads_at_once(server: RewardServ
         assert list(pool.map(server.model.tokens, turns)) == alone
 
 
+def test_in_bf16_the_head_stays_in_fp32(adapter: Path, tiny: Path, server: RewardServer):
+    rounded, turn = ScoringModel(tiny, adapter, "bf16"), (*asked(1), Message("assistant", "aa"))
+    tokens = rounded.tokens(turn)
+    assert rounded.scores([tokens]) == pytest.approx(server.model.scores([tokens]), abs=0.1)
+
+
 async def test_it_is_a_judge_behind_the_reward_protocol(server: RewardServer):
     better, too_long = (Comparison(f"c{len(b)}", "p", asked(1), "aa", b) for b in ("zz", "a " * 5000))
     async with ChatClient([Endpoint("taste", server.url)]) as client:

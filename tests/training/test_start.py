@@ -1,6 +1,7 @@
 """Training that goes on from an earlier adapter: its weights, the base as reference, and misfits that are told."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,12 @@ def test_an_adapter_of_another_shape_is_told(tmp_path: Path, tiny: Path):
         TrainingError, match=r"has \(2, 128\) for .*down_proj.lora_A.*, this run \(4, 128\); take its base, lora_rank"
     ):
         train_dpo(config(tmp_path / "wide", tiny, lora_rank=4, **start))
+    held = json.loads((first.output / "adapter" / "adapter_config.json").read_text())
+    weaker = tmp_path / "weaker"
+    shutil.copytree(first.output / "adapter", weaker)
+    (weaker / "adapter_config.json").write_text(json.dumps({**held, "lora_alpha": held["r"]}))
+    with pytest.raises(TrainingError, match=r"has lora_alpha 2 at rank 2, this run 4 at 2: .*another strength"):
+        train_dpo(config(tmp_path / "weak", tiny, start_adapter=str(weaker)))
     with pytest.raises(TrainingError, match="this run nothing"):
         train_dpo(config(tmp_path / "few", tiny, lora_targets=["q_proj"], **start))
     with pytest.raises(ConfigError, match=r"start_adapter: .* is no file; name a folder as peft saves an adapter"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from training.bundle import verify_bundle, write_bundle
@@ -76,8 +77,11 @@ def test_the_kl_of_replies_is_that_of_the_full_distributions(tmp_path: Path, tin
         folders.append(tmp_path / str(seed))
         model.save_pretrained(folders[-1])
     turns = [{"role": "user", "content": "Letter?"}]
-    lines = [{"prompt": turns, "reply": "abc", "finished": True}, {"prompt": turns, "reply": "de", "finished": False}]
-    (tmp_path / "replies.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    lines = [
+        {"prompt": turns, "reply": "a\u2028b\x85c", "finished": True},
+        {"prompt": turns, "reply": "de", "finished": False},
+    ]
+    (tmp_path / "replies.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     found = reply_kls(tiny, [Written(folder, tmp_path / "replies.jsonl") for folder in folders], tokens_per_batch=64)
     tokenizer = load_tokenizer(tiny)
     asked = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
@@ -94,6 +98,10 @@ def test_the_kl_of_replies_is_that_of_the_full_distributions(tmp_path: Path, tin
     assert found[1].kl == pytest.approx(sum(sums) / 2, rel=1e-4)
     assert found[1].sqrt_kl == pytest.approx(math.sqrt(sum(sums) / 2), rel=1e-4)
     assert found[0].kl > 0 and found[0].kl != pytest.approx(found[1].kl, rel=1e-3)
+    broken = {name: tensor * math.nan for name, tensor in load_file(folders[0] / "adapter_model.safetensors").items()}
+    save_file(broken, folders[0] / "adapter_model.safetensors")
+    with pytest.raises(TrainingError, match="the KL is nan: the adapter's weights are broken"):
+        reply_kls(tiny, [Written(folders[0], tmp_path / "replies.jsonl")], tokens_per_batch=64)
     (tmp_path / "none.jsonl").write_text("")
     with pytest.raises(TrainingError, match="no reply to measure on"):
         reply_kls(tiny, [Written(folders[0], tmp_path / "none.jsonl")], tokens_per_batch=64)

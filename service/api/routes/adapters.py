@@ -45,6 +45,6 @@ async def manifest(id: str, backend: BackendHere, key: KeyHere) -> dict[str, Jso
 
 @router.delete("/{id}", operation_id="delete_adapter")
 async def delete(id: str, backend: BackendHere, key: KeyHere) -> Deleted:
-    """Its file goes with `charter gc`. Refused while a run goes on from it."""
+    """Its file goes with `charter gc`. Refused while there is a run that goes on from it or is scored by it."""
     await backend.store.adapters.delete(key.project_id, id)
     return Deleted(id=id)

@@ -224,10 +224,12 @@ async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: 
     prompts = await backend.store.prompt_sets.get(project_id, request.prompts)
     if not prompts.train:
         raise InvalidInput(f"prompts: {prompts.name!r} has no prompt of the split train")
-    if request.training.sweep and development_count(prompts.train, request.training) < FEWEST:
+    kept_back = development_count(prompts.train, request.training)
+    if request.training.sweep and not FEWEST <= kept_back < prompts.train:
         raise InvalidInput(
-            f"training.sweep: a development_share of {request.training.development_share} of {prompts.train} training "
-            f"prompts is less than {FEWEST} to compare on; raise it, or give more prompts"
+            f"training.sweep: a development_share of {request.training.development_share} keeps {kept_back} of "
+            f"{prompts.train} training prompts; {FEWEST} or more are compared on, and others trained on: change it, or "
+            "give more prompts"
         )
     if request.training.online:
         law = await backend.store.constitutions.get(project_id, request.constitution)
