@@ -52,6 +52,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.effect $(ARGS)
 
 tables: setup
+	-$(BIN)/python -m benchmarks.judging --docs
 	$(BIN)/python -m benchmarks.qualification --docs
 	$(BIN)/python -m benchmarks.ranking --draws 4000 --docs
 	$(BIN)/python -m benchmarks.calibration --docs

@@ -1,13 +1,13 @@
 """How fast verdicts are: beside the barest loop that the server allows, distilabel and TRL, and what the cache saves.
 
-    CHARTER_DATA=... python -m benchmarks.judging [--pairs 32] [--prompts 4] [--model FOLDER] [--without-peers]
+    CHARTER_DATA=... python -m benchmarks.judging [--pairs 32] [--prompts 4] [--model FOLDER] [--without-peers | --docs]
 
 One machine, one vLLM server, one model (the bundled 135M one by default), real HH-RLHF pairs, 64 requests at once and
 an empty prefix cache before each run. Ours and the ceiling push the same bytes and take turns (ours, ceiling, ceiling,
 ours); the peers judge the same pairs in both orders with their own prompts and settings. Tokens are vLLM's own counts.
-Prints JSON as its last line. Exit status 1 where a target is missed: 95 % of the ceiling's tokens per second, 2.5
-times distilabel's comparisons per second (5 on a GPU), and on 4 replies a prompt 1.8 times fewer prompt tokens computed
-than sent.
+Prints JSON as its last line; `--docs` rewrites the table of docs/judging.md. Exit status 1 where a target is missed: 95
+% of the ceiling's tokens per second, 2.5 times distilabel's comparisons per second (5 on a GPU), and on 4 replies a
+prompt 1.8 times fewer prompt tokens computed than sent.
 """
 
 import argparse
@@ -17,13 +17,15 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.documents import rewrite_block, table
 from benchmarks.helpful_pairs import groups_of_four, helpful_pairs
 from benchmarks.judging_server import LoopbackServer, Tokens, loopback_server
 from benchmarks.peers.environments import PeerRun, TextPair, peer_python, run_peer
+from benchmarks.trainer_sides import machine
 from constitutions.schema import JudgedPrinciple
 from judges.choices import ChoiceReader
 from judges.client import ChatClient, ClientSettings
@@ -36,6 +38,7 @@ from judges.wire import ChatRequest, request_body
 from service.demo.base_model import base_model_folder
 from service.demo.recipe import CACHE
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "judging.md"
 CONCURRENCY = 64
 PRINCIPLES = (
     JudgedPrinciple(id="helpful", kind="judged", text="The reply answers what was asked, correctly and completely."),
@@ -165,12 +168,47 @@ def missed(line: dict[str, float | int | str]) -> list[str]:
     return [field for field, target in least.items() if field in line and float(line[field]) < target]
 
 
+def text_of(line: Mapping[str, float | int | str]) -> str:
+    """The section of docs/judging.md."""
+    rows = [
+        _row(line, "ours, both orders, one token each", "verdicts_per_s", "tokens_per_verdict", "answered", "-"),
+        *(
+            _row(line, said, f"{name}_per_s", f"{name}_tokens_per_comparison", f"{name}_answered", f"{name}_ratio")
+            for name, said in (("distilabel", "distilabel 1.5, `PrometheusEval`"), ("trl", "TRL 1.0, pairwise judge"))
+        ),
+    ]
+    written = {name: f"{float(line[name]):.0f}" for name in ("ceiling_prompt_tokens_per_s", "prompt_tokens_per_s")}
+    head = ["judge", "comparisons/s", "tokens a comparison", "answered", "ours is faster by"]
+    return f"""### How fast
+
+Written by `python -m benchmarks.judging --docs`: {line["pairs"]} pairs of HH-RLHF, the bundled 135M model in one vLLM
+server, 64 requests at once, {machine()}. A comparison is both orders, on every
+side; peers ask with their own prompts and settings. `answered` is what each could read of this small judge's answers.
+
+{table(head, rows)}
+
+The barest loop that pushes our bytes at the server gets {written["ceiling_prompt_tokens_per_s"]} prompt tokens/s,
+we {written["prompt_tokens_per_s"]}: {float(line["ceiling_ratio"]):.2f} of the ceiling.
+On four replies a prompt and two principles the server computed {line["prefix_computed"]}
+of {line["prefix_sent"]} prompt tokens: {float(line["prefix_ratio"]):.2f} times fewer than were sent.
+"""
+
+
+def _row(
+    line: Mapping[str, float | int | str], said: str, rate: str, tokens: str, answered: str, ratio: str
+) -> list[str]:
+    faster = "-" if ratio == "-" else f"{float(line[ratio]):.2f}"
+    return [said, f"{float(line[rate]):.2f}", f"{float(line[tokens]):.0f}", f"{float(line[answered]):.0%}", faster]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=32)
     parser.add_argument("--prompts", type=int, default=4, help="with four replies each, for the prefix cache")
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--without-peers", action="store_true")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--without-peers", action="store_true")
+    only.add_argument("--docs", action="store_true", help="rewrite the table of docs/judging.md")
     options = parser.parse_args()
     for name in () if options.without_peers else ("distilabel", "trl"):
         peer_python(name)
@@ -183,6 +221,8 @@ def main() -> int:
         )
         line = asyncio.run(measure(options, settings))
     line["missed"] = ", ".join(missed(line))
+    if options.docs:
+        rewrite_block(PAGE, "judging", text_of(line))
     print(json.dumps(line))
     return 1 if line["missed"] else 0
 

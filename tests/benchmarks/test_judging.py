@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.helpful_pairs import read_pair
-from benchmarks.judging import Timed, beside, missed, speeds
+from benchmarks.judging import Timed, beside, missed, speeds, text_of
 from benchmarks.judging_server import Tokens, read_tokens
 from benchmarks.peers.environments import PeerRun
 from judges.records import Message
@@ -55,3 +55,14 @@ def test_what_is_missed_depends_on_the_device():
     line = {"ceiling_ratio": 0.96, "distilabel_ratio": 3.0, "prefix_ratio": 1.7}
     assert missed(line | {"device": "cpu"}) == ["prefix_ratio"]
     assert missed(line | {"device": "cuda"}) == ["distilabel_ratio", "prefix_ratio"]
+
+
+def test_the_page_has_every_judge_and_its_ratio():
+    peers = {"per_s": 0.5, "answered": 0.25, "tokens_per_comparison": 900.0, "ratio": 2.0}
+    line = {f"{name}_{field}": value for name in ("distilabel", "trl") for field, value in peers.items()}
+    line |= {"pairs": 8, "verdicts_per_s": 1.0, "tokens_per_verdict": 700.0, "answered": 0.5, "ceiling_ratio": 1.02}
+    line |= {"prompt_tokens_per_s": 714.0, "ceiling_prompt_tokens_per_s": 700.0, "prefix_ratio": 2.5}
+    page = text_of(line | {"prefix_sent": 500, "prefix_computed": 200})
+    assert "| ours, both orders, one token each | 1.00 | 700 | 50% | - |" in page
+    assert page.count("| 0.50 | 900 | 25% | 2.00 |") == 2
+    assert "we 714: 1.02 of the ceiling" in page and "2.50 times fewer" in page
