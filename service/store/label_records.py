@@ -1,0 +1,135 @@
+"""What the store hands out of label projects: projects, annotators, tasks as an annotator sees them, answers.
+
+A task is a question about two or more replies to one prompt. It is leased to an annotator, who answers or skips it; as many
+answers are wanted as its `overlap`. The sides are shuffled once for each annotator and kept with the answer.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from judges.records import Conversation
+
+TaskKind = Literal["compare", "rank", "rewrite"]
+Choice = Literal["a", "b", "tie", "both_bad", "skip"]
+ProjectStatus = Literal["open", "closed"]
+# Why a pair was sent to people. `random` pairs stay a random sample, so that estimates from them stay unbiased.
+RoutedBy = Literal["random", "flip", "close", "disagreement", "novel", "gold", "training", "repeat", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelProjectRecord:
+    """`guideline` is Markdown; `principle_ids` empty asks overall. `budget_labels` 0 sets no end but the tasks'."""
+
+    id: str
+    project_id: str
+    name: str
+    status: ProjectStatus
+    guideline: str
+    principle_ids: tuple[str, ...]
+    constitution_id: str | None
+    preference_set_id: str | None
+    run_id: str | None
+    overlap: int
+    budget_labels: int
+    tasks: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatorRecord:
+    """`ann_...`: somebody who entered by an invitation. Neither the invitation nor the session is stored in clear."""
+
+    id: str
+    project_id: str
+    label_project_id: str
+    name: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A question to people. `replies` has 2 texts for compare, 2 to 9 for rank, 1 for rewrite.
+
+    `gold` is the right choice of a compare task where it is known; `training` tasks come first and tell the answer.
+    `judge_p_a` is the judge's belief that the first reply is better, None where no judge saw the pair.
+    """
+
+    kind: TaskKind
+    pair_id: str
+    prompt: Conversation
+    replies: tuple[str, ...]
+    principle_id: str | None
+    routed_by: RoutedBy
+    gold: Choice | None = None
+    training: bool = False
+    judge_p_a: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedTask:
+    """A task as one annotator sees it: `replies` stand in the order of the page, `order` says which each is.
+
+    `order[0]` is the place in the task's own `replies` of what stands first on the page. `draft` is what the annotator had
+    typed before a reload, as the page sent it.
+    """
+
+    id: str
+    kind: TaskKind
+    prompt: Conversation
+    replies: tuple[str, ...]
+    order: tuple[int, ...]
+    principle_id: str | None
+    training: bool
+    leased_until: str
+    draft: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the annotator said, in the order of the page: `first` is the left or upper reply.
+
+    `ranking` are the places on the page from best to worst, for rank; `rewrite` the better text, for rewrite.
+    `seconds` from showing the task to the answer.
+    """
+
+    choice: Literal["first", "second", "tie", "both_bad", "skip", "ranked", "rewritten"]
+    comment: str = ""
+    ranking: tuple[int, ...] = ()
+    rewrite: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLabel:
+    """A submitted answer with its task, in the task's own order: what quality, rows and exports are made of."""
+
+    label_id: str
+    task_id: str
+    label_project_id: str
+    annotator_id: str
+    kind: TaskKind
+    pair_id: str
+    prompt: Conversation
+    replies: tuple[str, ...]
+    principle_id: str | None
+    routed_by: RoutedBy
+    gold: Choice | None
+    training: bool
+    judge_p_a: float | None
+    choice: Choice | Literal["ranked", "rewritten"]
+    order: tuple[int, ...]
+    ranking: tuple[int, ...]
+    rewrite: str
+    comment: str
+    seconds: float
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of one annotator in one project. `budget_left` is None where the project sets none."""
+
+    done: int
+    skipped: int
+    open_tasks: int
+    budget_left: int | None
