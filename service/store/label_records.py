@@ -1,7 +1,7 @@
 """What the store hands out of label projects: projects, annotators, tasks as an annotator sees them, answers.
 
-A task is a question about two or more replies to one prompt. It is leased to an annotator, who answers or skips it; as many
-answers are wanted as its `overlap`. The sides are shuffled once for each annotator and kept with the answer.
+A task is a question about two or more replies to one prompt. It is leased to an annotator, who answers or skips it;
+as many answers are wanted as its `overlap`. The sides are shuffled once for each annotator and kept with the answer.
 """
 
 from dataclasses import dataclass
@@ -69,8 +69,8 @@ class NewTask:
 class LeasedTask:
     """A task as one annotator sees it: `replies` stand in the order of the page, `order` says which each is.
 
-    `order[0]` is the place in the task's own `replies` of what stands first on the page. `draft` is what the annotator had
-    typed before a reload, as the page sent it.
+    `order[0]` is the place in the task's own `replies` of what stands first on the page. `draft` is what the annotator
+    had typed before a reload, as the page sent it.
     """
 
     id: str
