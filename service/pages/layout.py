@@ -1,4 +1,4 @@
-"""How every page is made: templates, which escape all they are given, static files, and the headers that go with them."""
+"""How every page is made: templates, which escape what they are given, static files, and the headers with them."""
 
 from pathlib import Path
 
