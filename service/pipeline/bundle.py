@@ -184,6 +184,7 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
             f"rate on {sweep.development_prompts} development prompts, which flatters it there; the held-out prompts "
             "had no part in that."
         )
+        notes += [f"No adapter came of {sweep.knob} {one.value:g}: {one.reason}." for one in sweep.failed]
         development = stages["train"].result.get("development")
         if isinstance(development, dict) and development.get("judged"):
             notes.append("The judge that compared the held-out replies also had a part in picking the adapter.")

@@ -20,7 +20,7 @@ from judges.combine import combine_verdicts
 from judges.qualify import Qualification, qualification_of
 from judges.records import Abstention, PrincipleVerdict, Sample
 from service.engines import folder_of
-from service.errors import RunFailed
+from service.errors import RunFailed, TrainerFailed
 from service.pipeline.against_base import Contest, Meeting, meet_base, work_of
 from service.pipeline.bundle import shown_config
 from service.pipeline.calibration import fitted_weights, weights_of
@@ -36,9 +36,23 @@ from service.schemas import SweepSettings
 from service.shards import read_shards
 from service.store.records import JsonObject
 from training.bundle import config_sha256
-from training.sweep import Candidate, ReplyKl, Sweep, WinRate, best_of, win_rate
+from training.sweep import Candidate, FailedCandidate, ReplyKl, Sweep, WinRate, best_of, win_rate
 
 _KLS = TypeAdapter(tuple[ReplyKl, ...])
+_FAILED = TypeAdapter(FailedCandidate)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The adapter of one value: its task, and what `ensure_trained` left of it."""
+
+    value: float
+    task: Task
+    left: JsonObject
+
+    @property
+    def steps(self) -> int:
+        return int(str(self.left["steps"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +71,9 @@ _COMPARED = TypeAdapter(Compared)
 async def run_sweep(context: RunContext) -> JsonObject:
     """Ensure every candidate and its comparison. Leaves what `run_train` does of the one picked, `sweep` (a
     `training.sweep.Sweep`) and `development`: the folders, the weights that decided, the principles that
-    a judge was asked about, and the shards.
+    a judge was asked about, and the shards. A value of which no adapter comes is left out, told and named in `sweep`.
 
-    Without a sweep it is `run_train`.
+    Without a sweep it is `run_train`. Raises RunFailed where no value leads to an adapter.
     """
     sweep = context.request.training.sweep
     if sweep is None:
@@ -69,31 +83,39 @@ async def run_sweep(context: RunContext) -> JsonObject:
     work = work_of(context, len(context.development), len(judged))
     tasks = tasks_of(context, sweep, later=work * len(sweep.values))
     await _refuse_long_development(context)
-    trained = [await ensure_trained(context, task) for task in tasks]
-    contests = [
-        Contest("train", task.folder, str(left["adapter_sha256"]), context.development, judged, task.scratch)
-        for task, left in zip(tasks, trained, strict=True)
+    tried = [
+        await _ensure_tried(context, sweep.knob, value, task) for value, task in zip(sweep.values, tasks, strict=True)
     ]
-    steps = sum(int(str(left["steps"])) for left in trained)
-    progress = context.progress("train", steps + work * len(tasks))
+    failed = tuple(one for one in tried if isinstance(one, FailedCandidate))
+    trained = [one for one in tried if isinstance(one, Trained)]
+    if not trained:
+        raise RunFailed(_no_adapter(sweep.knob, failed))
+    contests = [
+        Contest(
+            "train", one.task.folder, str(one.left["adapter_sha256"]), context.development, judged, one.task.scratch
+        )
+        for one in trained
+    ]
+    steps = sum(one.steps for one in trained)
+    progress = context.progress("train", steps + work * len(trained))
     await progress.add(steps, new=False)
     compared = [await _ensure_compared(context, contest, weights, progress) for contest in contests]
     kls = await _kls(context, contests, compared)
     candidates = [
         Candidate(
-            value=value,
+            value=made.value,
             adapter_sha256=contest.adapter_sha256,
             config_sha256=await _config_sha256(context, contest.trained),
             win_rate=one.win_rate,
             kl=kl,
-            stopped_early=left["stopped"] is not None,
+            stopped_early=made.left["stopped"] is not None,
         )
-        for value, contest, left, one, kl in zip(sweep.values, contests, trained, compared, kls, strict=True)
+        for made, contest, one, kl in zip(trained, contests, compared, kls, strict=True)
     ]
     picked = best_of(candidates)
-    result = Sweep(sweep.knob, tuple(candidates), picked.value, len(context.train), len(context.development))
+    result = Sweep(sweep.knob, tuple(candidates), picked.value, len(context.train), len(context.development), failed)
     return {
-        **trained[candidates.index(picked)],
+        **trained[candidates.index(picked)].left,
         "sweep": asdict(result),
         "development": {
             "folders": list[JsonValue](task.folder for task in tasks),
@@ -112,6 +134,25 @@ async def _refuse_long_development(context: RunContext) -> None:
         async with await context.policy_client() as client:
             sampling = held_out_sampling(context, identity_of(context.model))
             await refuse_too_long(client, context.development, sampling)
+
+
+async def _ensure_tried(context: RunContext, knob: str, value: float, task: Task) -> Trained | FailedCandidate:
+    """The value's adapter, or why its settings lead to none: kept too, so that it is found and told once."""
+    key = f"{task.folder}/failed.json"
+    if await context.artifacts.exists(key):
+        return _FAILED.validate_json(await context.artifacts.get(key))
+    try:
+        return Trained(value, task, await ensure_trained(context, task))
+    except TrainerFailed as error:
+        failed = FailedCandidate(value, error.complaint)
+        await context.warn("train", f"the sweep leaves {knob} {value:g} out: {error.complaint}")
+        await context.artifacts.put_new(key, _FAILED.dump_json(failed))
+        return failed
+
+
+def _no_adapter(knob: str, failed: Sequence[FailedCandidate]) -> str:
+    reasons = "; ".join(f"{knob} {one.value:g}: {one.reason}" for one in failed)
+    return f"training.sweep: no value led to an adapter; start another run with other settings. {reasons}"
 
 
 def tasks_of(context: RunContext, sweep: SweepSettings, later: int) -> list[Task]:

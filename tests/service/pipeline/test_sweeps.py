@@ -19,12 +19,13 @@ from service.pipeline.context import open_context
 from service.pipeline.development import split_development
 from service.pipeline.people import people_of
 from service.pipeline.stages import run_stage
-from service.pipeline.sweep import wins_of
-from service.schemas import TrainingSettings
+from service.pipeline.sweep import run_sweep, wins_of
+from service.schemas import Stage, TrainingSettings
 from service.shards import read_shard
 from tests.service.pipeline.bench import LAW, add_run, open_bench, prompts, report_on
-from tests.service.pipeline.test_methods import unpacked
+from tests.service.pipeline.test_methods import unpacked, warnings
 from training.__main__ import main
+from training.errors import NO_ADAPTER_STATUS
 from training.rows import PreferenceRow
 
 BETAS = TrainingSettings(sweep={"beta": (0.1, 0.3)}, development_share=0.4)
@@ -126,6 +127,56 @@ async def test_a_run_stopped_between_two_candidates_goes_on_with_the_second(tmp_
         assert manifest["sweep"] == sweep and manifest["adapter_sha256"] == picked["adapter_sha256"]
         assert manifest["config"]["beta"] == sweep["picked"] and manifest["config_sha256"] == picked["config_sha256"]
         assert any("picked of 2" in note and "2 development prompts" in note for note in manifest["notes"])
+    finally:
+        await bench.close()
+
+
+class FailsOf(InThisProcess):
+    """The trainer of these values breaks a limit before its first checkpoint."""
+
+    def __init__(self, *betas: float) -> None:
+        super().__init__()
+        self._betas = betas
+
+    async def run(self, arguments: Sequence[str], log: Path, on_line: Callable[[str], Awaitable[None]]) -> Ended:
+        if arguments[0] == "dpo" and json.loads(Path(arguments[1]).read_text())["beta"] in self._betas:
+            self.asked.append("failed")
+            return Ended(NO_ADAPTER_STATUS, "error: step 1: kl is 9, beyond its limit 1, and no checkpoint is older")
+        return await super().run(arguments, log, on_line)
+
+
+async def test_a_value_that_leads_to_no_adapter_is_named_and_the_others_go_on(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home")
+    try:
+        training = {"method": "dpo", "lora_rank": 2, "pairs_per_step": 4}
+        training |= {"sweep": {"beta": [0.2, 0.4, 0.6]}, "development_share": 0.34}
+        stages: tuple[Stage, ...] = ("sample", "judge", "mix", "train", "bundle")
+        run = await add_run(bench, tiny, training=training, stages=stages)
+        trainer = FailsOf(0.2, 0.6)
+        context = await open_context(run.id, replace(bench.tools, run_training=trainer.run))
+        for stage in stages[:3]:
+            await run_stage(context, stage)
+        await run_sweep(context)  # a run that is killed before the stage's result is kept asks nothing twice
+        await run_stage(context, "train")
+        assert trainer.asked == ["failed", "dpo", "failed", "merge", "kl", "kl"]
+        reason = "step 1: kl is 9, beyond its limit 1, and no checkpoint is older"
+        assert await warnings(bench, run) == [f"the sweep leaves beta {beta} out: {reason}" for beta in (0.2, 0.6)]
+        sweep = (await report_on(bench, run.id))["sweep"]
+        assert sweep["picked"] == 0.4 and [one["value"] for one in sweep["candidates"]] == [0.4]
+        assert sweep["failed"] == [{"value": beta, "reason": reason} for beta in (0.2, 0.6)]
+        await run_stage(context, "bundle")
+        bundle = await unpacked(bench, run, tmp_path)
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        assert manifest["sweep"] == sweep and f"No adapter came of beta 0.2: {reason}." in manifest["notes"]
+        for page in ("README.md", "report.html"):
+            assert f"No adapter came of beta 0.6: {reason}." in (bundle / page).read_text()
+
+        run = await add_run(bench, tiny, training=training, stages=("sample", "judge", "mix", "train"))
+        context = await open_context(run.id, replace(bench.tools, run_training=FailsOf(0.2, 0.4, 0.6).run))
+        for stage in stages[:3]:
+            await run_stage(context, stage)
+        with pytest.raises(RunFailed, match=r"no value led to an adapter.*beta 0\.2: step 1.*0\.4: step 1.*0\.6: step"):
+            await run_stage(context, "train")
     finally:
         await bench.close()
 
