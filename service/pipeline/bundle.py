@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from dataclasses import fields
 
 from pydantic import JsonValue, TypeAdapter
@@ -10,7 +11,7 @@ from judges.qualify import WEIGHTED
 from service.pipeline.calibration import fitted_weights
 from service.pipeline.context import RunContext
 from service.pipeline.evaluate_scores import evidence_from, notes_on_scores
-from service.pipeline.qualification import qualification_from, qualification_in
+from service.pipeline.qualification import qualification_from, qualification_in, qualification_to_compare
 from service.pipeline.sample import identity_of
 from service.pipeline.scoring import scored_by
 from service.pipeline.train import fetch_adapter
@@ -190,15 +191,25 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
             notes.append("The judge that compared the held-out replies also had a part in picking the adapter.")
     if report.reward_model and report.mix:
         notes += notes_on_scores(report.reward_model, report.mix)
-    if (standing := qualification_in(stages)) is not None:
-        allowed = set(context.request.judge.allow_unqualified)
-        for one in qualification_from(standing).per_principle:
-            if one.verdict not in WEIGHTED:
-                weight = "weighs all the same, as asked" if one.principle_id in allowed else "weighs nothing"
-                notes.append(f"On {one.principle_id!r} the judge is {one.verdict}: its verdict {weight}.")
+    standing, to_compare = qualification_in(stages), qualification_to_compare(stages)
+    allowed = set(context.request.judge.allow_unqualified)
+    notes += _notes_on_standing(standing, "On", allowed)
+    if to_compare != standing:
+        notes += _notes_on_standing(to_compare, "In the picking, on", allowed)
     if "judge" in stages and (weights := fitted_weights(stages["judge"].result.get("calibration"))):
         shown = ", ".join(f"{id} {weight:.2f}" for id, weight in weights.items())
         notes.append(f"The principles' weights were fitted to people's labels: {shown}.")
     if "train" in stages and (dropped := stages["train"].result["dropped"]):
         notes.append(f"Rows that did not fit the trainer were dropped: {json.dumps(dropped)}.")
     return tuple(notes)
+
+
+def _notes_on_standing(standing: JsonValue, begin: str, allowed: Collection[str]) -> list[str]:
+    """On what the judge is not to be trusted, and whether its verdict weighs all the same."""
+    found = () if standing is None else qualification_from(standing).per_principle
+    notes = []
+    for one in found:
+        if one.verdict not in WEIGHTED:
+            weight = "weighs all the same, as asked" if one.principle_id in allowed else "weighs nothing"
+            notes.append(f"{begin} {one.principle_id!r} the judge is {one.verdict}: its verdict {weight}.")
+    return notes

@@ -19,7 +19,7 @@ from judges.replicas import Endpoint
 from service.errors import InvalidInput, RunFailed
 from service.pipeline.calibration import weights_of
 from service.pipeline.context import RunContext
-from service.pipeline.qualification import answer_keys, ensure_answers, qualification_json, standing_of
+from service.pipeline.qualification import examined
 from service.protocols import protocol_named
 from service.schemas import RunRequest, TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
@@ -146,9 +146,7 @@ async def _examined(context: RunContext) -> tuple[Qualification, JsonObject]:
     protocol = protocol_named(context.request.training.judge_protocol, context.tools.settings.protocols, _NAME)
     grading = replace(context, protocol=protocol)
     async with await grading.judge_client() as client:
-        qualification = standing_of(grading, client, await ensure_answers(grading, client))
-    shards = list[JsonValue](answer_keys(grading))
-    return qualification, {"qualification": qualification_json(qualification), "qualification_shards": shards}
+        return await examined(grading, client)
 
 
 def _fit(context: RunContext, qualification: Qualification, ids: Sequence[str]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from service.pipeline.children import Ended, run_again_when_killed
 from service.pipeline.context import RunContext
 from service.pipeline.mix import no_weight
 from service.pipeline.progress import Progress
-from service.pipeline.qualification import ensure_answers, qualification_from, standing_of
+from service.pipeline.qualification import examined, qualification_from
 from service.pipeline.replies import refuse_too_long
 from service.pipeline.sample import held_out_sampling, identity_of
 from service.pipeline.train import Task, ensure_trained, fetch_trained, run_train
@@ -56,6 +56,14 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighing:
+    """How much each principle counts in the comparisons; `left` is what the stage's result says of how it was found."""
+
+    weights: Mapping[str, float]
+    left: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """How an adapter does on the development prompts, and the keys of the shards that show it."""
 
@@ -70,16 +78,17 @@ _COMPARED = TypeAdapter(Compared)
 
 async def run_sweep(context: RunContext) -> JsonObject:
     """Ensure every candidate and its comparison. Leaves what `run_train` does of the one picked, `sweep` (a
-    `training.sweep.Sweep`) and `development`: the folders, the weights that decided, the principles that
-    a judge was asked about, and the shards. A value of which no adapter comes is left out, told and named in `sweep`.
+    `training.sweep.Sweep`) and `development`: the folders, the weights that decided, the principles that a judge was
+    asked about, and the shards; where the run has no stage `judge`, the judge's qualification too. A value of which no
+    adapter comes is left out, told and named in `sweep`.
 
     Without a sweep it is `run_train`. Raises RunFailed where no value leads to an adapter.
     """
     sweep = context.request.training.sweep
     if sweep is None:
         return await run_train(context)
-    weights = await development_weights(context)
-    judged = tuple(p for p in context.constitution.judged if weights.get(p.id, 0.0) > 0)
+    weighing = await development_weights(context)
+    judged = tuple(p for p in context.constitution.judged if weighing.weights.get(p.id, 0.0) > 0)
     work = work_of(context, len(context.development), len(judged))
     tasks = tasks_of(context, sweep, later=work * len(sweep.values))
     await _refuse_long_development(context)
@@ -99,7 +108,7 @@ async def run_sweep(context: RunContext) -> JsonObject:
     steps = sum(one.steps for one in trained)
     progress = context.progress("train", steps + work * len(trained))
     await progress.add(steps, new=False)
-    compared = [await _ensure_compared(context, contest, weights, progress) for contest in contests]
+    compared = [await _ensure_compared(context, contest, weighing.weights, progress) for contest in contests]
     kls = await _kls(context, contests, compared)
     candidates = [
         Candidate(
@@ -119,13 +128,16 @@ async def run_sweep(context: RunContext) -> JsonObject:
         "sweep": asdict(result),
         "development": {
             "folders": list[JsonValue](task.folder for task in tasks),
-            "weights": dict(weights),
+            "weights": dict(weighing.weights),
             "judged": [principle.id for principle in judged],
-            "shards": list[JsonValue](
-                sorted({key for one in compared for key in (*one.before, *one.after, *one.shards)})
-            ),
+            "shards": _shards(compared),
+            **weighing.left,
         },
     }
+
+
+def _shards(compared: Sequence[Compared]) -> list[JsonValue]:
+    return [*sorted({key for one in compared for key in (*one.before, *one.after, *one.shards)})]
 
 
 async def _refuse_long_development(context: RunContext) -> None:
@@ -172,25 +184,26 @@ def tasks_of(context: RunContext, sweep: SweepSettings, later: int) -> list[Task
     ]
 
 
-async def development_weights(context: RunContext) -> Mapping[str, float]:
+async def development_weights(context: RunContext) -> Weighing:
     """How much each principle counts: what it did in the mix, else as far as the judge is qualified.
 
     Raises RunFailed, before anything is trained, where none does.
     """
     stages = await context.tools.store.runs.stages(context.run.id)
     fitted: Mapping[str, float] = {}
+    left: JsonObject = {}
     if "judge" in stages:
         judged = stages["judge"].result
         qualification = qualification_from(judged["qualification"])
         fitted = fitted_weights(judged.get("calibration"))
     else:
-        qualification = await _qualified_now(context)
+        qualification, left = await _qualified_now(context)
     weights = fitted or weights_of(context, qualification)
     if not any(weights.values()):
         raise RunFailed(
             f"training.sweep: nothing can compare its adapters: {no_weight(context.constitution, qualification)}"
         )
-    return weights
+    return Weighing(weights, left)
 
 
 def wins_of(
@@ -216,12 +229,12 @@ def wins_of(
     return wins
 
 
-async def _qualified_now(context: RunContext) -> Qualification:
+async def _qualified_now(context: RunContext) -> tuple[Qualification, JsonObject]:
     """Of a run without the stage `judge`. No judge is started for a constitution of checks alone."""
     if not context.constitution.judged:
-        return qualification_of(context.judge.served_name, context.constitution, ())
+        return qualification_of(context.judge.served_name, context.constitution, ()), {}
     async with await context.judge_client() as client:
-        return standing_of(context, client, await ensure_answers(context, client))
+        return await examined(context, client)
 
 
 async def _ensure_compared(
