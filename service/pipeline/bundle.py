@@ -14,7 +14,7 @@ from service.pipeline.evaluate_scores import evidence_from, notes_on_scores
 from service.pipeline.qualification import qualification_from, qualification_in, qualification_to_compare
 from service.pipeline.sample import identity_of
 from service.pipeline.scoring import scored_by
-from service.pipeline.train import fetch_adapter
+from service.pipeline.trained import ADAPTER_FILES, fetch_trained
 from service.schemas import TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
 from training.bundle import BundleInputs, config_sha256, write_bundle
@@ -30,6 +30,7 @@ _STATISTICS = TypeAdapter(dict[str, ReplyStatistics])
 _EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
 _MIX = TypeAdapter(MixReport)
 _SWEEP = TypeAdapter(Sweep)
+_TRAINED = (*ADAPTER_FILES, "metrics.jsonl", "config.json")
 # Paths of this machine say nothing to whoever downloads the bundle.
 _PATHS = ("model", "rows", "output", "constitution", "reward_model", "judge_url", "judge_key_env", "start_adapter")
 
@@ -37,7 +38,8 @@ _PATHS = ("model", "rows", "output", "constitution", "reward_model", "judge_url"
 async def run_bundle(context: RunContext) -> JsonObject:
     """Ensure the bundle and its adapter. Leaves the adapter's id, artifact and hash."""
     stages = await context.tools.store.runs.stages(context.run.id)
-    adapter = await fetch_adapter(context, context.scratch / "adapter")
+    trained = str((await context.result_of("train")).result["folder"])
+    adapter = await fetch_trained(context, trained, context.scratch / "adapter", _TRAINED)
     config = shown_config((adapter / "config.json").read_bytes(), context.request.training)
     report = report_of(stages)
     inputs = BundleInputs(

@@ -20,11 +20,11 @@ from service.errors import InvalidInput, RunFailed
 from service.pipeline.calibration import weights_of
 from service.pipeline.context import RunContext
 from service.pipeline.qualification import examined
+from service.pipeline.trained import fetch_trained, folder_of_adapter
 from service.protocols import protocol_named
 from service.schemas import RunRequest, TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
 
-_REWARD_FILES = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors", "config.json", "result.json")
 _WEIGHTS = TypeAdapter(dict[str, float])
 _NAME = "training.judge_protocol"
 
@@ -179,12 +179,9 @@ def _law_knobs(context: RunContext, law: Path, checked: Sequence[str], graded: S
 
 async def _fetch(context: RunContext, adapter: AdapterRecord, folder: Path) -> Path:
     """The output of the trainer that made it, as a folder on this machine."""
-    made = await context.tools.store.runs.stages(adapter.run_id)
-    trained = made["train"].result["folder"]
-    (folder / "adapter").mkdir(parents=True, exist_ok=True)
-    for name in _REWARD_FILES:
-        await context.artifacts.get_file(f"{trained}/{Path(name).name}", folder / name)
-    return folder
+    trained = await folder_of_adapter(context, adapter)
+    await fetch_trained(context, trained, folder / "adapter")
+    return await fetch_trained(context, trained, folder, ("config.json", "result.json"))
 
 
 def _weights_sha256(adapter: AdapterRecord) -> JsonValue:

@@ -24,14 +24,15 @@ from service.errors import RunFailed, TrainerFailed
 from service.pipeline.against_base import Contest, Meeting, meet_base, work_of
 from service.pipeline.bundle import shown_config
 from service.pipeline.calibration import fitted_weights, weights_of
-from service.pipeline.children import Ended, run_again_when_killed
 from service.pipeline.context import RunContext
+from service.pipeline.jobs import run_job
 from service.pipeline.mix import no_weight
 from service.pipeline.progress import Progress
 from service.pipeline.qualification import examined, qualification_from
 from service.pipeline.replies import refuse_too_long
 from service.pipeline.sample import held_out_sampling, identity_of
-from service.pipeline.train import Task, ensure_trained, fetch_trained, run_train
+from service.pipeline.train import Task, ensure_trained, run_train
+from service.pipeline.trained import fetch_trained
 from service.schemas import SweepSettings
 from service.shards import read_shards
 from service.store.records import JsonObject
@@ -276,22 +277,8 @@ async def _kls(context: RunContext, contests: Sequence[Contest], compared: Seque
             _write_replies, replies, contest, await read_shards(context.artifacts, one.after, Sample)
         )
         arguments += ["--of", str(adapter), str(replies)]
-    found: list[tuple[ReplyKl, ...]] = []
-
-    async def read(line: str) -> None:
-        if line.startswith('{"type": "result"'):
-            found.append(_KLS.validate_python(json.loads(line)["kl"]))
-
-    async def start() -> Ended:
-        return await context.tools.run_training(arguments, context.scratch / "sweep" / "kl.log", read)
-
-    async def mourn(number: int) -> None:
-        await context.warn("train", f"measuring the KL was killed by signal {number}; it begins again")
-
-    ended = await run_again_when_killed(start, lambda: 0, mourn)
-    if ended.status != 0 or not found:
-        raise RunFailed(f"measuring the KL ended with status {ended.status}: {ended.complaint}; resume the run")
-    return found[-1]
+    said = await run_job(context, "train", "measuring the KL", arguments, context.scratch / "sweep" / "kl.log")
+    return _KLS.validate_python(json.loads(said[-1])["kl"])
 
 
 def _write_replies(path: Path, contest: Contest, samples: Sequence[Sample]) -> None:

@@ -17,6 +17,7 @@ from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
 from service.pipeline.scoring import open_scoring
 from service.pipeline.start import fetch_start
+from service.pipeline.trained import ADAPTER_FILES
 from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.schemas import TrainingSettings
@@ -27,7 +28,6 @@ from training.rows import PreferenceRow, write_prompts, write_rows
 
 _LAW = "constitution.yaml"
 _SCORES = "scores.json"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +84,6 @@ async def ensure_trained(context: RunContext, task: Task) -> JsonObject:
     if not context.request.training.writes_replies:
         left["reward_model"] = {key: result[key] for key in ("normal", "held_out")}
     return left
-
-
-async def fetch_adapter(context: RunContext, folder: Path) -> Path:
-    """The trained adapter as a folder on this machine."""
-    trained = (await context.result_of("train")).result
-    return await fetch_trained(context, str(trained["folder"]), folder)
-
-
-async def fetch_trained(context: RunContext, trained: str, folder: Path) -> Path:
-    """What `ensure_trained` left in the folder `trained` of the store, as a folder on this machine."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (*ADAPTER_FILES, "metrics.jsonl", "config.json"):
-        await context.artifacts.get_file(f"{trained}/{name}", folder / name)
-    return folder
 
 
 async def _train(context: RunContext, task: Task) -> Path:
