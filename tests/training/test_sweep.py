@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from training.bundle import verify_bundle, write_bundle
 from training.errors import TrainingError
 from training.manifest import manifest_from_json, manifest_to_json
+from training.precision import resolve_numbers
 from training.reply_kl import Written, reply_kls
 from training.sweep import Candidate, FailedCandidate, ReplyKl, Sweep, WinRate, best_of, win_rate
 from training.tokenising import load_tokenizer
@@ -97,8 +98,9 @@ def test_the_kl_of_replies_is_that_of_the_full_distributions(tmp_path: Path, tin
             with model.disable_adapter():
                 before = model(input_ids=row).logits[0, len(asked) - 1 : -1].log_softmax(-1)
         sums.append((after.exp() * (after - before)).sum().item())
-    assert found[1].kl == pytest.approx(sum(sums) / 2, rel=1e-4)
-    assert found[1].sqrt_kl == pytest.approx(math.sqrt(sum(sums) / 2), rel=1e-4)
+    most = 1e-4 if resolve_numbers("auto").precision == "fp32" else 1e-2  # the other side is in fp32 everywhere
+    assert found[1].kl == pytest.approx(sum(sums) / 2, rel=most)
+    assert found[1].sqrt_kl == pytest.approx(math.sqrt(sum(sums) / 2), rel=most)
     assert found[0].kl > 0 and found[0].kl != pytest.approx(found[1].kl, rel=1e-3)
     broken = {name: tensor * math.nan for name, tensor in load_file(folders[0] / "adapter_model.safetensors").items()}
     save_file(broken, folders[0] / "adapter_model.safetensors")
