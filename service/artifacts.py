@@ -9,18 +9,23 @@ kill a child, does not wait for a bucket that hangs.
 import asyncio
 import contextlib
 import errno
+import io
 import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import SupportsBytes, TypeVar
+from typing import TYPE_CHECKING, SupportsBytes, TypeVar
 
+from obstore import open_reader
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from service.errors import NotFound, ServiceError, StorageFull
+
+if TYPE_CHECKING:  # the library has no such name at run time
+    from obstore import ReadableFile
 
 _KEY = re.compile(r"^[a-z0-9][a-zA-Z0-9_.-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)*$")
 # A full disk, a spent quota, a limit on the size of files: the store's library tells them only by the system's words.
@@ -80,6 +85,11 @@ class Artifacts:
         result = await self._ask("give", key, lambda: self._store.get(key))
         return _chunks(key, iter(result.stream(min_chunk_size=_CHUNK_BYTES)))
 
+    async def ranges(self, key: str) -> io.RawIOBase:
+        """A file that is read piece by piece, wherever one asks for: of a large one only those. Raises NotFound."""
+        _checked(key)
+        return _Ranges(await self._ask("give", key, lambda: open_reader(self._store, key)))
+
     async def exists(self, key: str) -> bool:
         _checked(key)
         try:
@@ -117,6 +127,29 @@ class Artifacts:
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, told)
+
+
+class _Ranges(io.RawIOBase):
+    """The library's reader as Python knows files."""
+
+    def __init__(self, reader: "ReadableFile") -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._reader.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        with _faults_told("give", "a part of a file"):
+            return bytes(self._reader.readall() if size < 0 else self._reader.read(size))
 
 
 def _checked(key: str) -> str:

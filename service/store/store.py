@@ -2,6 +2,7 @@
 
 from service.store.access import Access, Leases, Repeats
 from service.store.database import Database
+from service.store.overview import Overview
 from service.store.resources import Adapters, Constitutions, Labels, Models, PreferenceSets, PromptSets
 from service.store.runs import Runs
 
@@ -21,6 +22,7 @@ class Store:
         self.adapters = Adapters(self.database)
         self.labels = Labels(self.database)
         self.runs = Runs(self.database)
+        self.overview = Overview(self.database)
 
     async def migrate(self) -> None:
         await self.database.migrate()
