@@ -7,8 +7,10 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
@@ -17,14 +19,18 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem
+from service.api.sessions import COOKIE
 from service.api.state import backend_of
 from service.errors import Conflict, InvalidInput, NotAllowed
 from service.settings import Settings
 from service.store.access import AnsweredMeanwhile, KeptAnswer, Repeatable
 from service.store.records import KeyRecord
 
-PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/"})
+PAGES = "/ui/"
+SIGN_IN = "/ui/login"
+PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/", SIGN_IN})
 DOCS_FILES = "/docs/files"
+PUBLIC_FOLDERS = (f"{DOCS_FILES}/", "/static/")
 _ADMIN = ("/v1/models", "/v1/keys")
 _PORT = re.compile(r":[0-9]+$")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -45,11 +51,13 @@ class Guard:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._settings.max_upload_mb * 1_000_000:
             return problem(request, 413, _too_long(self._settings))
-        if request.url.path in PUBLIC or request.url.path.startswith(f"{DOCS_FILES}/"):
+        if request.url.path in PUBLIC or request.url.path.startswith(PUBLIC_FOLDERS):
             return await call_next(request)
         try:
-            key = await backend_of(request).store.access.key_of(_secret(request))
+            key = await _key_that_asks(request)
         except NotAllowed as error:
+            if request.url.path.startswith(PAGES):
+                return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': _page_asked(request)})}", 303)
             answer = problem(request, 401, str(error), "not_allowed")
             answer.headers["WWW-Authenticate"] = "Bearer"
             return answer
@@ -134,6 +142,19 @@ async def _once(request: Request, repeat_key: str, carry_out: Handler, kept: Cal
 def _key(request: Request) -> KeyRecord:
     key: KeyRecord = request.state.key
     return key
+
+
+async def _key_that_asks(request: Request) -> KeyRecord:
+    """By the session's cookie on pages, by the key itself elsewhere. Raises NotAllowed."""
+    backend = backend_of(request)
+    if request.url.path.startswith(PAGES):
+        return await backend.store.access.living_key(backend.sessions.key_id(request.cookies.get(COOKIE, "")))
+    return await backend.store.access.key_of(_secret(request))
+
+
+def _page_asked(request: Request) -> str:
+    """Where to go on after signing in: what was asked for, unless it changes something."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "") if request.method == "GET" else ""
 
 
 def _secret(request: Request) -> str:

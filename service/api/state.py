@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.api.sessions import Sessions
 from service.artifacts import Artifacts
 from service.settings import Settings
 from service.store.records import KeyRecord
@@ -20,6 +21,7 @@ class Backend:
     artifacts: Artifacts
     settings: Settings
     enqueue: Enqueue
+    sessions: Sessions
 
 
 def backend_of(request: Request) -> Backend:
