@@ -74,8 +74,9 @@ class AnnotatorRecord:
 class NewTask:
     """A question to people. `replies` has 2 texts for compare, 2 to 9 for rank, 1 for rewrite.
 
-    `gold` is the right choice of a compare task where it is known; `training` tasks come first and tell the answer.
-    Training and gold go to everybody, a `repeat` to those who answered the earlier task of the same pair and principle.
+    `gold` is the right choice of a compare task where it is known, `reason` says why; `training` tasks come first and
+    tell both. Training and gold go to everybody, a `repeat` to those who answered the earlier task of its pair and
+    principle.
     `judge_p_a` is the judge's belief that the first reply is better, None where no judge saw the pair.
     """
 
@@ -88,6 +89,7 @@ class NewTask:
     gold: Choice | None = None
     training: bool = False
     judge_p_a: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class TaskLabel:
     comment: str
     seconds: float
     created_at: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

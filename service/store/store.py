@@ -5,7 +5,7 @@ from service.store.database import Database
 from service.store.label_projects import LabelProjects
 from service.store.labels import Labels
 from service.store.overview import Overview
-from service.store.resources import Adapters, Constitutions, Labels, Models, PreferenceSets, PromptSets
+from service.store.resources import Adapters, Constitutions, Models, PreferenceSets, PromptSets
 from service.store.runs import Runs
 
 
