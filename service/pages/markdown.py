@@ -9,7 +9,9 @@ from markupsafe import Markup
 from service.pages.written import visible
 
 _READER = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-_TAGS = set("p h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong a hr br table thead tbody tr th td".split())
+_HEADINGS = {"h2", "h3", "h4", "h5", "h6"}
+_TABLES = {"table", "thead", "tbody", "tr", "th", "td"}
+_TAGS = _HEADINGS | _TABLES | {"p", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "a", "hr", "br"}
 # A page has one heading of its own above the guideline's.
 _LOWER_BY, _LOWEST = 2, 6
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import Conflict, NotAllowed, NotFound
 from service.store.database import Database, new_id
@@ -82,13 +83,16 @@ class Annotators:
             held = (TaskAssignment.annotator_id == row.id) & TaskAssignment.state.in_(("due", "leased"))
             await session.execute(delete(TaskAssignment).where(held))
 
+    async def invited(self, invitation: str) -> AnnotatorRecord:
+        """Who may enter by it. Raises NotAllowed for an invitation unknown or revoked."""
+        async with self._db.read() as session:
+            return annotator_record(await _invited(session, invitation))
+
     async def enter(self, invitation: str) -> tuple[AnnotatorRecord, str]:
         """A session's secret, a new one on each device. Raises NotAllowed for an invitation unknown or revoked."""
         secret, now = secrets.token_urlsafe(32), self._clock()
         async with self._db.write() as session:
-            row = await session.scalar(select(Annotator).where(Annotator.invitation_sha256 == sha256(invitation)))
-            if row is None or row.revoked_at:
-                raise NotAllowed("this invitation is unknown or was revoked; ask for a new one")
+            row = await _invited(session, invitation)
             await session.execute(delete(AnnotatorSession).where(AnnotatorSession.expires_at <= rfc3339(now)))
             expires_at = rfc3339(now + timedelta(seconds=SESSION_S))
             session.add(AnnotatorSession(secret_sha256=sha256(secret), annotator_id=row.id, expires_at=expires_at))
@@ -114,6 +118,13 @@ class Annotators:
 
 def sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def _invited(session: AsyncSession, invitation: str) -> Annotator:
+    row = await session.scalar(select(Annotator).where(Annotator.invitation_sha256 == sha256(invitation)))
+    if row is None or row.revoked_at:
+        raise NotAllowed("this invitation is unknown or was revoked; ask for a new one")
+    return row
 
 
 def _of_project(row: Annotator, project: LabelProject) -> Annotator:

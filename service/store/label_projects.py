@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.errors import Conflict, InvalidInput
+from service.errors import Conflict, InvalidInput, NotFound
 from service.store import label_answers, label_leases
 from service.store.annotators import Annotators
 from service.store.database import new_id
@@ -105,6 +105,19 @@ class LabelProjects(Annotators):
         async with self._turn(annotator_id) as turn:
             return await label_answers.submit(turn, task_id, answer)
 
+    async def label_of(self, annotator_id: str, task_id: str) -> TaskLabel:
+        """The annotator's answer to a task. Raises NotFound where there is none."""
+        query = (
+            select(Label, LabelTask)
+            .join(LabelTask, LabelTask.id == Label.task_id)
+            .where(Label.task_id == task_id, Label.annotator_id == annotator_id, Label.undone_at.is_(None))
+        )
+        async with self._db.read() as session:
+            row = (await session.execute(query)).first() if "\0" not in task_id else None
+        if row is None:
+            raise NotFound(f"task {task_id!r} has no answer of this annotator")
+        return task_label(row[0], row[1])
+
     async def undo(self, annotator_id: str) -> LeasedTask | None:
         """Take back the annotator's last answer and lease its task again; None where there is none.
 
@@ -196,6 +209,7 @@ def _task_rows(label_project_id: str, tasks: Sequence[NewTask]) -> list[dict[str
                 "principle_id": task.principle_id,
                 "routed_by": task.routed_by,
                 "gold": task.gold,
+                "reason": task.reason,
                 "judge_p_a": task.judge_p_a,
                 "repeat_of": originals[task.pair_id, task.principle_id] if lane == "repeat" else None,
             }

@@ -76,7 +76,8 @@ class NewTask:
 
     `gold` is the right choice of a compare task where it is known; `training` tasks come first and tell the answer.
     Training and gold go to everybody, a `repeat` to those who answered the earlier task of the same pair and principle.
-    `judge_p_a` is the judge's belief that the first reply is better, None where no judge saw the pair.
+    `judge_p_a` is the judge's belief that the first reply is better, None where no judge saw the pair. `reason` says
+    why the gold choice is right; it is told after a training task.
     """
 
     kind: TaskKind
@@ -88,6 +89,7 @@ class NewTask:
     gold: Choice | None = None
     training: bool = False
     judge_p_a: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class TaskLabel:
     comment: str
     seconds: float
     created_at: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,4 +103,5 @@ def task_label(label: Label, task: LabelTask) -> TaskLabel:
         comment=label.comment,
         seconds=label.seconds or 0.0,
         created_at=label.created_at,
+        reason=task.reason,
     )

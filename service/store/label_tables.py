@@ -66,6 +66,7 @@ class LabelTask(Table):
     principle_id: Mapped[str | None] = mapped_column(String(64))
     routed_by: Mapped[str] = mapped_column(String(16))
     gold: Mapped[str | None] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
     judge_p_a: Mapped[float | None]
     repeat_of: Mapped[str | None] = mapped_column(Id, index=True)
     answered: Mapped[int] = mapped_column(default=0)
