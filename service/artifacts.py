@@ -9,14 +9,16 @@ kill a child, does not wait for a bucket that hangs.
 import asyncio
 import contextlib
 import errno
+import io
 import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import SupportsBytes, TypeVar
+from typing import Protocol, SupportsBytes, TypeVar
 
+from obstore import open_reader
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
@@ -80,6 +82,11 @@ class Artifacts:
         result = await self._ask("give", key, lambda: self._store.get(key))
         return _chunks(key, iter(result.stream(min_chunk_size=_CHUNK_BYTES)))
 
+    async def ranges(self, key: str) -> io.RawIOBase:
+        """A file that is read piece by piece, wherever one asks for: of a large one only those. Raises NotFound."""
+        _checked(key)
+        return _Ranges(await self._ask("give", key, lambda: open_reader(self._store, key)))
+
     async def exists(self, key: str) -> bool:
         _checked(key)
         try:
@@ -117,6 +124,38 @@ class Artifacts:
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, told)
+
+
+class _Reader(Protocol):
+    """What the library gives for a key."""
+
+    def read(self, size: int, /) -> SupportsBytes: ...
+    def readall(self) -> SupportsBytes: ...
+    def seek(self, offset: int, whence: int, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+class _Ranges(io.RawIOBase):
+    """The library's reader as Python knows files."""
+
+    def __init__(self, reader: "_Reader") -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._reader.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        with _faults_told("give", "a part of a file"):
+            return bytes(self._reader.readall() if size < 0 else self._reader.read(size))
 
 
 def _checked(key: str) -> str:

@@ -55,6 +55,11 @@ def from_parquet(data: bytes, kind: type[Record]) -> tuple[Record, ...]:
         raise ServiceError(
             f"a shard of {kind.__name__} cannot be read ({error}); delete it and resume the run"
         ) from error
+    return records_of(table, kind)
+
+
+def records_of(table: pa.Table, kind: type[Record]) -> tuple[Record, ...]:
+    """The rows of a table of that kind, or of a part of it. Raises ServiceError where its columns are others."""
     hints = _hints(kind)
     if set(table.column_names) != set(hints):
         raise ServiceError(f"a shard of {kind.__name__} has other columns; it was written by another version")

@@ -7,6 +7,8 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from service.pages.formats import FILTERS
+
 STATIC_PREFIX = "/static"
 STATIC = StaticFiles(directory=Path(__file__).with_name("static"))
 _ENVIRONMENT = Environment(
@@ -16,6 +18,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_ENVIRONMENT.filters.update(FILTERS)
 _TEMPLATES = Jinja2Templates(env=_ENVIRONMENT)
 # No script but ours, none inline: what a model wrote cannot run even where an escape were forgotten.
 HEADERS = {

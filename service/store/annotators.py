@@ -70,21 +70,32 @@ class Annotators:
         """Raises NotFound for one of another label project."""
         async with self._db.read() as session:
             project = await find(session, LabelProject, project_id, label_project_id)
-            return annotator_record(_of_project(await find(session, Annotator, project_id, annotator_id), project))
+            return annotator_record(await _annotator(session, project, annotator_id))
+
+    async def by_id(self, project_id: str, annotator_id: str) -> AnnotatorRecord:
+        """Of any label project. Raises NotFound."""
+        query = select(Annotator).where(
+            Annotator.project_id == project_id, Annotator.id == annotator_id.replace("\0", "")
+        )
+        async with self._db.read() as session:
+            row = await session.scalar(query)
+        if row is None:
+            raise NotFound(f"there is no annotator {annotator_id!r} in this project; list those of its label projects")
+        return annotator_record(row)
 
     async def revoke(self, project_id: str, label_project_id: str, annotator_id: str) -> None:
         """The invitation and all sessions end, leases are given back; labels stay."""
         async with self._db.write() as session:
             project = await find(session, LabelProject, project_id, label_project_id)
             await lock_project(session, project.id)
-            row = _of_project(await find(session, Annotator, project_id, annotator_id, lock=True), project)
+            row = await _annotator(session, project, annotator_id)
             row.revoked_at = row.revoked_at or rfc3339(self._clock())
             await session.execute(delete(AnnotatorSession).where(AnnotatorSession.annotator_id == row.id))
             held = (TaskAssignment.annotator_id == row.id) & TaskAssignment.state.in_(("due", "leased"))
             await session.execute(delete(TaskAssignment).where(held))
 
     async def invited(self, invitation: str) -> AnnotatorRecord:
-        """Who may enter by it. Raises NotAllowed for an invitation unknown or revoked."""
+        """Whom the invitation is for. Raises NotAllowed for one unknown or revoked."""
         async with self._db.read() as session:
             return annotator_record(await _invited(session, invitation))
 
@@ -127,7 +138,12 @@ async def _invited(session: AsyncSession, invitation: str) -> Annotator:
     return row
 
 
-def _of_project(row: Annotator, project: LabelProject) -> Annotator:
-    if row.label_project_id != project.id:
-        raise NotFound(f"there is no annotator {row.id!r} in label project {project.name!r}")
+async def _annotator(session: AsyncSession, project: LabelProject, id_or_name: str) -> Annotator:
+    """Within one label project: by id, or whoever is invited by that name now."""
+    asked = id_or_name.replace("\0", "")
+    by_name = (Annotator.name == asked) & Annotator.revoked_at.is_(None)
+    query = select(Annotator).where(Annotator.label_project_id == project.id, (Annotator.id == asked) | by_name)
+    row = await session.scalar(query)
+    if row is None:
+        raise NotFound(f"there is no annotator {id_or_name!r} in label project {project.name!r}")
     return row

@@ -14,10 +14,12 @@ from service.store.lookup import to_json
 
 
 async def lease_next(turn: Turn, count: int) -> list[LeasedTask]:
-    """The leases that are alive, in the order they were given, filled up to `count` with new ones."""
+    """The leases that are alive, in the order they were given, filled up to `count` with new ones; none once closed."""
+    if turn.project.status != "open":
+        return []
     alive = await _alive(turn, count)
     leases = [leased_task(task, lease) for task, lease in alive]
-    if len(leases) < count and turn.project.status == "open":
+    if len(leases) < count:
         leases += await _lease(turn, await _choose(turn, count - len(leases)))
     return leases
 

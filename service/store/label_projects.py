@@ -106,16 +106,17 @@ class LabelProjects(Annotators):
             return await label_answers.submit(turn, task_id, answer)
 
     async def label_of(self, annotator_id: str, task_id: str) -> TaskLabel:
-        """The annotator's answer to a task. Raises NotFound where there is none."""
+        """What this annotator answered. Raises NotFound where they did not."""
         query = (
             select(Label, LabelTask)
             .join(LabelTask, LabelTask.id == Label.task_id)
-            .where(Label.task_id == task_id, Label.annotator_id == annotator_id, Label.undone_at.is_(None))
+            .where(Label.annotator_id == annotator_id, Label.task_id == task_id.replace("\0", ""))
+            .where(Label.undone_at.is_(None))
         )
         async with self._db.read() as session:
-            row = (await session.execute(query)).first() if "\0" not in task_id else None
+            row = (await session.execute(query)).first()
         if row is None:
-            raise NotFound(f"task {task_id!r} has no answer of this annotator")
+            raise NotFound(f"there is no answer of this annotator to task {task_id!r}")
         return task_label(row[0], row[1])
 
     async def undo(self, annotator_id: str) -> LeasedTask | None:
@@ -209,8 +210,8 @@ def _task_rows(label_project_id: str, tasks: Sequence[NewTask]) -> list[dict[str
                 "principle_id": task.principle_id,
                 "routed_by": task.routed_by,
                 "gold": task.gold,
-                "reason": task.reason,
                 "judge_p_a": task.judge_p_a,
+                "reason": task.reason,
                 "repeat_of": originals[task.pair_id, task.principle_id] if lane == "repeat" else None,
             }
         )

@@ -74,10 +74,10 @@ class AnnotatorRecord:
 class NewTask:
     """A question to people. `replies` has 2 texts for compare, 2 to 9 for rank, 1 for rewrite.
 
-    `gold` is the right choice of a compare task where it is known; `training` tasks come first and tell the answer.
-    Training and gold go to everybody, a `repeat` to those who answered the earlier task of the same pair and principle.
-    `judge_p_a` is the judge's belief that the first reply is better, None where no judge saw the pair. `reason` says
-    why the gold choice is right; it is told after a training task.
+    `gold` is the right choice of a compare task where it is known, `reason` says why; `training` tasks come first and
+    tell both. Training and gold go to everybody, a `repeat` to those who answered the earlier task of its pair and
+    principle.
+    `judge_p_a` is the judge's belief that the first reply is better, None where no judge saw the pair.
     """
 
     kind: TaskKind

@@ -66,8 +66,8 @@ class LabelTask(Table):
     principle_id: Mapped[str | None] = mapped_column(String(64))
     routed_by: Mapped[str] = mapped_column(String(16))
     gold: Mapped[str | None] = mapped_column(String(16))
-    reason: Mapped[str] = mapped_column(Text)
     judge_p_a: Mapped[float | None]
+    reason: Mapped[str] = mapped_column(Text)
     repeat_of: Mapped[str | None] = mapped_column(Id, index=True)
     answered: Mapped[int] = mapped_column(default=0)
 

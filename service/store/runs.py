@@ -163,7 +163,7 @@ class Runs:
         """In order, those after `after_seq`."""
         async with self._db.read() as session:
             query = select(Event).where(Event.run_id == id, Event.seq > after_seq).order_by(Event.seq).limit(limit)
-            return [_event_record(row) for row in await session.scalars(query)]
+            return [event_record(row) for row in await session.scalars(query)]
 
 
 async def add_event(session: AsyncSession, run_id: str, new: NewEvent) -> EventRecord:
@@ -185,7 +185,7 @@ async def add_event(session: AsyncSession, run_id: str, new: NewEvent) -> EventR
     )
     session.add(row)
     await session.flush()
-    return _event_record(row)
+    return event_record(row)
 
 
 async def _move(session: AsyncSession, id: str, to: RunStatus, error: str | None) -> bool:
@@ -239,7 +239,7 @@ def _stage_record(row: StageResult) -> StageRecord:
     return StageRecord(row.stage, json_object(row.result), row.seconds, row.at)  # type: ignore[arg-type]
 
 
-def _event_record(row: Event) -> EventRecord:
+def event_record(row: Event) -> EventRecord:
     return EventRecord(
         run_id=row.run_id,
         seq=row.seq,

@@ -4,6 +4,7 @@ from service.store.access import Access, Leases, Repeats
 from service.store.database import Database
 from service.store.label_projects import LabelProjects
 from service.store.labels import Labels
+from service.store.overview import Overview
 from service.store.resources import Adapters, Constitutions, Models, PreferenceSets, PromptSets
 from service.store.runs import Runs
 
@@ -24,6 +25,7 @@ class Store:
         self.labels = Labels(self.database)
         self.label_projects = LabelProjects(self.database)
         self.runs = Runs(self.database)
+        self.overview = Overview(self.database)
 
     async def migrate(self) -> None:
         await self.database.migrate()

@@ -119,8 +119,8 @@ def _tasks() -> None:
         sa.Column("principle_id", sa.String(length=64), nullable=True),
         sa.Column("routed_by", sa.String(length=16), nullable=False),
         sa.Column("gold", sa.String(length=16), nullable=True),
-        sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("judge_p_a", sa.Double(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("repeat_of", ID, nullable=True),
         sa.Column("answered", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
