@@ -25,6 +25,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from service.errors import ServiceError
 from service.exchange.examination import Examination
+from service.label_client import LabelProjectCalls
 from service.schemas import QualifyRequest, RunRequest, RunStatus, Stage
 
 Item = TypeVar("Item")
@@ -123,7 +124,7 @@ class Adapter:
     created_at: str
 
 
-class Client:
+class Client(LabelProjectCalls):
     """One service and one key. Use as a context manager; not for several threads at once."""
 
     def __init__(self, url: str, *, api_key: str, timeout_s: float = 120.0) -> None:

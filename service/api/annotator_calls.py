@@ -27,6 +27,11 @@ def by_annotator(request: Request) -> bool:
     return keyless and ANNOTATOR_COOKIE in request.cookies and call is not None and bool(call.fullmatch(path))
 
 
+def leases(request: Request) -> bool:
+    """A GET that gives tasks out: it changes what others are given."""
+    return bool(_CALLS["GET"].fullmatch(request.url.path))
+
+
 async def carries_token(request: Request, session_secret: str) -> bool:
     """The session's token stands in the header X-CSRF-Token, or in a form's field `csrf`.
 

@@ -18,7 +18,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.annotator_calls import by_annotator, carries_token
+from service.api.annotator_calls import by_annotator, carries_token, leases
 from service.api.problems import problem
 from service.api.sessions import COOKIE
 from service.api.state import ANNOTATOR_COOKIE, asking, backend_of
@@ -185,7 +185,7 @@ def _secret(request: Request) -> str:
 
 
 def _scope_needed(request: Request) -> str:
-    if request.method in _READS:
+    if request.method in _READS and not leases(request):
         return "read"
     return "admin" if request.url.path.startswith(_ADMIN) else "write"
 

@@ -79,9 +79,7 @@ async def pairs_of_run(store: Store, artifacts: Artifacts, run: RunRecord) -> tu
     return tuple(_judged_pair(pair, by_pair[pair.id], weights) for pair in comparisons if pair.a != pair.b)
 
 
-def _judged_pair(
-    pair: Comparison, verdicts: Sequence[PrincipleVerdict], weights: Mapping[str, float]
-) -> SourcePair:
+def _judged_pair(pair: Comparison, verdicts: Sequence[PrincipleVerdict], weights: Mapping[str, float]) -> SourcePair:
     combined = combine_verdicts(verdicts, weights)
     answers = [(v.principle_id, v.verdict) for v in verdicts if isinstance(v.verdict, Preference)]
     return SourcePair(

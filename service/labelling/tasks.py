@@ -35,7 +35,9 @@ def tasks_of(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> list[
     chance.shuffle(asked)
     tasks = [*gold, *_with_repeats(asked, request.repeat_share, chance)]
     if len(tasks) > MOST_TASKS:
-        raise InvalidInput(f"{len(tasks)} tasks are more than {MOST_TASKS}; route fewer pairs, or name fewer principles")
+        raise InvalidInput(
+            f"{len(tasks)} tasks are more than {MOST_TASKS}; route fewer pairs, or name fewer principles"
+        )
     return tasks
 
 
@@ -62,9 +64,7 @@ def _candidate(request: LabelProjectRequest, pair: SourcePair) -> RoutingCandida
     only = request.principles[0] if len(request.principles) == 1 else None
     belief = pair.belief(only)
     beliefs = tuple(p_a for _, p_a in pair.per_principle) if only is None else ()
-    return RoutingCandidate(
-        pair.pair_id, pair.prompt_id, 0.5 if belief is None else belief, pair.order_flip, beliefs
-    )
+    return RoutingCandidate(pair.pair_id, pair.prompt_id, 0.5 if belief is None else belief, pair.order_flip, beliefs)
 
 
 def _tasks_about(request: LabelProjectRequest, pair: SourcePair, why: RoutedBy) -> list[NewTask]:
@@ -150,5 +150,3 @@ def _with_repeats(asked: list[NewTask], share: float, chance: random.Random) -> 
     for task in again:
         later.insert(chance.randint(0, len(later)), replace(task, routed_by="repeat"))
     return [*asked[:half], *later]
-
-
