@@ -124,7 +124,7 @@ async def test_a_form_of_another_site_is_refused(labelling: Labelling):
         for token in ("", "0" * 64):
             refused = await client.post("/label/answer", data={**sent, "csrf": token})
             assert refused.status_code == 403
-            assert "the form is not of this session" in refused.text
+            assert "the form&#39;s token is not of this session" in refused.text
         assert await labelling.labels(project) == []
 
 
