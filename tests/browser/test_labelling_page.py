@@ -90,14 +90,14 @@ def test_by_keys_alone(served: Served, begun: Begun):
 def test_the_next_task_is_there_before_the_answer_is_saved(served: Served, begun: Begun):
     page, project = begun([compare(n) for n in range(1, 4)], "prefetch")
     held: list[Route] = []
-    page.route("**/label/answer", held.append)
+    page.route("**/label/answer", lambda route: held.append(route))
     page.wait_for_timeout(READING_MS)
     milliseconds = page.evaluate(
         """() => new Promise(done => {
             const from = performance.now();
             new MutationObserver(() => requestAnimationFrame(() => done(performance.now() - from)))
                 .observe(document.getElementById("work"), {childList: true});
-            document.dispatchEvent(new KeyboardEvent("keydown", {key: "1", code: "Digit1", bubbles: true}));
+            document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "1", code: "Digit1", bubbles: true}));
         })"""
     )
     shows(page, "Question 2:")
@@ -190,7 +190,7 @@ def test_by_mouse(served: Served, begun: Begun):
     says(page, "Saved. Task 2 of 2.")
     page.get_by_role("switch", name="Keys").uncheck()
     press(page, "1")
-    page.get_by_text("Comment").click()
+    page.locator("summary", has_text="Comment").click()
     page.get_by_label("Why?").fill("because")
     page.get_by_role("button", name="Undo").click()
     shows(page, "Question 1:")
@@ -255,7 +255,7 @@ def test_training_tells_the_right_answer(begun: Begun):
 def test_without_scripts(served: Served, begun: Begun):
     tasks = [compare(1), compare(2), rank(3), rewrite(4)]
     page, project = begun(tasks, "plain", java_script_enabled=False)
-    page.get_by_text("Comment").click()
+    page.locator("summary", has_text="Comment").click()
     page.get_by_label("Why?").fill("it is true")
     page.get_by_role("button", name="B is better").click()
     page.get_by_role("button", name="Skip").click()
@@ -330,6 +330,7 @@ def test_no_accessibility_fault(served: Served, begun: Begun, new_page: NewPage,
     found["help"] = axe(page)
     page.keyboard.press("Escape")
     press(page, "1")
+    expect(page.get_by_role("link", name="Next")).to_be_focused()
     found["told"] = axe(page)
     page.get_by_role("link", name="Next").click()
     for kind in ("rank", "rewrite", "compare"):

@@ -37,6 +37,7 @@ class Desk {
     addEventListener("beforeunload", (event) => {
       if (this.outbox.waiting && !this.outbox.locked) event.preventDefault();
     });
+    this.next = this.next.filter((article) => !this.outbox.holds(article.dataset.task));
     if (this.outbox.holds(this.article.dataset.task)) this.advance();
     else this.show(this.article, this.status.dataset.say !== "");
     if (this.status.dataset.say) this.say(this.status.dataset.say);

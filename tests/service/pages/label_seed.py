@@ -10,6 +10,7 @@ LAW = """name: manners
 version: "1"
 principles:
   - id: honest
+    kind: judged
     text: The reply says nothing that is false, and admits what it does not know.
 """
 
