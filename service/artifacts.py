@@ -16,13 +16,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, SupportsBytes, TypeVar
+from typing import TYPE_CHECKING, SupportsBytes, TypeVar
 
 from obstore import open_reader
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from service.errors import NotFound, ServiceError, StorageFull
+
+if TYPE_CHECKING:  # the library has no such name at run time
+    from obstore import ReadableFile
 
 _KEY = re.compile(r"^[a-z0-9][a-zA-Z0-9_.-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.-]*)*$")
 # A full disk, a spent quota, a limit on the size of files: the store's library tells them only by the system's words.
@@ -126,19 +129,10 @@ class Artifacts:
         return await asyncio.get_running_loop().run_in_executor(self._threads, told)
 
 
-class _Reader(Protocol):
-    """What the library gives for a key."""
-
-    def read(self, size: int, /) -> SupportsBytes: ...
-    def readall(self) -> SupportsBytes: ...
-    def seek(self, offset: int, whence: int, /) -> int: ...
-    def tell(self) -> int: ...
-
-
 class _Ranges(io.RawIOBase):
     """The library's reader as Python knows files."""
 
-    def __init__(self, reader: "_Reader") -> None:
+    def __init__(self, reader: "ReadableFile") -> None:
         self._reader = reader
 
     def readable(self) -> bool:

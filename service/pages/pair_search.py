@@ -53,7 +53,9 @@ class PairPage:
     searched: int
 
 
-def find_pairs(file: RawIOBase, wanted: PairFilter, begin: int, limit: int) -> PairPage:
+def find_pairs(
+    file: RawIOBase, wanted: PairFilter, begin: int, limit: int, most_searched: int = MOST_SEARCHED
+) -> PairPage:
     """The first `limit` pairs from row `begin` on that are wanted."""
     parquet = pq.ParquetFile(file)
     found: list[NumberedPair] = []
@@ -66,7 +68,7 @@ def find_pairs(file: RawIOBase, wanted: PairFilter, begin: int, limit: int) -> P
             end = found[-1].number + 1
             return PairPage(tuple(found), end if end < parquet.metadata.num_rows else None, end - begin)
         searched += batch.num_rows
-        if searched >= MOST_SEARCHED and begin + searched < parquet.metadata.num_rows:
+        if searched >= most_searched and begin + searched < parquet.metadata.num_rows:
             return PairPage(tuple(found), begin + searched, searched)
     return PairPage(tuple(found), None, searched)
 
