@@ -13,6 +13,7 @@ from service.errors import InvalidInput, NotAllowed
 from service.exchange.preferences import Pair, human_row
 from service.labelling.human_sets import HumanSet, add_human_set
 from service.store.label_records import AnnotatorRecord, Answer
+from service.store.label_rows import as_one_text
 from service.store.records import KeyRecord, LabelRecord
 from training.rows import PreferenceRow
 
@@ -104,7 +105,18 @@ async def _answer(new: TaskAnswer, backend: Backend, asking: KeyRecord | Annotat
         annotator_id = (await backend.store.label_projects.by_id(asking.project_id, new.annotator)).id
     answer = Answer(new.choice, new.comment, tuple(new.ranking), new.rewrite, new.seconds)
     label = await backend.store.label_projects.submit(annotator_id, new.task_id, answer)
-    return LabelBody.model_validate(await backend.store.labels.get(asking.project_id, label.label_id))
+    return LabelBody(
+        id=label.label_id,
+        annotator=annotator_id,
+        prompt=as_one_text(label.prompt),
+        a=label.replies[0],
+        b=label.replies[1] if len(label.replies) > 1 else "",
+        choice=label.choice,
+        principle_id=label.principle_id,
+        comment=label.comment,
+        created_at=label.created_at,
+        task_id=label.task_id,
+    )
 
 
 @router.get("", operation_id="list_labels")
