@@ -76,12 +76,12 @@ def route_pairs(
     rest = [n for n in ranking if n not in chosen][:targeted]
     probability = dict(zip(ranking, _inclusion(len(candidates), len(random_part), targeted), strict=True))
     plain = set(_ranking(candidates, gains_N, seed)[: targeted + len(random_part)])
-    alone_N = expected_gains([candidate.alone() for candidate in candidates], model)
+    raised = gains_N[rest] - expected_gains([candidates[n].alone() for n in rest], model)
     return (
         *(Routed(candidates[n].pair_id, "random", probability[n]) for n in random_part),
         *(
-            Routed(candidates[n].pair_id, _cause(candidates[n], gains_N[n] - alone_N[n], n in plain), probability[n])
-            for n in rest
+            Routed(candidates[n].pair_id, _cause(candidates[n], by_others, n in plain), probability[n])
+            for n, by_others in zip(rest, raised, strict=True)
         ),
     )
 
