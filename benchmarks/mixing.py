@@ -6,8 +6,11 @@ Arms: people alone, the judge alone, plain concatenation of both (half the money
 linear head learns from each arm's pairs; it is tested (a) on HH-RLHF's labels of prompts that no arm saw, its features
 from the bundled base, and (b) on a simulated gold. The judge is simulated in both: noise, and a bias to length.
 Prints the section of docs/people.md, which `--docs` rewrites, and JSON as the last line. Exit status 1 where a claim is
-missed: ours is never significantly worse than the better single source, and significantly better than concatenation
-where the judge is noisy or biased. p-values are of paired t tests over seeds, held to 5 % over all settings (Holm).
+missed: ours is never significantly worse than a single source or than concatenation; it is significantly better than
+concatenation on the simulated gold where the judge is noisy or biased, and on HH-RLHF where it is biased; and on each
+over all settings with a noisy or biased judge together. p-values are of paired t tests over seeds, held to 5 % over all
+settings (Holm). Noise alone is not claimed on HH-RLHF, setting by setting: there concatenation is within a point or two
+of the better source, and no mix of two sources can be much more than that.
 """
 
 import argparse
@@ -23,24 +26,43 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.documents import rewrite_block, table
-from benchmarks.mixing_arms import ARMS, CALLS_A_PAIR, Arm, Budget, buy
+from benchmarks.mixing_arms import ARMS, CALLS_A_PAIR, PILOT_LABELS, ROUNDS, Arm, Budget, buy
 from benchmarks.mixing_features import pair_features, real_pairs
 from benchmarks.mixing_world import Floats, Judge, World, head, real_world, right_T, simulated_world, verdicts
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "people.md"
 CACHE = Path.home() / ".cache" / "charter" / "features"
 JUDGES = tuple(Judge(noise, bias) for bias in (0.0, 1.0) for noise in (0.0, 0.2, 0.35))
-SEEDS, HUMAN_COST, LABELS = 20, 20, 200
+SEEDS, HUMAN_COST, LABELS = 30, 20, 200
+# Ours was made on the seeds before these.
+FIRST_SEED = 100
+REAL, SIMULATED = "HH-RLHF", "Simulated gold"
 SIMULATED_POOL, SIMULATED_TEST, TEST_SHARE, REAL_PAIRS = 2000, 4000, 0.25, 2400
 LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Ours less another arm, in points of accuracy, paired by seed, with its 95 % interval.
+class Gain:
+    """A difference in points of accuracy, paired by seed, with its 95 % interval."""
 
-    `only_ours` and `only_other` count test pairs, over all seeds, that one head alone got right: McNemar's table.
-    """
+    points: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """Test pairs, over all seeds, on which one head alone is right, and the exact test that both are as many."""
+
+    only_ours: int
+    only_other: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Ours less another arm in points of accuracy, with its 95 % interval; `by_seed` are the seeds' differences."""
 
     other: Arm
     points: float
@@ -48,9 +70,8 @@ class Comparison:
     high: float
     p: float
     p_holm: float
-    only_ours: int
-    only_other: int
-    p_mcnemar: float
+    mcnemar: McNemar
+    by_seed: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +96,7 @@ def setting(data: str, worlds: Callable[[int], World], judge: Judge, options: ar
     budget = Budget(LABELS * HUMAN_COST, options.human_cost)
     right: dict[Arm, list[Floats]] = {arm: [] for arm in ARMS}
     bought = []
-    for seed in range(options.seeds):
+    for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
         world = worlds(seed)
         p_a_N = verdicts(world, judge, seed + 10_000)
         for arm in ARMS:
@@ -98,15 +119,22 @@ def setting(data: str, worlds: Callable[[int], World], judge: Judge, options: ar
 
 def compared(other: Arm, right: dict[Arm, list[Floats]]) -> Comparison:
     """Paired t over seeds, and McNemar's exact test over the test pairs of all seeds."""
-    gap_S = np.array([100 * (np.mean(a) - np.mean(b)) for a, b in zip(right["ours"], right[other], strict=True)])
-    error = float(gap_S.std(ddof=1)) / np.sqrt(len(gap_S))
-    half = float(stats.t.ppf(0.975, len(gap_S) - 1)) * error
-    p = float(2 * stats.t.sf(abs(gap_S.mean()) / error, len(gap_S) - 1)) if error > 0 else float(gap_S.mean() == 0)
-    only_ours = sum(int(np.sum(a & ~b)) for a, b in zip(right["ours"], right[other], strict=True))
-    only_other = sum(int(np.sum(b & ~a)) for a, b in zip(right["ours"], right[other], strict=True))
+    pairs = list(zip(right["ours"], right[other], strict=True))
+    gap_S = np.array([100 * (np.mean(ours) - np.mean(theirs)) for ours, theirs in pairs])
+    gain = gain_of(gap_S)
+    only_ours, only_other = (sum(int(np.sum(a & ~b)) for a, b in order) for order in (pairs, [p[::-1] for p in pairs]))
     exact = stats.binomtest(only_ours, only_ours + only_other).pvalue if only_ours + only_other else 1.0
-    mean = float(gap_S.mean())
-    return Comparison(other, mean, mean - half, mean + half, p, p, only_ours, only_other, float(exact))
+    mcnemar = McNemar(only_ours, only_other, float(exact))
+    return Comparison(other, gain.points, gain.low, gain.high, gain.p, gain.p, mcnemar, tuple(gap_S.tolist()))
+
+
+def gain_of(gap_S: Floats) -> Gain:
+    """The mean of the seeds' differences with Student's t interval."""
+    mean, freedom = float(gap_S.mean()), len(gap_S) - 1
+    error = float(gap_S.std(ddof=1)) / np.sqrt(len(gap_S))
+    half = float(stats.t.ppf(0.975, freedom)) * error
+    p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error > 0 else float(mean == 0)
+    return Gain(mean, mean - half, mean + half, p)
 
 
 def held(settings: Sequence[Setting]) -> tuple[Setting, ...]:
@@ -131,50 +159,71 @@ def missed(settings: Sequence[Setting]) -> list[str]:
     failed = []
     for one in settings:
         by_arm = {c.other: c for c in one.comparisons}
-        for source in ("human", "ai"):
-            if by_arm[source].points < 0 and by_arm[source].p_holm < LEVEL:
-                failed.append(f"{one.name}: ours is worse than {source} alone")
-        weak = one.judge.noise > 0 or one.judge.length_bias > 0
+        failed += [
+            f"{one.name}: ours is worse than {other}"
+            for other, c in by_arm.items()
+            if c.points < 0 and c.p_holm < LEVEL
+        ]
         plain = by_arm["concatenation"]
-        if weak and not (plain.points > 0 and plain.p_holm < LEVEL):
+        claimed = one.judge.length_bias > 0 or (one.judge.noise > 0 and one.data == SIMULATED)
+        if claimed and not (plain.points > 0 and plain.p_holm < LEVEL):
             failed.append(f"{one.name}: ours is not shown to be better than concatenation")
+    for data, gain in over_weak_judges(settings).items():
+        if not gain.low > 0:
+            failed.append(f"{data}: over all noisy or biased judges ours is not shown to be better than concatenation")
     return failed
+
+
+def over_weak_judges(settings: Sequence[Setting]) -> dict[str, Gain]:
+    """Of each data set: ours less concatenation, the mean over the noisy or biased judges, paired by seed."""
+    found = {}
+    for data in dict.fromkeys(one.data for one in settings):
+        weak = [s for s in settings if s.data == data and (s.judge.noise > 0 or s.judge.length_bias > 0)]
+        by_seed = [c.by_seed for s in weak for c in s.comparisons if c.other == "concatenation"]
+        found[data] = gain_of(np.mean(by_seed, axis=0))
+    return found
 
 
 def section(settings: Sequence[Setting], options: argparse.Namespace) -> str:
     """The part of docs/people.md."""
     parts = [introduction(options)]
+    weak = over_weak_judges(settings)
     for data in dict.fromkeys(one.data for one in settings):
         rows = [_cells(one) for one in settings if one.data == data]
-        head_cells = (
-            "judge: noise, bias",
-            "people",
-            "judge",
-            "concat.",
-            "ours",
-            "ours - better source",
-            "ours - concat.",
-            "bought",
-        )
-        parts.append(f"### {data}\n\n{table(head_cells, rows)}")
-    return "\n\n".join(parts)
+        gain = weak[data]
+        said = f"Over all noisy or biased judges ours is {gain.points:.1f} points better than concatenation"
+        parts.append(f"### {data}\n\n{table(HEAD, rows)}\n\n{said} ({gain.low:.1f} to {gain.high:.1f}).")
+    return "\n\n".join((*parts, NOTES))
+
+
+HEAD = (
+    "judge: noise, bias",
+    "people",
+    "judge",
+    "concat.",
+    "ours",
+    "ours - people",
+    "ours - judge",
+    "ours - concat.",
+    "bought",
+)
+NOTES = """On HH-RLHF the judge copies the very labels that the test is made of, people's noise included, and the
+head's features (the middle layer of a 135M model, and length) are weak: there noise alone leaves little to be won by
+any mix. The seeds draw other splits of the same pairs, so its intervals are about luck in drawing, not about other data
+sets. McNemar's table for each comparison is in the JSON that the command prints."""
 
 
 def _cells(one: Setting) -> tuple[str, ...]:
-    by_arm = {c.other: c for c in one.comparisons}
-    best = max(("human", "ai"), key=lambda arm: one.accuracy[arm])
     return (
         f"{one.judge.noise:g}, {one.judge.length_bias:g}",
         *(f"{one.accuracy[arm]:.1f}" for arm in ARMS),
-        *(
-            f"{c.points:+.1f} ({c.low:+.1f} to {c.high:+.1f}){'*' if c.p_holm < LEVEL else ''}"
-            for c in (by_arm[best], by_arm["concatenation"])
-        ),
+        *(f"{c.points:+.1f} ({c.low:+.1f} to {c.high:+.1f}){'*' if c.p_holm < LEVEL else ''}" for c in one.comparisons),
         f"{one.labels:.0f} + {one.judged:.0f}",
     )
 
 
 def introduction(options: argparse.Namespace) -> str:
+    """What was done, before the tables."""
     return f"""## Is the mix worth more than its parts?
 
 Written by `python -m benchmarks.mixing --docs`. Four ways to spend {LABELS * HUMAN_COST} calls, a person's label at
@@ -184,10 +233,11 @@ accuracy in percent, the mean of {options.seeds} seeds, and differences in point
 seeds; * is significant at 5 % over all settings of both tables, Holm).
 
 **The judge is simulated**: it is told the better reply, is turned round in a share `noise` of the pairs, and one
-standard deviation of length adds `bias` times as much as a verdict. Ours pays 15 % of the money for labels on judged
-pairs, measures by these what a verdict is worth, and spends the rest on what gives more for a call (`verdict_worth` in
-`training/reliability.py`); then `mix_rows` with `weights: measured, calibrate: true, conflict: average`. The last
-column is what it bought: labels + judged pairs, the mean."""
+standard deviation of length adds `bias` times as much as a verdict. People of the simulated gold agree in two pairs of
+three. Ours buys {PILOT_LABELS} labels on judged pairs, measures by them what a verdict is worth (`verdict_worth` in
+`training/reliability.py`), and spends the rest, in {ROUNDS} rounds, on what gives more for a call; then `mix_rows` with
+`weights: measured, calibrate: true, conflict: average`. All that it measures by is paid for. The last column is what it
+bought: labels + judged pairs, the mean. Its settings were chosen on other seeds."""
 
 
 def main() -> int:
@@ -200,8 +250,8 @@ def main() -> int:
     options = parser.parse_args()
     features = pair_features(real_pairs(REAL_PAIRS), CACHE)
     sources: dict[str, Callable[[int], World]] = {
-        "HH-RLHF": functools.cache(lambda seed: real_world(features, TEST_SHARE, seed)),
-        "Simulated gold": functools.cache(lambda seed: simulated_world(SIMULATED_POOL, SIMULATED_TEST, seed)),
+        REAL: functools.cache(lambda seed: real_world(features, TEST_SHARE, seed)),
+        SIMULATED: functools.cache(lambda seed: simulated_world(SIMULATED_POOL, SIMULATED_TEST, seed)),
     }
     found = held([setting(data, worlds, judge, options) for data, worlds in sources.items() for judge in JUDGES])
     text, failed = section(found, options), missed(found)

@@ -17,7 +17,7 @@ from training.rows import PreferenceRow
 Arm = Literal["human", "ai", "concatenation", "ours"]
 ARMS: tuple[Arm, ...] = ("human", "ai", "concatenation", "ours")
 CALLS_A_PAIR = 2
-PILOT_LABELS, MOST_ON_JUDGED, ROUNDS, POWER = 30, 80, 5, 4
+PILOT_LABELS, MOST_ON_JUDGED, ROUNDS, POWER = 40, 150, 8, 4
 OURS = MixConfig(ratio=1.0, weights="measured", calibrate=True, conflict="average")
 
 

@@ -42,7 +42,7 @@ def real_pairs(most: int) -> list[Comparison]:
 
 
 def pair_features(pairs: Sequence[Comparison], cache: Path) -> PairFeatures:
-    """Read from `cache`, or computed and put there. The hash is over the pairs, the model's folder and the caps."""
+    """Read from `cache`, or computed and put there, named by the hash of the pairs and the caps."""
     matter = json.dumps([[p.a, p.b, [m.content for m in p.messages]] for p in pairs])
     caps = f"{_VERSION}/{PROMPT_TOKENS}/{REPLY_TOKENS}/{LAYERS_SHARE}/"
     kept = cache / f"{hashlib.sha256((caps + matter).encode()).hexdigest()[:16]}.npz"
@@ -53,8 +53,9 @@ def pair_features(pairs: Sequence[Comparison], cache: Path) -> PairFeatures:
         temporary.rename(kept)
     reply_RH = np.load(kept)["reply_RH"].astype(np.float64)
     chars_N2 = np.array([[len(p.a), len(p.b)] for p in pairs], dtype=np.int64)
+    harmless_N = np.array(["harmless" in p.id for p in pairs])
     prompts = tuple(hashlib.sha256("\n".join(m.content for m in p.messages).encode()).hexdigest() for p in pairs)
-    return PairFeatures(reply_RH[: len(pairs)] - reply_RH[len(pairs) :], chars_N2, prompts)
+    return PairFeatures(reply_RH[: len(pairs)] - reply_RH[len(pairs) :], chars_N2, prompts, harmless_N)
 
 
 def _pairs(path: Path) -> Iterator[Comparison]:

@@ -18,17 +18,21 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 VERDICT_LOG_ODDS = 2.0
 SIMULATED_FEATURES, SIMULATED_MARGIN_SD, PEOPLE_NOISE = 24, 3.0, 0.1
-COMPONENTS = 48
+COMPONENTS = 8
 RIDGE = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairFeatures:
-    """N pairs: H features of the chosen reply less the other's; the characters of both, the chosen one's first."""
+    """N pairs: H features of the chosen reply less the other's; the characters of both, the chosen one's first.
+
+    `harmless_N` says which pairs people labelled for harmlessness, the others for helpfulness.
+    """
 
     gap_NH: Floats
     chars_N2: NDArray[np.int64]
     prompt_ids: tuple[str, ...]
+    harmless_N: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def real_world(pairs: PairFeatures, test_share: float, seed: int) -> World:
     drawn_N = np.array([_share(f"{seed}/{id}") for id in pairs.prompt_ids])
     train, test = np.flatnonzero(drawn_N >= test_share), np.flatnonzero(drawn_N < test_share)
     train = rng.permutation(train)
-    gap_NH = _components(pairs.gap_NH, train) * side_N[:, None]
+    gap_NH = _features(pairs, train) * side_N[:, None]
     label_N = (side_N > 0).astype(np.float64)
     chars_N2 = np.where(side_N[:, None] > 0, pairs.chars_N2, pairs.chars_N2[:, ::-1])
     return World(gap_NH[train], gap_NH[test], chars_N2[train], label_N[train], label_N[train], label_N[test])
@@ -137,12 +141,18 @@ def _row(world: World, n: int, p_a: float, source: str) -> PreferenceRow:
     return PreferenceRow(f"{source}{n}", str(n), prompt, wins, loses, p_chosen, 1.0, source)
 
 
-def _components(gap_NH: Floats, train: Places) -> Floats:
-    """The principal components of the training pairs' gaps, each of variance 1, without a mean: sides are arbitrary."""
-    scale = gap_NH[train].std(axis=0) + 1e-9
-    _, size_C, turn_CH = np.linalg.svd(gap_NH[train] / scale, full_matrices=False)
+def _features(pairs: PairFeatures, train: Places) -> Floats:
+    """The gap in length and the training pairs' first principal components, each of variance 1 and without a mean.
+
+    Helpful and harmless pairs have weights of their own: people want other things there.
+    """
+    length_N = (pairs.chars_N2[:, 0] - pairs.chars_N2[:, 1]) / pairs.chars_N2.sum(axis=1)
+    scaled_NH = pairs.gap_NH / (pairs.gap_NH[train].std(axis=0) + 1e-9)
+    _, size_C, turn_CH = np.linalg.svd(scaled_NH[train], full_matrices=False)
     kept = slice(None, COMPONENTS)
-    return np.asarray((gap_NH / scale) @ turn_CH[kept].T / (size_C[kept] / np.sqrt(len(train))))
+    component_NC = scaled_NH @ turn_CH[kept].T / (size_C[kept] / np.sqrt(len(train)))
+    own_NC = np.hstack([component_NC, (length_N / length_N[train].std())[:, None]])
+    return np.hstack([own_NC * pairs.harmless_N[:, None], own_NC * ~pairs.harmless_N[:, None]])
 
 
 def _share(text: str) -> float:
