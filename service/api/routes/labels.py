@@ -11,7 +11,8 @@ from service.api.guard import RepeatableRoute
 from service.api.state import BackendHere, KeyHere
 from service.api.wire import NO_NUL, After, Deleted, LabelBody, Limit, Page, PreferenceSetBody, page_of
 from service.errors import InvalidInput
-from service.exchange.preferences import Pair, human_row
+from service.exchange.formats.pair import Pair
+from service.exchange.preferences import human_row
 from service.shards import to_parquet
 from service.store.records import LabelRecord, PreferenceSetRecord
 from training.rows import PreferenceRow
