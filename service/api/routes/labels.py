@@ -10,7 +10,8 @@ from service.api.guard import RepeatableRoute
 from service.api.state import AskingHere, Backend, BackendHere, KeyHere
 from service.api.wire import NO_NUL, After, Deleted, LabelBody, Limit, Page, PreferenceSetBody, page_of
 from service.errors import InvalidInput, NotAllowed
-from service.exchange.preferences import Pair, human_row
+from service.exchange.formats.pair import Pair
+from service.exchange.preferences import human_row
 from service.labelling.human_sets import HumanSet, add_human_set
 from service.store.label_records import AnnotatorRecord, Answer
 from service.store.label_rows import as_one_text
