@@ -22,6 +22,7 @@ from service.api.routes import (
     prompts,
     qualification,
     runs,
+    set_reports,
 )
 from service.api.state import Backend
 from service.artifacts import Artifacts
@@ -79,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
         qualification,
         prompts,
         preferences,
+        set_reports,
         labels,
         events,
         runs,
