@@ -25,6 +25,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from service.errors import ServiceError
 from service.exchange.examination import Examination
+from service.label_client import LabelProjectCalls
 from service.schemas import QualifyRequest, RunRequest, RunStatus, Stage
 
 Item = TypeVar("Item")
@@ -123,11 +124,12 @@ class Adapter:
     created_at: str
 
 
-class Client:
-    """One service and one key. Use as a context manager; not for several threads at once."""
+class Client(LabelProjectCalls):
+    """One service, at `url`, and one key. Use as a context manager; not for several threads at once."""
 
     def __init__(self, url: str, *, api_key: str, timeout_s: float = 120.0) -> None:
         headers = {"Authorization": f"Bearer {api_key}"}
+        self.url = url.rstrip("/")
         # A service on this machine is not behind the user's proxy.
         direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, mounts=direct)
