@@ -183,6 +183,10 @@ class Client(LabelProjectCalls):
         headers = self._save(f"/v1/preference-sets/{id}/export", file, {"format": format, "as": kind})
         return int(headers["X-Left-Out"])
 
+    def preference_report(self, id: str, asked: dict[str, str | int]) -> JsonValue:
+        """A set's counts; with `full` its coverage, bias, duplicates and leakage."""
+        return self._get(f"/v1/preference-sets/{id}/report", asked)
+
     def preference_sets(self) -> Iterator[PreferenceSet]:
         return self._all("/v1/preference-sets", PreferenceSet)
 

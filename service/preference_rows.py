@@ -19,6 +19,7 @@ from service.errors import NotFound, ServiceError
 from service.shards import ROWS_PER_GROUP, records_of
 from training.rows import PreferenceRow, Source
 
+_ROWS_AT_ONCE = 1024
 _NAMES = TypeAdapter(list[str])
 _ANSWERS = TypeAdapter(list[tuple[str, float]])
 
@@ -53,10 +54,18 @@ class PreferenceRows:
         except (pa.ArrowInvalid, OSError) as error:
             raise ServiceError(f"the set's file cannot be read ({error}); import the set again") from error
 
+    @property
+    def rows(self) -> int:
+        return int(self._file.metadata.num_rows)
+
     def batches(self) -> Iterator[tuple[PreferenceRow, ...]]:
         """All rows in their order."""
-        for batch in self._file.iter_batches(batch_size=ROWS_PER_GROUP):
+        for batch in self.stored():
             yield records_of(batch, PreferenceRow)
+
+    def stored(self) -> Iterator[pa.RecordBatch]:
+        """All rows in their order, as they are stored: see `service/shards.py`."""
+        yield from self._file.iter_batches(batch_size=_ROWS_AT_ONCE)
 
     def page(self, after: str | None, limit: int, wanted: RowFilter) -> RowPage:
         """The next rows after the one with the id `after`. Raises NotFound where no row has it.
@@ -74,20 +83,22 @@ class PreferenceRows:
         """Rows, sources, prompts, annotators, ties, and the effective sample size (Kish)."""
         sources: Counter[str] = Counter()
         people: set[str] = set()
+        # Eight bytes a row, where the ids of a million prompts would take a hundred million.
+        hashes: list[npt.NDArray[np.int64]] = []
         ties, weight_sum, square_sum = 0, 0.0, 0.0
-        for batch in self._columns(["source", "annotators", "p_chosen", "weight"]):
+        for batch in self._columns(["prompt_id", "source", "annotators", "p_chosen", "weight"]):
             weight_N = _numbers(batch, "weight")
             sources.update(batch.column("source").to_pylist())
             people.update(batch.column("annotators").unique().to_pylist())
             ties += int(np.sum(_numbers(batch, "p_chosen") == 0.5))
             weight_sum, square_sum = weight_sum + float(weight_N.sum()), square_sum + float(weight_N @ weight_N)
-        prompts = pc.count_distinct(self._file.read(columns=["prompt_id"]).column("prompt_id")).as_py()
+            hashes.append(np.fromiter(map(hash, batch.column("prompt_id").to_pylist()), np.int64, batch.num_rows))
         return {
-            "rows": self._file.metadata.num_rows,
+            "rows": self.rows,
             "human": sources["human"],
             "ai": sources["ai"],
             "check": sources["check"],
-            "prompts": prompts,
+            "prompts": len(np.unique(np.concatenate(hashes))) if hashes else 0,
             "annotators": len({name for cell in people for name in _NAMES.validate_json(cell)}),
             "ties": ties,
             "effective_sample_size": weight_sum**2 / square_sum if square_sum else 0.0,
@@ -100,7 +111,7 @@ class PreferenceRows:
         """The numbers of the first `count` rows that are asked for."""
         columns = wanted.columns + ([] if after is None else ["id"])
         if not columns:
-            return list(range(min(count, self._file.metadata.num_rows)))
+            return list(range(min(count, self.rows)))
         found: list[int] = []
         start, seen = 0, after is None
         for batch in self._columns(columns):

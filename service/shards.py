@@ -106,7 +106,6 @@ async def read_shard(artifacts: Artifacts, key: str, kind: type[Record]) -> tupl
     return from_parquet(await artifacts.get(key), kind)
 
 
-@functools.cache
 def _hints(kind: type[object]) -> Mapping[str, object]:
     if not dataclasses.is_dataclass(kind):
         raise ServiceError(f"{kind.__name__} is no record; shards hold dataclasses")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record, print_rows
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_json, print_record, print_rows
+from service.cli.set_report import print_set_report
 from service.client import Client
 from service.exchange.export import FileKind
 from service.exchange.formats.registry import Format
@@ -90,6 +91,29 @@ def export_preferences(
     typer.echo(str(file))
     if left_out:
         typer.echo(f"{left_out} rows left out: {format} cannot hold them (a tie, a system turn); charter can", err=True)
+
+
+@preferences.command("report")
+def report_preferences(
+    preference_set: Annotated[str, typer.Argument(help="Id or name of the set.")],
+    constitution: Annotated[str | None, typer.Option(help="Its principles should be covered.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="A prompt set: look for its held-out prompts.")] = None,
+    near: Annotated[float, typer.Option(help="How far near-duplicates overlap, 0.3 to 1.")] = 0.8,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Which principles decide where, what wins beside the matter, what stands there twice, what is held out as well.
+
+    Example: `charter preferences report helpful --prompts questions`
+    """
+    named = {"constitution": constitution, "prompts": prompts, "near": str(near), "full": "true"}
+    with connect(url, key) as client:
+        found = client.preference_report(preference_set, {name: text for name, text in named.items() if text})
+    if as_json:
+        print_json(found)
+    else:
+        print_set_report(found)
 
 
 @preferences.command("list")

@@ -11,7 +11,9 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from service.exchange.cells import cell_of
+from service.exchange.formats import charter
 from service.exchange.formats.registry import LAYOUTS, Format, Layout
+from service.preference_rows import PreferenceRows
 from training.rows import PreferenceRow
 
 FileKind = Literal["jsonl", "json", "csv", "parquet"]
@@ -33,6 +35,13 @@ def export_chunks(batches: Batches, format: Format, kind: FileKind) -> Iterator[
     if kind == "parquet":
         return _parquet(lines, layout)
     return _jsonl(lines) if kind == "jsonl" else _array(lines)
+
+
+def stored_chunks(rows: PreferenceRows, format: Format, kind: FileKind) -> Iterator[bytes]:
+    """All rows of a set."""
+    if format == "charter" and kind == "jsonl":
+        return map(charter.stored_lines, rows.stored())
+    return export_chunks(rows.batches(), format, kind)
 
 
 def left_out(batches: Batches, format: Format) -> int:

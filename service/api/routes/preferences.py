@@ -14,7 +14,7 @@ from service.api.state import Backend, BackendHere, KeyHere
 from service.api.uploads import FORM, read_upload, resource_name
 from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, page_of
 from service.errors import InvalidInput
-from service.exchange.export import MEDIA_TYPES, FileKind, export_chunks, left_out
+from service.exchange.export import MEDIA_TYPES, FileKind, left_out, stored_chunks
 from service.exchange.formats.registry import FORMATS, LAYOUTS, Format
 from service.exchange.importing import import_preferences
 from service.exchange.messages import as_json
@@ -126,16 +126,8 @@ async def export(
     stored = await _stored(backend, key.project_id, id)
     without = await asyncio.to_thread(_left_out, stored, format)
     headers = {"Content-Disposition": f'attachment; filename="{id}.{format}.{kind}"', "X-Left-Out": str(without)}
-    chunks = export_chunks(stored.batches(), format, kind)
+    chunks = stored_chunks(stored, format, kind)
     return StreamingResponse(chunks, media_type=MEDIA_TYPES[kind], headers=headers)
-
-
-@router.get("/{id}/report", operation_id="report_preference_set")
-async def report(id: str, backend: BackendHere, key: KeyHere) -> dict[str, JsonValue]:
-    """Sources, weights, prompts, ties and the effective sample size; of a run's set also how it was mixed."""
-    record = await backend.store.preference_sets.get(key.project_id, id)
-    stored = await _stored(backend, key.project_id, id)
-    return await asyncio.to_thread(stored.counts) | record.report
 
 
 @router.delete("/{id}", operation_id="delete_preference_set")

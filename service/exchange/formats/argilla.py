@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from service.exchange.cells import mapping_of, parsed_cell
-from service.exchange.formats.extras import Extras, read_extras, write_extras
+from service.exchange.formats.extras import Extras, chosen_second, read_extras, side_tags, write_extras
 from service.exchange.formats.pair import Pair, as_number, number_within
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
 from training.rows import PreferenceRow
@@ -53,12 +53,19 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
                 () if answer.machine or not answer.who else (answer.who,),
                 source=extras.machine if answer.machine else "human",
                 judge=answer.who if answer.machine else "",
+                tags=side_tags(first=good == next(iter(replies)), extras=extras)
+                if len(replies) == 2 and not tied
+                else (),
             )
 
 
 def write(row: PreferenceRow) -> dict[str, JsonValue]:
-    """The chosen reply comes as A. People's rows have responses, a machine's a suggestion."""
-    picked = "tie" if row.p_chosen == 0.5 else "a"
+    """The chosen reply comes as A, unless its labeller saw it as B.
+
+    People's rows have responses, a machine's a suggestion.
+    """
+    first, second = (row.rejected, row.chosen) if chosen_second(row) else (row.chosen, row.rejected)
+    picked = "tie" if row.p_chosen == 0.5 else "a" if first == row.chosen else "b"
     responses: list[JsonValue] = []
     suggestions: list[JsonValue] = []
     if row.source == "human":
@@ -70,7 +77,7 @@ def write(row: PreferenceRow) -> dict[str, JsonValue]:
         suggestions = [machine | {"agent": row.judge, "score": row.p_chosen}] if isinstance(machine, dict) else []
     return {
         "external_id": row.id,
-        "fields": {"prompt": as_json(row.prompt), "response_a": row.chosen, "response_b": row.rejected},
+        "fields": {"prompt": as_json(row.prompt), "response_a": first, "response_b": second},
         "metadata": write_extras(row),
         "responses": responses,
         "suggestions": suggestions,

@@ -5,6 +5,7 @@ A ranking gives a pair for each two items. A pairwise task has no tie: nothing p
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pydantic import JsonValue
 
 from judges.records import Conversation
 from service.exchange.cells import list_of, mapping_of
-from service.exchange.formats.extras import Extras, read_extras, write_extras
+from service.exchange.formats.extras import Extras, chosen_second, read_extras, side_tags, write_extras
 from service.exchange.formats.pair import Pair, number_within, one_question
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
 from training.rows import PreferenceRow
@@ -34,6 +35,15 @@ _TEXTS = ("body", "text", "html", "title")
 _COLUMNS = ("rank", "_")
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """The better reply, the worse one, and whether the better one stood left; None in a list."""
+
+    good: str
+    bad: str
+    left: bool | None
+
+
 def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
     data = mapping_of(value.get("data"))
     if data is None or ("annotations" not in value and "predictions" not in value):
@@ -44,19 +54,25 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
     for annotation in list_of(value.get("annotations")):
         if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
             belief = 1.0 if extras.p_chosen is None else extras.p_chosen
-            for good, bad in _decided(data, annotation):
+            for one in _decided(data, annotation):
                 who = _person(annotation.get("completed_by"))
-                yield Pair(prompt, good, bad, belief, extras.weight, (who,) if who else ())
+                tags = _side_tags(one, extras)
+                yield Pair(prompt, one.good, one.bad, belief, extras.weight, (who,) if who else (), tags=tags)
     for prediction in list_of(value.get("predictions")):
         if isinstance(prediction, dict):
             yield from _predicted(prompt, data, prediction, extras)
 
 
 def write(row: PreferenceRow) -> dict[str, JsonValue]:
-    """The chosen reply stands left. People's rows are annotations, a machine's a prediction."""
+    """The chosen reply stands left, unless its labeller saw it on the right.
+
+    People's rows are annotations, a machine's a prediction.
+    """
     prompt: JsonValue = row.prompt[0].content if one_question(row) else as_json(row.prompt)
+    left, right = (row.rejected, row.chosen) if chosen_second(row) else (row.chosen, row.rejected)
+    selected: JsonValue = {"selected": "left" if left == row.chosen else "right"}
     picked: list[JsonValue] = [
-        {"from_name": "preference", "to_name": "preference", "type": "pairwise", "value": {"selected": "left"}}
+        {"from_name": "preference", "to_name": "preference", "type": "pairwise", "value": selected}
     ]
     annotations: list[JsonValue] = []
     predictions: list[JsonValue] = []
@@ -66,7 +82,7 @@ def write(row: PreferenceRow) -> dict[str, JsonValue]:
     else:
         predictions = [{"model_version": row.judge, "score": row.p_chosen, "result": picked}]
     return {
-        "data": {"prompt": prompt, "response_a": row.chosen, "response_b": row.rejected},
+        "data": {"prompt": prompt, "response_a": left, "response_b": right},
         "annotations": annotations,
         "predictions": predictions,
         "meta": write_extras(row),
@@ -84,29 +100,30 @@ def _predicted(
     """A machine's order. A score below one half is not a belief in it, and is refused."""
     belief = number_within(prediction.get("score"), 1.0, "a prediction's score", 0.5, 1.0)
     judge = prediction.get("model_version")
-    for good, bad in _decided(data, prediction):
+    for one in _decided(data, prediction):
         yield Pair(
             prompt,
-            good,
-            bad,
+            one.good,
+            one.bad,
             belief,
             extras.weight,
             source=extras.machine,
             judge="" if judge is None else str(judge),
+            tags=_side_tags(one, extras),
         )
 
 
-def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
-    """(better reply, worse reply) of each result. A prediction may be the result itself."""
+def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> Iterator[_Decided]:
+    """Of each result. A prediction may be the result itself."""
     for result in list_of(answer.get("result")) or [dict(answer)]:
         value = mapping_of(result.get("value")) if isinstance(result, dict) else None
         if value and "selected" in value:
             yield _selected(data, value["selected"])
         elif value and "ranker" in value:
-            yield from combinations(_ranked(data, value["ranker"]), 2)
+            yield from (_Decided(*pair, left=None) for pair in combinations(_ranked(data, value["ranker"]), 2))
 
 
-def _selected(data: Mapping[str, JsonValue], picked: JsonValue) -> tuple[str, str]:
+def _selected(data: Mapping[str, JsonValue], picked: JsonValue) -> _Decided:
     sides = next((both for both in SIDES if set(both) <= set(data)), None)
     if sides is None:
         known = "; ".join(" and ".join(both) for both in SIDES)
@@ -114,7 +131,7 @@ def _selected(data: Mapping[str, JsonValue], picked: JsonValue) -> tuple[str, st
     if picked not in ("left", "right"):
         raise ValueError(f"the selected side is {picked!r}; it must be left or right")
     left, right = (reply(data[name], f"data.{name}") for name in sides)
-    return (left, right) if picked == "left" else (right, left)
+    return _Decided(left, right, left=True) if picked == "left" else _Decided(right, left, left=False)
 
 
 def _ranked(data: Mapping[str, JsonValue], ranker: JsonValue) -> Sequence[str]:
@@ -135,6 +152,10 @@ def _ranked(data: Mapping[str, JsonValue], ranker: JsonValue) -> Sequence[str]:
     if unknown := [id for id in order if str(id) not in texts]:
         raise ValueError(f"the ranking names {unknown[0]!r}, which data.items does not have")
     return [texts[str(id)] for id in order]
+
+
+def _side_tags(one: _Decided, extras: Extras) -> tuple[tuple[str, str], ...]:
+    return () if one.left is None else side_tags(first=one.left, extras=extras)
 
 
 def _person(value: JsonValue) -> str:

@@ -49,12 +49,13 @@ def write(row: PreferenceRow) -> dict[str, JsonValue]:
     """Binarized; without scores of its own, a row's belief and what is left of 1."""
     prompt = as_json(row.prompt)
     chosen, rejected = Message("assistant", row.chosen), Message("assistant", row.rejected)
-    return {
+    line: dict[str, JsonValue] = {
         "prompt": row.prompt[-1].content,
         "prompt_id": row.prompt_id,
         "chosen": prompt + as_json([chosen]),
         "rejected": prompt + as_json([rejected]),
-    } | scores_of(row, "score_chosen", "score_rejected")
+    }
+    return line | scores_of(row, "score_chosen", "score_rejected")
 
 
 def holds(row: PreferenceRow) -> bool:

@@ -150,6 +150,21 @@ async def test_rows_are_filtered(service: Service) -> None:
         assert len(rows) == found, query
 
 
+async def test_a_full_report_looks_at_the_rows(service: Service) -> None:
+    await service.http.post("/v1/constitutions", content=CONSTITUTION)
+    await service.http.post("/v1/prompt-sets?name=prompts", content='{"prompt": "Why?", "split": "held_out"}')
+    id = (await service.http.post("/v1/preference-sets", content=PAIRS)).json()["id"]
+    assert "coverage" not in (await service.http.get(f"/v1/preference-sets/{id}/report")).json()
+    asked = {"full": True, "constitution": "short", "prompts": "prompts"}
+    answer = await service.http.get(f"/v1/preference-sets/{id}/report", params=asked)
+    assert answer.status_code == 200, answer.text
+    report = answer.json()
+    assert [one["principle_id"] for one in report["coverage"]["principles"]] == ["brief"]
+    assert (report["rows"], report["leakage"]["exact"]) == (1, 1)
+    missing = await service.http.get(f"/v1/preference-sets/{id}/report", params=asked | {"prompts": "none"})
+    assert missing.status_code == 404
+
+
 async def test_a_broken_pair_names_its_line(service: Service) -> None:
     answer = await service.http.post("/v1/preference-sets", content=PAIRS + '{"prompt": "x", "chosen": "y"}\n')
     assert answer.status_code == 422 and "line 2" in answer.json()["detail"]
