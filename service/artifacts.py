@@ -9,6 +9,7 @@ kill a child, does not wait for a bucket that hangs.
 import asyncio
 import contextlib
 import errno
+import io
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -80,6 +81,12 @@ class Artifacts:
         result = await self._ask("give", key, lambda: self._store.get(key))
         return _chunks(key, iter(result.stream(min_chunk_size=_CHUNK_BYTES)))
 
+    async def open(self, key: str) -> "StoredFile":
+        """A file that is read where it is needed: of a large table, only what is asked for. Raises NotFound."""
+        _checked(key)
+        size = await self._ask("give", key, lambda: int(self._store.head(key)["size"]))
+        return StoredFile(self._store, key, size)
+
     async def exists(self, key: str) -> bool:
         _checked(key)
         try:
@@ -117,6 +124,40 @@ class Artifacts:
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, told)
+
+
+class StoredFile(io.RawIOBase):
+    """An artifact as a file that can be read and sought in. It blocks: read it in a thread."""
+
+    def __init__(self, store: ObjectStore, key: str, size: int) -> None:
+        self._store = store
+        self._key = key
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._at)
+        length = left if size is None or size < 0 else min(size, left)
+        if length == 0:
+            return b""
+        with _faults_told("give", self._key):
+            data = bytes(self._store.get_range(self._key, start=self._at, length=length))
+        self._at += len(data)
+        return data
 
 
 def _checked(key: str) -> str:

@@ -16,6 +16,7 @@ from service.api.routes import (
     events,
     health,
     keys,
+    label_projects,
     labels,
     models,
     preferences,
@@ -23,9 +24,12 @@ from service.api.routes import (
     qualification,
     runs,
 )
+from service.api.sessions import Sessions, session_secret
 from service.api.state import Backend
 from service.artifacts import Artifacts
 from service.durable import JobQueue, migrate_jobs
+from service.pages import adapter_pages, constitution_pages, labelling, preference_pages, run_pages, sign_in
+from service.pages.layout import STATIC, STATIC_PREFIX
 from service.settings import Settings
 from service.store.store import Store
 
@@ -48,9 +52,10 @@ def create_app(settings: Settings) -> FastAPI:
         settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         store = Store(settings.database)
         await store.migrate()
+        secret = await asyncio.to_thread(session_secret, settings.folder / "session-secret")
         await asyncio.to_thread(migrate_jobs, store.database.url)
         queue = await asyncio.to_thread(JobQueue, store.database.url)
-        app.state.backend = Backend(store, Artifacts(settings.artifacts), settings, queue.enqueue)
+        app.state.backend = Backend(store, Artifacts(settings.artifacts), settings, queue.enqueue, Sessions(secret))
         await store.repeats.forget_old()
         yield
         await asyncio.to_thread(queue.close)
@@ -80,9 +85,17 @@ def create_app(settings: Settings) -> FastAPI:
         prompts,
         preferences,
         labels,
+        label_projects,
         events,
         runs,
         adapters,
+        sign_in,
+        run_pages,
+        constitution_pages,
+        preference_pages,
+        adapter_pages,
+        labelling,
     ):
         app.include_router(part.router)
+    app.mount(STATIC_PREFIX, STATIC)
     return app

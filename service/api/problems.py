@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -12,8 +12,11 @@ from starlette.routing import Match, Route
 from constitutions.errors import CharterError, ConstitutionError
 from judges.errors import JudgeUnavailable
 from service.errors import Conflict, InvalidInput, NotAllowed, NotFound, StorageFull
+from service.pages.layout import show
 
 PROBLEM_TYPE = "application/problem+json"
+# Whoever reads a page is told on a page.
+PAGES = (("/ui/", "ui_problem.html"), ("/label", "label_problem.html"))
 STATUSES: tuple[tuple[type[CharterError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
@@ -36,9 +39,14 @@ class Problem(BaseModel):
     errors: list[str] = []
 
 
-def problem(request: Request, status: int, detail: str, code: str = "", errors: tuple[str, ...] = ()) -> JSONResponse:
-    """The answer to a request that went wrong."""
+def problem(request: Request, status: int, detail: str, code: str = "", errors: tuple[str, ...] = ()) -> Response:
+    """The answer to a request that went wrong; on a page, a page with the same words."""
     title = HTTPStatus(status).phrase
+    page = next((page for prefix, page in PAGES if request.url.path.startswith(prefix)), None)
+    if page is not None and "HX-Request" not in request.headers:  # a script of ours reads the JSON
+        return show(
+            request, page, {"status": status, "title": title, "detail": detail, "errors": errors}, status=status
+        )
     body = Problem(
         title=title,
         status=status,
@@ -58,20 +66,20 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _ours(request: Request, error: Exception) -> JSONResponse:
+async def _ours(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     problems = error.problems if isinstance(error, (InvalidInput, ConstitutionError)) else ()
     code = "".join("_" + c.lower() if c.isupper() else c for c in type(error).__name__).lstrip("_")
     return problem(request, status, str(error), code, problems)
 
 
-async def _malformed(request: Request, error: Exception) -> JSONResponse:
+async def _malformed(request: Request, error: Exception) -> Response:
     details = error.errors() if isinstance(error, RequestValidationError) else ()
     errors = tuple(f"{'.'.join(map(str, d['loc'][1:])) or d['loc'][0]}: {d['msg']}" for d in details)
     return problem(request, 422, "; ".join(errors[:3]) or "the request is malformed", "malformed", errors)
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> Response:
     """What the framework refuses. A wrong method is told the right ones, of all routes with that path."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = {
@@ -92,5 +100,5 @@ def _methods(request: Request) -> set[str]:
     return {method for route in routes if isinstance(route, Route) for method in route.methods or ()}
 
 
-async def _unexpected(request: Request, _error: Exception) -> JSONResponse:
+async def _unexpected(request: Request, _error: Exception) -> Response:
     return problem(request, 500, "a fault of the service; its log has the details. Nothing was stored.", "internal")

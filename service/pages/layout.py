@@ -7,6 +7,8 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from service.pages.formats import FILTERS
+
 STATIC_PREFIX = "/static"
 STATIC = StaticFiles(directory=Path(__file__).with_name("static"))
 _ENVIRONMENT = Environment(
@@ -16,6 +18,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_ENVIRONMENT.filters.update(FILTERS)
 _TEMPLATES = Jinja2Templates(env=_ENVIRONMENT)
 # No script but ours, none inline: what a model wrote cannot run even where an escape were forgotten.
 HEADERS = {
@@ -24,7 +27,8 @@ HEADERS = {
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Forms of ours name their origin, so that those of another site are told from them; no other site hears of us.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 router = APIRouter(include_in_schema=False)

@@ -78,6 +78,14 @@ class Access:
             raise NotAllowed("the API key is unknown or revoked; make one with `charter key create`")
         return _key_record(row)
 
+    async def living_key(self, id: str) -> KeyRecord:
+        """By id, for a session that it opened. Raises NotAllowed."""
+        async with self._db.read() as session:
+            row = await session.get(ApiKey, id)
+        if row is None or row.revoked_at:
+            raise NotAllowed("the API key that you signed in with is revoked; sign in with another")
+        return _key_record(row)
+
     async def has_keys(self) -> bool:
         async with self._db.read() as session:
             return await session.scalar(select(ApiKey.id).where(ApiKey.revoked_at.is_(None)).limit(1)) is not None

@@ -1,0 +1,137 @@
+"""What pages show beside one another: the newest first, and of a run's events only what is drawn. Reads alone."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.schemas import STAGES, Stage
+from service.store.database import Database
+from service.store.lookup import Row, json_object
+from service.store.records import (
+    AdapterRecord,
+    ConstitutionRecord,
+    EventRecord,
+    JsonObject,
+    PreferenceSetRecord,
+    RunRecord,
+)
+from service.store.resources import adapter_record, constitution_record, preference_set_record
+from service.store.runs import event_record, run_record
+from service.store.tables import Adapter, Constitution, Event, PreferenceSet, Run, StageResult
+
+# More points than a curve has pixels tell nothing.
+MOST_STEPS = 2000
+_TOLD = ("stage", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """A run in the list. `constitution` is name@version, `evaluated` what its stage `evaluate` left, if it ended."""
+
+    run: RunRecord
+    constitution: str
+    finished: frozenset[str]
+    evaluated: JsonObject
+
+    @property
+    def stage(self) -> Stage | None:
+        """The first stage that has not finished; None where all have."""
+        waiting = [stage for stage in STAGES if stage in self.run.request.stages and stage not in self.finished]
+        return waiting[0] if waiting else None
+
+
+class Overview:
+    """Pages end after `limit` + 1: the extra one tells that there are older ones, which `before` its id asks for."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def runs(self, project_id: str, before: str | None, limit: int) -> list[RunLine]:
+        async with self._db.read() as session:
+            rows = await _newest(session, Run, project_id, before, limit)
+            laws = select(Constitution).where(Constitution.id.in_({row.constitution_id for row in rows}))
+            names = {law.id: f"{law.name}@{law.version}" for law in await session.scalars(laws)}
+            results = await _results(session, [row.id for row in rows])
+        return [
+            RunLine(
+                run=run_record(row),
+                constitution=names[row.constitution_id],
+                finished=frozenset(results[row.id]),
+                evaluated=results[row.id].get("evaluate", {}),
+            )
+            for row in rows
+        ]
+
+    async def constitutions(self, project_id: str, before: str | None, limit: int) -> list[ConstitutionRecord]:
+        async with self._db.read() as session:
+            rows = await _newest(session, Constitution, project_id, before, limit)
+            return [constitution_record(row) for row in rows]
+
+    async def versions(self, project_id: str, name: str) -> list[ConstitutionRecord]:
+        """Of one constitution, newest first."""
+        own = select(Constitution).where(Constitution.project_id == project_id, Constitution.name == name)
+        async with self._db.read() as session:
+            return [constitution_record(row) for row in await session.scalars(own.order_by(Constitution.id.desc()))]
+
+    async def preference_sets(self, project_id: str, before: str | None, limit: int) -> list[PreferenceSetRecord]:
+        async with self._db.read() as session:
+            rows = await _newest(session, PreferenceSet, project_id, before, limit)
+            return [preference_set_record(row) for row in rows]
+
+    async def adapters(self, project_id: str, before: str | None, limit: int) -> list[AdapterRecord]:
+        async with self._db.read() as session:
+            return [adapter_record(row) for row in await _newest(session, Adapter, project_id, before, limit)]
+
+    async def last_seq(self, run_id: str) -> int:
+        """The number of the run's newest event."""
+        async with self._db.read() as session:
+            return await session.scalar(select(Run.last_seq).where(Run.id == run_id)) or 0
+
+    async def told(self, run_id: str, limit: int) -> list[EventRecord]:
+        """The newest events that say something in words, newest first: stages, warnings, errors."""
+        found = select(Event).where(Event.run_id == run_id, Event.type.in_(_TOLD))
+        async with self._db.read() as session:
+            rows = await session.scalars(found.order_by(Event.seq.desc()).limit(limit))
+            return [event_record(row) for row in rows]
+
+    async def progress(self, run_id: str) -> Mapping[str, EventRecord]:
+        """The last count of each stage."""
+        last = select(func.max(Event.seq)).where(Event.run_id == run_id, Event.type == "progress").group_by(Event.stage)
+        found = select(Event).where(Event.run_id == run_id, Event.seq.in_(last))
+        async with self._db.read() as session:
+            return {str(row.stage): event_record(row) for row in await session.scalars(found)}
+
+    async def metrics(self, run_id: str, most: int = MOST_STEPS) -> Sequence[EventRecord]:
+        """In order; of a long training every second step, or third, so that there are about `most`."""
+        own: tuple[ColumnElement[bool], ...] = (Event.run_id == run_id, Event.type == "metric")
+        async with self._db.read() as session:
+            count = await session.scalar(select(func.count()).select_from(Event).where(*own)) or 0
+            apart = -(-count // most)
+            if apart > 1:
+                own = (*own, or_(Event.done % apart == 0, Event.done == Event.total))
+            rows = await session.scalars(select(Event).where(*own).order_by(Event.seq))
+            return [event_record(row) for row in rows]
+
+
+async def _results(session: AsyncSession, run_ids: Sequence[str]) -> Mapping[str, dict[str, JsonObject]]:
+    """Of each run, its finished stages' results; what nobody shows in a list stays unread."""
+    names = select(StageResult.run_id, StageResult.stage).where(StageResult.run_id.in_(run_ids))
+    shown = select(StageResult).where(StageResult.run_id.in_(run_ids), StageResult.stage == "evaluate")
+    results: dict[str, dict[str, JsonObject]] = defaultdict(dict)
+    for run_id, stage in await session.execute(names):
+        results[run_id][stage] = {}
+    for row in await session.scalars(shown):
+        results[row.run_id][row.stage] = json_object(row.result)
+    return results
+
+
+async def _newest(
+    session: AsyncSession, table: type[Row], project_id: str, before: str | None, limit: int
+) -> Sequence[Row]:
+    query = select(table).where(table.project_id == project_id).order_by(table.id.desc()).limit(limit + 1)
+    if before:
+        query = query.where(table.id < before.replace("\0", ""))
+    return (await session.scalars(query)).all()
