@@ -16,6 +16,7 @@ from service.api.routes import (
     events,
     health,
     keys,
+    label_projects,
     labels,
     models,
     preferences,
@@ -27,7 +28,7 @@ from service.api.sessions import Sessions, session_secret
 from service.api.state import Backend
 from service.artifacts import Artifacts
 from service.durable import JobQueue, migrate_jobs
-from service.pages import adapter_pages, constitution_pages, preference_pages, run_pages, sign_in
+from service.pages import adapter_pages, constitution_pages, labelling, preference_pages, run_pages, sign_in
 from service.pages.layout import STATIC, STATIC_PREFIX
 from service.settings import Settings
 from service.store.store import Store
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
         prompts,
         preferences,
         labels,
+        label_projects,
         events,
         runs,
         adapters,
@@ -92,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
         constitution_pages,
         preference_pages,
         adapter_pages,
+        labelling,
     ):
         app.include_router(part.router)
     app.mount(STATIC_PREFIX, STATIC)

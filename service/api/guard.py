@@ -18,19 +18,23 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.annotator_calls import by_annotator, carries_token, leases
 from service.api.problems import problem
 from service.api.sessions import COOKIE
-from service.api.state import backend_of
+from service.api.state import ANNOTATOR_COOKIE, asking, backend_of
 from service.errors import Conflict, InvalidInput, NotAllowed
 from service.settings import Settings
 from service.store.access import AnsweredMeanwhile, KeptAnswer, Repeatable
+from service.store.label_records import AnnotatorRecord
 from service.store.records import KeyRecord
 
 PAGES = "/ui/"
 SIGN_IN = "/ui/login"
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/", SIGN_IN})
 DOCS_FILES = "/docs/files"
-PUBLIC_FOLDERS = (f"{DOCS_FILES}/", "/static/")
+# An invitation's secret stands in its path: it is what lets in.
+PUBLIC_FOLDERS = (f"{DOCS_FILES}/", "/static/", "/label/enter/")
+_READS = ("GET", "HEAD", "OPTIONS")
 _ADMIN = ("/v1/models", "/v1/keys")
 _PORT = re.compile(r":[0-9]+$")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -54,6 +58,8 @@ class Guard:
         if request.url.path in PUBLIC or request.url.path.startswith(PUBLIC_FOLDERS):
             return await call_next(request)
         try:
+            if by_annotator(request):
+                return await self._let_in_annotator(request, call_next)
             key = await _key_that_asks(request)
         except NotAllowed as error:
             if request.url.path.startswith(PAGES):
@@ -63,12 +69,28 @@ class Guard:
             return answer
         if (scope := _scope_needed(request)) not in key.scopes:
             return problem(request, 403, f"this key may {', '.join(key.scopes)}; {request.method} here needs {scope}")
-        if not await self._limiter.hit(self._rate, key.id):
-            answer = problem(request, 429, f"more than {self._settings.requests_per_minute} requests a minute; wait")
-            answer.headers["Retry-After"] = "5"
-            return answer
-        request.state.key = key
+        if (slow_down := await self._too_many(request, key.id)) is not None:
+            return slow_down
+        request.state.key = request.state.asking = key
         return await call_next(request)
+
+    async def _let_in_annotator(self, request: Request, call_next: Handler) -> Response:
+        """By the cookie of their session; what changes something needs its token too. Raises NotAllowed."""
+        secret = request.cookies.get(ANNOTATOR_COOKIE, "")
+        annotator = await backend_of(request).store.label_projects.annotator_of(secret)
+        if request.method not in _READS and not await carries_token(request, secret):
+            return problem(request, 403, "the form's token is not of this session; load the page again, and repeat it")
+        if (slow_down := await self._too_many(request, annotator.id)) is not None:
+            return slow_down
+        request.state.asking = annotator
+        return await call_next(request)
+
+    async def _too_many(self, request: Request, id: str) -> Response | None:
+        if await self._limiter.hit(self._rate, id):
+            return None
+        answer = problem(request, 429, f"more than {self._settings.requests_per_minute} requests a minute; wait")
+        answer.headers["Retry-After"] = "5"
+        return answer
 
 
 class BodyLimit:
@@ -119,9 +141,11 @@ async def _once(request: Request, repeat_key: str, carry_out: Handler, kept: Cal
     """Look, carry out, and look again where a twin was faster: it has finished when this one is told."""
     repeats = backend_of(request).store.repeats
     matter = str(request.url.query).encode() + b"\n" + await request.body()
+    who = asking(request)
+    route = f"POST {request.url.path}"
     asked = Repeatable(
-        project_id=_key(request).project_id,
-        route=f"POST {request.url.path}",
+        project_id=who.project_id,
+        route=f"{route} {who.id}" if isinstance(who, AnnotatorRecord) else route,
         key=repeat_key,
         request_sha256=hashlib.sha256(matter).hexdigest(),
     )
@@ -137,11 +161,6 @@ async def _once(request: Request, repeat_key: str, carry_out: Handler, kept: Cal
         except AnsweredMeanwhile:
             continue
     raise Conflict(f"a request with Idempotency-Key {repeat_key!r} is in progress; try again in a moment")
-
-
-def _key(request: Request) -> KeyRecord:
-    key: KeyRecord = request.state.key
-    return key
 
 
 async def _key_that_asks(request: Request) -> KeyRecord:
@@ -166,7 +185,7 @@ def _secret(request: Request) -> str:
 
 
 def _scope_needed(request: Request) -> str:
-    if request.method in ("GET", "HEAD", "OPTIONS"):
+    if request.method in _READS and not leases(request):
         return "read"
     return "admin" if request.url.path.startswith(_ADMIN) else "write"
 

@@ -7,10 +7,14 @@ from fastapi import Depends, Request
 
 from service.api.sessions import Sessions
 from service.artifacts import Artifacts
+from service.errors import NotAllowed
 from service.settings import Settings
+from service.store.label_records import AnnotatorRecord
 from service.store.records import KeyRecord
 from service.store.runs import Enqueue
 from service.store.store import Store
+
+ANNOTATOR_COOKIE = "charter_annotator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +38,21 @@ def key_of(request: Request) -> KeyRecord:
     return key
 
 
+def asking(request: Request) -> KeyRecord | AnnotatorRecord:
+    """Who asks where the guard lets in both: a key, or an annotator by their session's cookie."""
+    who: KeyRecord | AnnotatorRecord = request.state.asking
+    return who
+
+
+def annotator_of(request: Request) -> AnnotatorRecord:
+    """Raises NotAllowed for a key."""
+    who = asking(request)
+    if isinstance(who, AnnotatorRecord):
+        return who
+    raise NotAllowed("this page is an annotator's; open your invitation's link")
+
+
 BackendHere = Annotated[Backend, Depends(backend_of)]
 KeyHere = Annotated[KeyRecord, Depends(key_of)]
+AskingHere = Annotated[KeyRecord | AnnotatorRecord, Depends(asking)]
+AnnotatorHere = Annotated[AnnotatorRecord, Depends(annotator_of)]

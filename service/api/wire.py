@@ -119,6 +119,8 @@ class AdapterBody(Wire):
 
 
 class LabelBody(Wire):
+    """`a` and `b` are in the task's own order where it answers one (`task_id`)."""
+
     id: str
     annotator: str
     prompt: str
@@ -128,6 +130,7 @@ class LabelBody(Wire):
     principle_id: str | None
     comment: str
     created_at: str
+    task_id: str | None
 
 
 class KeyBody(Wire):

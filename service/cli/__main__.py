@@ -12,7 +12,7 @@ from pydantic_settings import SettingsError
 from rich.console import Console
 
 from constitutions.errors import CharterError, ConstitutionError
-from service.cli import adapters, judging, laws, maintenance, models, programs, runs, uploads
+from service.cli import adapters, judging, labelling, laws, maintenance, models, programs, runs, uploads
 from service.cli.faults import file_fault, setting_fault
 from service.client import ApiError
 from service.settings import Settings
@@ -31,6 +31,7 @@ app.add_typer(uploads.prompts, name="prompts")
 app.add_typer(uploads.preferences, name="preferences")
 app.add_typer(models.app, name="model")
 app.add_typer(runs.app, name="run")
+app.add_typer(labelling.app, name="label")
 app.add_typer(judging.app, name="judge")
 app.add_typer(adapters.app, name="adapter")
 app.add_typer(maintenance.keys, name="key")

@@ -12,4 +12,4 @@ class NoModel(CharterError):
 
 
 class UnreadableRequest(CharterError):
-    """A run's body that is not one."""
+    """A body of a run or a label project that is not one."""

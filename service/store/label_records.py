@@ -18,7 +18,11 @@ RoutedBy = Literal["random", "flip", "close", "disagreement", "novel", "gold", "
 
 @dataclass(frozen=True, slots=True)
 class LabelProjectRecord:
-    """`guideline` is Markdown; `principle_ids` empty asks overall. `budget_labels` 0 sets no end but the tasks'."""
+    """`guideline` is Markdown; `principle_ids` empty asks overall. `budget_labels` 0 sets no end but the tasks'.
+
+    `gold_share` is the share of gold among an annotator's tasks. `open_tasks` lack answers, `labels` are those given so
+    far; neither counts training, and a skip is no answer. See `Progress` for one annotator.
+    """
 
     id: str
     project_id: str
@@ -31,8 +35,27 @@ class LabelProjectRecord:
     run_id: str | None
     overlap: int
     budget_labels: int
+    gold_share: float
     tasks: int
+    open_tasks: int
+    labels: int
     created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewLabelProject:
+    """What is said of a label project when it is made; see `LabelProjectRecord`."""
+
+    project_id: str
+    name: str
+    guideline: str = ""
+    principle_ids: tuple[str, ...] = ()
+    constitution_id: str | None = None
+    preference_set_id: str | None = None
+    run_id: str | None = None
+    overlap: int = 1
+    gold_share: float = 0.0
+    budget_labels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +67,16 @@ class AnnotatorRecord:
     label_project_id: str
     name: str
     created_at: str
+    revoked_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
     """A question to people. `replies` has 2 texts for compare, 2 to 9 for rank, 1 for rewrite.
 
-    `gold` is the right choice of a compare task where it is known; `training` tasks come first and tell the answer.
+    `gold` is the right choice of a compare task where it is known, `reason` says why; `training` tasks come first and
+    tell both. Training and gold go to everybody, a `repeat` to those who answered the earlier task of its pair and
+    principle.
     `judge_p_a` is the judge's belief that the first reply is better, None where no judge saw the pair.
     """
 
@@ -63,6 +89,7 @@ class NewTask:
     gold: Choice | None = None
     training: bool = False
     judge_p_a: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +150,15 @@ class TaskLabel:
     comment: str
     seconds: float
     created_at: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of one annotator in one project. `budget_left` is None where the project sets none."""
+    """Of one annotator in one project. `open_tasks` are left for them, gold and repeats apart.
+
+    `budget_left` is None where the project sets none.
+    """
 
     done: int
     skipped: int

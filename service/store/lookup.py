@@ -9,10 +9,11 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import NotFound
+from service.store.label_tables import LabelProject
 from service.store.records import JsonObject
 from service.store.tables import Adapter, ApiKey, Constitution, Label, Model, PreferenceSet, PromptSet, Run, Table
 
-Row = TypeVar("Row", ApiKey, Constitution, PromptSet, PreferenceSet, Model, Run, Adapter, Label)
+Row = TypeVar("Row", ApiKey, Constitution, PromptSet, PreferenceSet, Model, Run, Adapter, Label, LabelProject)
 _KINDS: dict[type[Table], str] = {
     ApiKey: "API key",
     Constitution: "constitution",
@@ -22,6 +23,7 @@ _KINDS: dict[type[Table], str] = {
     Run: "run",
     Adapter: "adapter",
     Label: "label",
+    LabelProject: "label project",
 }
 
 

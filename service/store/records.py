@@ -165,6 +165,8 @@ class AdapterRecord:
 
 @dataclass(frozen=True, slots=True)
 class LabelRecord:
+    """`task_id` where it answers a task of a label project; a task of one reply has an empty `b`."""
+
     id: str
     project_id: str
     annotator: str
@@ -175,3 +177,4 @@ class LabelRecord:
     principle_id: str | None
     comment: str
     created_at: str
+    task_id: str | None = None

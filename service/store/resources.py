@@ -1,26 +1,26 @@
-"""Constitutions, prompt sets, preference sets, models, adapters and labels: add, get, list, delete."""
+"""Constitutions, prompt sets, preference sets, models and adapters: add, get, list, delete."""
 
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import Conflict
 from service.store.database import Database, new_id
+from service.store.label_tables import LabelProject
 from service.store.lookup import find, json_object, one_at_a_time, page, to_json
 from service.store.records import (
     AdapterRecord,
     ConstitutionRecord,
     JsonObject,
-    LabelRecord,
     ModelRecord,
     PreferenceSetRecord,
     PromptSetRecord,
 )
-from service.store.tables import Adapter, Constitution, Label, Model, PreferenceSet, PromptSet, Run
+from service.store.tables import Adapter, Constitution, Model, PreferenceSet, PromptSet, Run
 
 # What somebody who registers a model says of it, or its folder does.
 _REGISTERED = ("path", "url", "served_name", "api_key_env", "sha256", "context_tokens", "licence")
 
-_NAMED = 5  # runs that use what is to be deleted
+_NAMED = 5  # of those that use what is to be deleted
 
 
 class Constitutions:
@@ -71,9 +71,9 @@ class Constitutions:
     async def delete(self, project_id: str, id: str) -> None:
         async with self._db.write() as session:
             row = await find(session, Constitution, project_id, id, lock=True)
-            await _refuse_if_used(
-                session, f"constitution {row.id}", select(Run.id).where(Run.constitution_id == row.id)
-            )
+            runs = select(Run.id).where(Run.constitution_id == row.id)
+            labelled = select(LabelProject.id).where(LabelProject.constitution_id == row.id)
+            await _refuse_if_used(session, f"constitution {row.id}", runs, labelled)
             await session.delete(row)
 
 
@@ -156,7 +156,8 @@ class PreferenceSets:
         async with self._db.write() as session:
             row = await find(session, PreferenceSet, project_id, id, lock=True)
             used = select(Run.id).where(or_(Run.human_id == row.id, Run.id == row.run_id))
-            await _refuse_if_used(session, f"preference set {row.id}", used)
+            labelled = select(LabelProject.id).where(LabelProject.preference_set_id == row.id)
+            await _refuse_if_used(session, f"preference set {row.id}", used, labelled)
             await session.delete(row)
 
 
@@ -260,40 +261,8 @@ class Adapters:
             await session.delete(row)
 
 
-class Labels:
-    """People's answers, one by one."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-    async def add(self, new: LabelRecord) -> LabelRecord:
-        async with self._db.write() as session:
-            row = Label(
-                id=new_id("lbl"),
-                project_id=new.project_id,
-                annotator=new.annotator,
-                prompt=new.prompt,
-                a=new.a,
-                b=new.b,
-                choice=new.choice,
-                principle_id=new.principle_id,
-                comment=new.comment,
-            )
-            session.add(row)
-            await session.flush()
-            return label_record(row)
-
-    async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[LabelRecord]:
-        async with self._db.read() as session:
-            return [label_record(row) for row in await page(session, Label, project_id, after, limit)]
-
-    async def delete(self, project_id: str, id: str) -> None:
-        async with self._db.write() as session:
-            await session.delete(await find(session, Label, project_id, id))
-
-
-async def _refuse_if_used(session: AsyncSession, what: str, users: Select[str]) -> None:
-    ids = list(await session.scalars(users.order_by(Run.id)))
+async def _refuse_if_used(session: AsyncSession, what: str, *users: Select[str]) -> None:
+    ids = [id for query in users for id in sorted(await session.scalars(query))]
     if ids:
         more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
         raise Conflict(f"{what} is used by {', '.join(ids[:_NAMED])}{more}; delete those first")
@@ -357,19 +326,4 @@ def adapter_record(row: Adapter) -> AdapterRecord:
     manifest: JsonObject = json_object(row.manifest)
     return AdapterRecord(
         row.id, row.project_id, row.run_id, row.name, row.artifact, row.sha256, row.bytes, manifest, row.created_at
-    )
-
-
-def label_record(row: Label) -> LabelRecord:
-    return LabelRecord(
-        id=row.id,
-        project_id=row.project_id,
-        annotator=row.annotator,
-        prompt=row.prompt,
-        a=row.a,
-        b=row.b,
-        choice=row.choice,
-        principle_id=row.principle_id,
-        comment=row.comment,
-        created_at=row.created_at,
     )

@@ -5,12 +5,13 @@ A status moves only along `EDGES`, by compare-and-set: whoever comes second chan
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import Conflict, NotFound
 from service.schemas import RunRequest, RunStatus, Stage
 from service.store.database import Database, new_id
+from service.store.label_tables import LabelProject
 from service.store.lookup import find, json_object, page, to_json
 from service.store.records import EventRecord, JsonObject, NewEvent, RunRecord, RunReferences, StageRecord
 from service.store.tables import Adapter, Event, PreferenceSet, Run, StageResult, now
@@ -122,6 +123,10 @@ class Runs:
             users = list(await session.scalars(select(Adapter.id).where(Adapter.run_id == id)))
             if users:
                 raise Conflict(f"run {id} made {', '.join(users)}; delete that first")
+            mixed = select(PreferenceSet.id).where(PreferenceSet.run_id == id)
+            labelled = or_(LabelProject.run_id == id, LabelProject.preference_set_id.in_(mixed))
+            if users := list(await session.scalars(select(LabelProject.id).where(labelled))):
+                raise Conflict(f"people label the pairs of run {id} in {', '.join(users)}; delete those first")
             used = (
                 select(Run.id).join(PreferenceSet, Run.human_id == PreferenceSet.id).where(PreferenceSet.run_id == id)
             )

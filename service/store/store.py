@@ -2,8 +2,10 @@
 
 from service.store.access import Access, Leases, Repeats
 from service.store.database import Database
+from service.store.label_projects import LabelProjects
+from service.store.labels import Labels
 from service.store.overview import Overview
-from service.store.resources import Adapters, Constitutions, Labels, Models, PreferenceSets, PromptSets
+from service.store.resources import Adapters, Constitutions, Models, PreferenceSets, PromptSets
 from service.store.runs import Runs
 
 
@@ -21,6 +23,7 @@ class Store:
         self.models = Models(self.database)
         self.adapters = Adapters(self.database)
         self.labels = Labels(self.database)
+        self.label_projects = LabelProjects(self.database)
         self.runs = Runs(self.database)
         self.overview = Overview(self.database)
 

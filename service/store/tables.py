@@ -5,7 +5,7 @@ Every row belongs to a project. Bulk data lies in the artifact store; here stand
 
 from datetime import UTC, datetime
 
-from sqlalchemy import ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -172,9 +172,23 @@ class Adapter(OfProject, Table):
 
 
 class Label(OfProject, Table):
-    """One person's answer about two replies."""
+    """One person's answer: about two replies, or to a task of a label project. `side_order` and `ranking` are JSON.
+
+    What an annotator took back stays, with `undone_at`; a task has one answer of each annotator beside those.
+    """
 
     __tablename__ = "label"
+    __table_args__ = (
+        Index("ix_label_label_project_id_id", "label_project_id", "id"),
+        Index("ix_label_annotator_id_created_at", "annotator_id", "created_at"),
+        Index(
+            "uq_label_task_id_annotator_id",
+            *("task_id", "annotator_id"),
+            unique=True,
+            sqlite_where=text("undone_at IS NULL"),
+            postgresql_where=text("undone_at IS NULL"),
+        ),
+    )
     annotator: Mapped[str] = mapped_column(String(128))
     prompt: Mapped[str] = mapped_column(Text)
     a: Mapped[str] = mapped_column(Text)
@@ -182,6 +196,14 @@ class Label(OfProject, Table):
     choice: Mapped[str] = mapped_column(String(16))
     principle_id: Mapped[str | None] = mapped_column(String(64))
     comment: Mapped[str] = mapped_column(Text, default="")
+    label_project_id: Mapped[str | None] = mapped_column(Id)
+    task_id: Mapped[str | None] = mapped_column(Id, ForeignKey("label_task.id"), index=True)
+    annotator_id: Mapped[str | None] = mapped_column(Id, ForeignKey("annotator.id"))
+    seconds: Mapped[float | None]
+    side_order: Mapped[str | None] = mapped_column(String(64))
+    ranking: Mapped[str | None] = mapped_column(String(64))
+    rewrite: Mapped[str | None] = mapped_column(Text)
+    undone_at: Mapped[str | None] = mapped_column(String(32))
 
 
 class Idempotency(Table):

@@ -1,19 +1,21 @@
-"""Labels: one person's answer about two replies, by POST; and a preference set made of them."""
+"""Labels: a person's answer about two replies, or to a task of a label project; and a preference set made of them."""
 
-import hashlib
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from judges.records import Message
 from service.api.guard import RepeatableRoute
-from service.api.state import BackendHere, KeyHere
+from service.api.state import AskingHere, Backend, BackendHere, KeyHere
 from service.api.wire import NO_NUL, After, Deleted, LabelBody, Limit, Page, PreferenceSetBody, page_of
-from service.errors import InvalidInput
-from service.exchange.preferences import Pair, human_row
-from service.shards import to_parquet
-from service.store.records import LabelRecord, PreferenceSetRecord
+from service.errors import InvalidInput, NotAllowed
+from service.exchange.formats.pair import Pair
+from service.exchange.preferences import human_row
+from service.labelling.human_sets import HumanSet, add_human_set
+from service.store.label_records import AnnotatorRecord, Answer
+from service.store.label_rows import as_one_text
+from service.store.records import KeyRecord, LabelRecord
 from training.rows import PreferenceRow
 
 router = APIRouter(prefix="/v1/labels", tags=["labels"], route_class=RepeatableRoute)
@@ -40,6 +42,37 @@ class NewLabel(BaseModel):
     comment: Annotated[str, Field(max_length=4000, pattern=NO_NUL)] = ""
 
 
+class TaskAnswer(BaseModel):
+    """An answer to a leased task, in the order in which its replies were given: see `tasks/next`.
+
+    `ranking` are places in that order from best to worst, for `ranked`; `rewrite` is the better text, for `rewritten`.
+    A key names the annotator; an annotator's own session need not.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"task_id": "ltk_1", "annotator": "ann_1", "choice": "first"}]}
+    )
+    task_id: Annotated[str, Field(max_length=64, pattern=NO_NUL)]
+    annotator: Annotated[str, Field(max_length=64, pattern=NO_NUL)] | None = None
+    choice: Literal["first", "second", "tie", "both_bad", "skip", "ranked", "rewritten"]
+    ranking: Annotated[list[int], Field(max_length=9)] = []
+    rewrite: Annotated[str, Field(max_length=200_000, pattern=NO_NUL)] = ""
+    comment: Annotated[str, Field(max_length=10_000, pattern=NO_NUL)] = ""
+    seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+
+
+def _kind(body: object) -> str:
+    """What is sent: with a task's id it answers that."""
+    named = isinstance(body, TaskAnswer) or (isinstance(body, dict) and "task_id" in body)
+    return "answer" if named else "label"
+
+
+LabelOrAnswer = Annotated[
+    Annotated[NewLabel, Tag("label")] | Annotated[TaskAnswer, Tag("answer")],
+    Discriminator(_kind),
+]
+
+
 class FromLabels(BaseModel):
     """Which labels become a preference set: all, or one annotator's."""
 
@@ -49,10 +82,42 @@ class FromLabels(BaseModel):
 
 
 @router.post("", status_code=201, operation_id="create_label")
-async def create(new: NewLabel, backend: BackendHere, key: KeyHere) -> LabelBody:
-    """Send an Idempotency-Key, so that a label sent twice counts once."""
-    record = LabelRecord(id="", project_id=key.project_id, created_at="", **new.model_dump())
+async def create(new: LabelOrAnswer, backend: BackendHere, asking: AskingHere) -> LabelBody:
+    """A label, or with `task_id` the answer to a leased task, which counts once however often it is sent.
+
+    Send an Idempotency-Key with any other, so that a label sent twice counts once.
+    """
+    if isinstance(new, TaskAnswer):
+        return await _answer(new, backend, asking)
+    if isinstance(asking, AnnotatorRecord):
+        raise NotAllowed("an annotator's session answers tasks: send their task_id; other labels need an API key")
+    record = LabelRecord(id="", project_id=asking.project_id, created_at="", **new.model_dump())
     return LabelBody.model_validate(await backend.store.labels.add(record))
+
+
+async def _answer(new: TaskAnswer, backend: Backend, asking: KeyRecord | AnnotatorRecord) -> LabelBody:
+    if isinstance(asking, AnnotatorRecord):
+        if new.annotator not in (None, asking.id):
+            raise NotAllowed(f"this is the session of {asking.id}; leave `annotator` out")
+        annotator_id = asking.id
+    elif new.annotator is None:
+        raise InvalidInput("annotator: a key answers for somebody; name the ann_... that holds the task")
+    else:
+        annotator_id = (await backend.store.label_projects.by_id(asking.project_id, new.annotator)).id
+    answer = Answer(new.choice, new.comment, tuple(new.ranking), new.rewrite, new.seconds)
+    label = await backend.store.label_projects.submit(annotator_id, new.task_id, answer)
+    return LabelBody(
+        id=label.label_id,
+        annotator=annotator_id,
+        prompt=as_one_text(label.prompt),
+        a=label.replies[0],
+        b=label.replies[1] if len(label.replies) > 1 else "",
+        choice=label.choice,
+        principle_id=label.principle_id,
+        comment=label.comment,
+        created_at=label.created_at,
+        task_id=label.task_id,
+    )
 
 
 @router.get("", operation_id="list_labels")
@@ -71,34 +136,23 @@ async def delete(id: str, backend: BackendHere, key: KeyHere) -> Deleted:
 
 @router.post("/preference-set", status_code=201, operation_id="create_preference_set_from_labels")
 async def gather(chosen: FromLabels, backend: BackendHere, key: KeyHere) -> PreferenceSetBody:
-    """A human preference set of all labels so far, ready for `mix.human`."""
+    """A human preference set of all labels posted so far, ready for `mix.human`. Label projects make their own."""
     rows: dict[str, PreferenceRow] = {}
     after: str | None = None
     while labels := (await backend.store.labels.list(key.project_id, after, 500))[:500]:
         after = labels[-1].id
         for label in labels:
-            if label.choice in ("a", "b", "tie") and chosen.annotator in (None, label.annotator) and label.a != label.b:
+            if _counts(label) and chosen.annotator in (None, label.annotator):
                 row = _row(label)
                 rows[row.id] = row
     if not rows:
         raise InvalidInput("no label names a winner or a tie yet; post some to /v1/labels")
-    data = to_parquet(list(rows.values()), PreferenceRow)
-    digest = hashlib.sha256(data).hexdigest()
-    artifact = f"preferences/{digest}.parquet"
-    await backend.artifacts.put_new(artifact, data)
-    record = PreferenceSetRecord(
-        id="",
-        project_id=key.project_id,
-        name=chosen.name,
-        kind="human",
-        sha256=digest,
-        artifact=artifact,
-        rows=len(rows),
-        report={"rows": len(rows), "human": len(rows)},
-        run_id=None,
-        created_at="",
-    )
-    return PreferenceSetBody.model_validate(await backend.store.preference_sets.add(record))
+    new = HumanSet(chosen.name, tuple(rows.values()), {"rows": len(rows), "human": len(rows)})
+    return PreferenceSetBody.model_validate(await add_human_set(backend.store, backend.artifacts, key.project_id, new))
+
+
+def _counts(label: LabelRecord) -> bool:
+    return label.task_id is None and label.choice in ("a", "b", "tie") and label.a != label.b
 
 
 def _row(label: LabelRecord) -> PreferenceRow:

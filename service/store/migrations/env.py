@@ -9,6 +9,7 @@ from sqlalchemy import Connection, create_engine, event, pool, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from service.store import label_tables  # noqa: F401  its tables are of the metadata
 from service.store.tables import Table
 
 _LOCK = 4_272_910_001  # any number that no other program takes

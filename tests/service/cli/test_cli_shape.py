@@ -29,7 +29,8 @@ def test_the_commands_of_the_design_are_there():
         "prompts delete", "preferences post", "preferences export", "preferences list", "preferences delete",
         "model add", "model list", "model delete", "run create",
         "run follow", "run cancel", "run resume", "run report", "run delete", "judge qualify", "judge panel",
-        "adapter list", "adapter download", "adapter delete",
+        "label create", "label list", "label invite", "label people", "label revoke", "label export", "label close",
+        "label delete", "adapter list", "adapter download", "adapter delete",
     }  # fmt: skip
 
 

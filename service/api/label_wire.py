@@ -1,0 +1,118 @@
+"""What the API answers of label projects."""
+
+from pydantic import JsonValue
+
+from service.api.wire import Wire
+from service.exchange.messages import as_json
+from service.store.label_records import LeasedTask, ProjectStatus, TaskKind, TaskLabel
+
+
+class LabelProjectBody(Wire):
+    """`open_tasks` lack answers; `labels` are those given so far, without training and skips."""
+
+    id: str
+    name: str
+    status: ProjectStatus
+    guideline: str
+    principle_ids: list[str]
+    constitution_id: str | None
+    preference_set_id: str | None
+    run_id: str | None
+    overlap: int
+    budget_labels: int
+    gold_share: float
+    tasks: int
+    open_tasks: int
+    labels: int
+    created_at: str
+
+
+class AnnotatorBody(Wire):
+    """`revoked_at` is null while the invitation opens."""
+
+    id: str
+    label_project_id: str
+    name: str
+    created_at: str
+    revoked_at: str | None
+
+
+class InvitationBody(Wire):
+    """`url` is a path of this service, shown once: it lets in whoever has it, as that annotator."""
+
+    annotator: AnnotatorBody
+    url: str | None
+
+
+class LeasedTaskBody(Wire):
+    """`replies` stand in this annotator's own order; an answer's `first` is the first of them."""
+
+    id: str
+    kind: TaskKind
+    prompt: list[JsonValue]
+    replies: list[str]
+    principle_id: str | None
+    training: bool
+    leased_until: str
+    draft: str
+
+
+class TaskLabelBody(Wire):
+    """An answer with its task. `replies`, `choice` and `ranking` are in the task's own order, `order` is the page's."""
+
+    id: str
+    task_id: str
+    annotator_id: str
+    kind: TaskKind
+    pair_id: str
+    prompt: list[JsonValue]
+    replies: list[str]
+    principle_id: str | None
+    routed_by: str
+    gold: str | None
+    training: bool
+    judge_p_a: float | None
+    choice: str
+    order: list[int]
+    ranking: list[int]
+    rewrite: str
+    comment: str
+    seconds: float
+    created_at: str
+
+
+def leased_task_body(task: LeasedTask) -> LeasedTaskBody:
+    return LeasedTaskBody(
+        id=task.id,
+        kind=task.kind,
+        prompt=as_json(task.prompt),
+        replies=list(task.replies),
+        principle_id=task.principle_id,
+        training=task.training,
+        leased_until=task.leased_until,
+        draft=task.draft,
+    )
+
+
+def task_label_body(label: TaskLabel) -> TaskLabelBody:
+    return TaskLabelBody(
+        id=label.label_id,
+        task_id=label.task_id,
+        annotator_id=label.annotator_id,
+        kind=label.kind,
+        pair_id=label.pair_id,
+        prompt=as_json(label.prompt),
+        replies=list(label.replies),
+        principle_id=label.principle_id,
+        routed_by=label.routed_by,
+        gold=label.gold,
+        training=label.training,
+        judge_p_a=label.judge_p_a,
+        choice=label.choice,
+        order=list(label.order),
+        ranking=list(label.ranking),
+        rewrite=label.rewrite,
+        comment=label.comment,
+        seconds=label.seconds,
+        created_at=label.created_at,
+    )

@@ -1,0 +1,173 @@
+"""Label projects: pairs as tasks for people, who enter by invitation; their answers, and a preference set of those."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.guard import RepeatableRoute
+from service.api.label_wire import (
+    AnnotatorBody,
+    InvitationBody,
+    LabelProjectBody,
+    LeasedTaskBody,
+    TaskLabelBody,
+    leased_task_body,
+    task_label_body,
+)
+from service.api.state import AskingHere, BackendHere, KeyHere
+from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, page_of
+from service.errors import InvalidInput, NotFound
+from service.labelling.human_sets import HumanSet, add_human_set
+from service.labelling.projects import create_project
+from service.labelling.rows import rows_from_labels
+from service.labelling.schemas import LabelProjectRequest, Name
+from service.store.label_records import AnnotatorRecord, TaskLabel
+
+_PAGE = 500
+
+
+class InvitationRoute(RepeatableRoute):
+    """A repeated POST is answered without the invitation's secret, which is stored nowhere."""
+
+    @staticmethod
+    def kept(body: str) -> str:
+        return InvitationBody.model_validate_json(body).model_copy(update={"url": None}).model_dump_json()
+
+
+router = APIRouter(prefix="/v1/label-projects", tags=["label projects"], route_class=RepeatableRoute)
+invitations = APIRouter(route_class=InvitationRoute)
+
+
+class Invitation(BaseModel):
+    """Whom to invite. People see no name but their own."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Ada"}]})
+    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class FromAnswers(BaseModel):
+    """One row a pair and annotator, or with `aggregate` one a pair, believed by the share of the votes."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "may", "aggregate": True}]})
+    name: Name = "labels"
+    aggregate: bool = False
+
+
+@router.post("", status_code=201, operation_id="create_label_project")
+async def create(new: LabelProjectRequest, backend: BackendHere, key: KeyHere) -> LabelProjectBody:
+    """Pairs of a preference set or of a run become tasks; nobody is invited yet."""
+    record = await create_project(backend.store, backend.artifacts, key.project_id, new)
+    return LabelProjectBody.model_validate(record)
+
+
+@router.get("", operation_id="list_label_projects")
+async def list_(backend: BackendHere, key: KeyHere, after: After = None, limit: Limit = 20) -> Page[LabelProjectBody]:
+    """Oldest first."""
+    records = await backend.store.label_projects.list(key.project_id, after, limit)
+    return page_of([LabelProjectBody.model_validate(record) for record in records], limit)
+
+
+@router.get("/{id}", operation_id="get_label_project")
+async def get(id: str, backend: BackendHere, key: KeyHere) -> LabelProjectBody:
+    """By id, or the newest of a name."""
+    return LabelProjectBody.model_validate(await backend.store.label_projects.get(key.project_id, id))
+
+
+@router.post("/{id}/close", operation_id="close_label_project")
+async def close(id: str, backend: BackendHere, key: KeyHere) -> LabelProjectBody:
+    """Nothing more is given out or answered, for good. What was answered stays."""
+    return LabelProjectBody.model_validate(await backend.store.label_projects.close(key.project_id, id))
+
+
+@router.delete("/{id}", operation_id="delete_label_project")
+async def delete(id: str, backend: BackendHere, key: KeyHere) -> Deleted:
+    """With its annotators and tasks. Refused while it has labels."""
+    await backend.store.label_projects.delete(key.project_id, id)
+    return Deleted(id=id)
+
+
+@invitations.post("/{id}/invitations", status_code=201, operation_id="invite_annotator")
+async def invite(id: str, new: Invitation, backend: BackendHere, key: KeyHere) -> InvitationBody:
+    """The link to send to that person; it is in this answer and nowhere else. It opens on each of their devices."""
+    record, secret = await backend.store.label_projects.invite(key.project_id, id, new.name)
+    return InvitationBody(annotator=AnnotatorBody.model_validate(record), url=f"/label/enter/{secret}")
+
+
+@router.get("/{id}/annotators", operation_id="list_annotators")
+async def annotators(id: str, backend: BackendHere, key: KeyHere) -> Page[AnnotatorBody]:
+    """All of them; one who was revoked has a `revoked_at`."""
+    records = await backend.store.label_projects.annotators(key.project_id, id)
+    return Page(data=[AnnotatorBody.model_validate(record) for record in records], has_more=False)
+
+
+@router.delete("/{id}/annotators/{annotator}", operation_id="revoke_annotator")
+async def revoke(id: str, annotator: str, backend: BackendHere, key: KeyHere) -> Deleted:
+    """The invitation and its sessions end at once; the labels stay."""
+    await backend.store.label_projects.revoke(key.project_id, id, annotator)
+    return Deleted(id=annotator)
+
+
+@router.get("/{id}/tasks/next", operation_id="next_label_tasks")
+async def next_tasks(
+    id: str,
+    backend: BackendHere,
+    asking: AskingHere,
+    annotator: Annotated[str | None, Query(max_length=64, description="Whose, where a key asks: ann_...")] = None,
+    count: Annotated[int, Query(ge=1, le=20, description="How many at most.")] = 1,
+) -> Page[LeasedTaskBody]:
+    """Tasks leased for 20 minutes, those that the annotator holds already first; none where nothing is left for them.
+
+    For an annotator's session, or a key that may write. Answer them by POST /v1/labels with `task_id`.
+    """
+    if isinstance(asking, AnnotatorRecord):
+        project = await backend.store.label_projects.get(asking.project_id, id)
+        if project.id != asking.label_project_id or annotator not in (None, asking.id):
+            raise NotFound(f"your invitation is not to label project {id!r}; open the link that you were sent")
+        annotator_id = asking.id
+    elif annotator is None:
+        raise InvalidInput("annotator: a key asks for somebody; name an ann_... of this label project")
+    else:
+        annotator_id = (await backend.store.label_projects.annotator(asking.project_id, id, annotator)).id
+    tasks = await backend.store.label_projects.next_tasks(annotator_id, count)
+    return Page(data=[leased_task_body(task) for task in tasks], has_more=False)
+
+
+@router.get("/{id}/labels", operation_id="list_task_labels")
+async def labels(
+    id: str, backend: BackendHere, key: KeyHere, after: After = None, limit: Limit = 20
+) -> Page[TaskLabelBody]:
+    """Answers in the order in which they came, skips too; not what an annotator took back."""
+    found = await backend.store.label_projects.labels_of(key.project_id, id, after, limit)
+    return page_of([task_label_body(label) for label in found], limit)
+
+
+@router.post("/{id}/preference-set", status_code=201, operation_id="create_preference_set_from_label_project")
+async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHere) -> PreferenceSetBody:
+    """A human preference set of the answers so far, ready for `mix.human`. Training, gold and repeats are not in it.
+
+    A tie is half a vote; `both_bad` makes no row, but its pair stands under `asks_revision`; a better text that
+    somebody wrote is chosen over the original.
+    """
+    found: list[TaskLabel] = []
+    project = await backend.store.label_projects.get(key.project_id, id)
+    while page := await backend.store.label_projects.labels_of(
+        key.project_id, project.id, found[-1].label_id if found else None, _PAGE
+    ):
+        found += page[:_PAGE]
+    made = rows_from_labels(found, aggregate=chosen.aggregate)
+    if not made.rows:
+        raise InvalidInput(f"nobody has named a better reply or a tie in label project {project.name!r} yet")
+    report = {
+        "rows": len(made.rows),
+        "human": len(made.rows),
+        "label_project": project.id,
+        "asks_revision": list(made.asks_revision),
+        "skips": made.skips,
+        "measuring": made.measuring,
+    }
+    new = HumanSet(chosen.name, made.rows, report)
+    return PreferenceSetBody.model_validate(await add_human_set(backend.store, backend.artifacts, key.project_id, new))
+
+
+router.include_router(invitations)

@@ -1,0 +1,131 @@
+"""`charter label`: label projects are made from a file of settings, people are invited, their answers are gathered."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record, print_rows
+from service.cli.errors import UnreadableRequest
+from service.client import Client
+from service.labelling.schemas import LabelProjectRequest
+
+app = typer.Typer(help="Label projects: people answer which reply is better.", no_args_is_help=True)
+Project = Annotated[str, typer.Argument(help="The project's id, lpr_..., or its name (the newest of it).")]
+
+
+@app.command("create")
+def create(
+    file: Annotated[Path, typer.Argument(help="YAML or JSON: the body of POST /v1/label-projects.")],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Make tasks for people from the pairs of a preference set or a run.
+
+    Example: `charter label create project.yaml`
+    """
+    request = _request(file)
+    with connect(url, key) as client:
+        print_record(client.create_label_project(request))
+
+
+@app.command("list")
+def list_projects(url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """All label projects: id, name, status, tasks, tasks that lack answers, labels.
+
+    Example: `charter label list`
+    """
+    with connect(url, key) as client:
+        print_rows(client.label_projects(), ("id", "name", "status", "tasks", "open_tasks", "labels"))
+
+
+@app.command("invite")
+def invite(
+    project: Project,
+    name: Annotated[str, typer.Argument(help="Whom to invite: a name that only you see.")],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Print the link that lets one person in. It is shown once.
+
+    Example: `charter label invite helpful Ada`
+    """
+    with connect(url, key) as client:
+        invitation = client.invite(project, name)
+    typer.echo(f"{url.rstrip('/')}{invitation.url}")
+
+
+@app.command("people")
+def people(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """Who was invited: id, name, since when, and when they were revoked.
+
+    Example: `charter label people helpful`
+    """
+    with connect(url, key) as client:
+        print_rows(client.annotators(project), ("id", "name", "created_at", "revoked_at"))
+
+
+@app.command("revoke")
+def revoke(
+    project: Project,
+    annotator: Annotated[str, typer.Argument(help="ann_..., or the name.")],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """End a person's invitation and sessions. Their labels stay.
+
+    Example: `charter label revoke helpful Ada`
+    """
+    with connect(url, key) as client:
+        client.revoke_annotator(project, annotator)
+    typer.echo(f"revoked {annotator}")
+
+
+@app.command("export")
+def export(
+    project: Project,
+    name: Annotated[str, typer.Option(help="What to call the preference set.")] = "labels",
+    aggregate: Annotated[bool, typer.Option("--aggregate", help="One row a pair, by the share of the votes.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Make a human preference set of the answers so far; write it to a file with `charter preferences export`.
+
+    Example: `charter label export helpful --name may`
+    """
+    with connect(url, key) as client:
+        print_record(client.gather_labels(project, name=name, aggregate=aggregate))
+
+
+@app.command("close")
+def close(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """Take no more answers, for good.
+
+    Example: `charter label close helpful`
+    """
+    with connect(url, key) as client:
+        print_record(client.close_label_project(project))
+
+
+@app.command("delete")
+def delete(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """Delete a label project. Refused while it has labels.
+
+    Example: `charter label delete helpful`
+    """
+    delete_with(Client.delete_label_project, project, url, key)
+
+
+def _request(file: Path) -> LabelProjectRequest:
+    """Raises UnreadableRequest that names the file and each place."""
+    try:
+        return LabelProjectRequest.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UnreadableRequest(f"{file}: {error.strerror}; name a project's body in YAML or JSON") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UnreadableRequest(f"{file}: not YAML or JSON ({error}); see docs/api.md for the fields") from error
+    except ValidationError as error:
+        places = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise UnreadableRequest(f"{file}: {places}") from error

@@ -1,0 +1,111 @@
+"""The client's calls about label projects, as a part of `service.client.Client`."""
+
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pydantic import JsonValue, TypeAdapter
+
+from service.labelling.schemas import LabelProjectRequest
+
+Item = TypeVar("Item")
+_PATH = "/v1/label-projects"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelProject:
+    """`open_tasks` lack answers; `labels` are those given so far."""
+
+    id: str
+    name: str
+    status: str
+    overlap: int
+    tasks: int
+    open_tasks: int
+    labels: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    id: str
+    label_project_id: str
+    name: str
+    created_at: str
+    revoked_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """`url` is a path of the service: send it to that person alone."""
+
+    annotator: Annotator
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatheredSet:
+    """A preference set made of a label project's answers."""
+
+    id: str
+    name: str
+    kind: str
+    rows: int
+    report: dict[str, JsonValue]
+    created_at: str
+
+
+class Calls(Protocol):
+    """What of the client these calls are made with."""
+
+    def _get(self, path: str, parameters: dict[str, str | int] | None = None) -> JsonValue: ...
+
+    def _post(self, path: str, body: JsonValue) -> JsonValue: ...
+
+    def _all(self, path: str, kind: type[Item]) -> Iterator[Item]: ...
+
+    def delete(self, path: str) -> None: ...
+
+
+class LabelProjectCalls:
+    """Label projects: make, invite, gather, close, delete."""
+
+    def create_label_project(self: Calls, request: LabelProjectRequest) -> LabelProject:
+        """Pairs of a preference set or of a run become tasks."""
+        body = request.model_dump(mode="json", exclude_unset=True)
+        return TypeAdapter(LabelProject).validate_python(self._post(_PATH, body))
+
+    def label_projects(self: Calls) -> Iterator[LabelProject]:
+        return self._all(_PATH, LabelProject)
+
+    def label_project(self: Calls, id: str) -> LabelProject:
+        return TypeAdapter(LabelProject).validate_python(self._get(_path(id)))
+
+    def invite(self: Calls, id: str, name: str) -> Invitation:
+        """The link is told once."""
+        return TypeAdapter(Invitation).validate_python(self._post(f"{_path(id)}/invitations", {"name": name}))
+
+    def annotators(self: Calls, id: str) -> Iterator[Annotator]:
+        return self._all(f"{_path(id)}/annotators", Annotator)
+
+    def revoke_annotator(self: Calls, id: str, annotator: str) -> None:
+        """By id or name: invitation and sessions end, labels stay."""
+        self.delete(f"{_path(id)}/annotators/{urllib.parse.quote(annotator, safe='')}")
+
+    def gather_labels(self: Calls, id: str, *, name: str = "labels", aggregate: bool = False) -> GatheredSet:
+        """A human preference set of the answers so far, ready for `mix.human`."""
+        answer = self._post(f"{_path(id)}/preference-set", {"name": name, "aggregate": aggregate})
+        return TypeAdapter(GatheredSet).validate_python(answer)
+
+    def close_label_project(self: Calls, id: str) -> LabelProject:
+        return TypeAdapter(LabelProject).validate_python(self._post(f"{_path(id)}/close", None))
+
+    def delete_label_project(self: Calls, id: str) -> None:
+        """Refused while it has labels."""
+        self.delete(_path(id))
+
+
+def _path(id: str) -> str:
+    """An id or name is one segment of the path, whatever stands in it."""
+    return f"{_PATH}/{urllib.parse.quote(id, safe='')}"

@@ -1,0 +1,55 @@
+"""A label project made from what its owner asks: every name is looked up, the pairs become tasks, and all is stored."""
+
+import asyncio
+
+from constitutions.loader import load_constitution
+from service.artifacts import Artifacts
+from service.errors import InvalidInput
+from service.labelling.schemas import LabelProjectRequest
+from service.labelling.sources import pairs_of_run, pairs_of_set
+from service.labelling.tasks import tasks_of
+from service.store.label_records import LabelProjectRecord, NewLabelProject
+from service.store.store import Store
+
+
+async def create_project(
+    store: Store, artifacts: Artifacts, project_id: str, request: LabelProjectRequest
+) -> LabelProjectRecord:
+    """Raises NotFound for a name of nothing, InvalidInput for principles of no constitution or too few pairs."""
+    preference_set_id = run_id = None
+    constitution = request.constitution
+    if request.preference_set is not None:
+        found = await store.preference_sets.get(project_id, request.preference_set)
+        preference_set_id, pairs = found.id, await pairs_of_set(artifacts, found.artifact)
+    else:
+        run = await store.runs.get(project_id, request.run or "")
+        run_id, pairs = run.id, await pairs_of_run(store, artifacts, run)
+        constitution = constitution or run.references.constitution_id
+    constitution_id = await _constitution_id(store, project_id, constitution, request)
+    # A hundred thousand pairs take seconds: other requests are answered meanwhile.
+    tasks = await asyncio.to_thread(tasks_of, request, pairs)
+    new = NewLabelProject(
+        project_id=project_id,
+        name=request.name,
+        guideline=request.guideline,
+        principle_ids=tuple(request.principles),
+        constitution_id=constitution_id,
+        preference_set_id=preference_set_id,
+        run_id=run_id,
+        overlap=request.overlap,
+        gold_share=request.gold_share if len(request.gold) > request.training_tasks else 0.0,
+        budget_labels=request.budget_labels,
+    )
+    return await store.label_projects.create(new, tasks)
+
+
+async def _constitution_id(store: Store, project_id: str, name: str | None, request: LabelProjectRequest) -> str | None:
+    if name is None:
+        if request.principles:
+            raise InvalidInput("principles: whose? name the constitution that they stand in, or leave them out")
+        return None
+    law = await store.constitutions.get(project_id, name)
+    known = [principle.id for principle in load_constitution(law.source, name=law.name).principles]
+    if unknown := [id for id in request.principles if id not in known]:
+        raise InvalidInput(f"principles: {unknown[0]!r} is none of {law.name!r}; it has {', '.join(known)}")
+    return law.id

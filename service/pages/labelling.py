@@ -1,0 +1,163 @@
+"""The labelling page: enter by invitation, answer tasks, take an answer back. Every part works without a script.
+
+A form's POST ends in a redirect. With the header HX-Request, which the page's script sends, it ends in the next tasks
+as a piece of a page. The guard has let the annotator in and compared the CSRF token before a route is reached.
+"""
+
+import functools
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from constitutions.loader import load_constitution
+from service.api.csrf import csrf_token
+from service.api.state import ANNOTATOR_COOKIE, AnnotatorHere, Backend, BackendHere
+from service.pages.label_forms import COMMENT_CHARACTERS, REWRITE_CHARACTERS, AnswerForm, DraftForm
+from service.pages.label_views import is_right, progress_view, said_on_page, task_view
+from service.pages.layout import show
+from service.pages.markdown import markdown
+from service.store.annotators import SESSION_S
+from service.store.label_records import AnnotatorRecord, LabelProjectRecord
+
+# The task on the page and the one after it.
+TASKS_HELD = 2
+router = APIRouter(prefix="/label", include_in_schema=False)
+Context = dict[str, object]
+
+
+@router.get("/enter/{invitation}")
+async def invitation(invitation: str, request: Request, backend: BackendHere) -> Response:
+    """What the project asks and what is stored of the person, before anything is."""
+    annotator = await backend.store.label_projects.invited(invitation)
+    project = await _project(backend, annotator)
+    context: Context = {"annotator": annotator, "project": project, "guideline": markdown(project.guideline)}
+    return show(request, "label_enter.html", context)
+
+
+@router.post("/enter/{invitation}")
+async def enter(invitation: str, request: Request, backend: BackendHere) -> Response:
+    """Sets the session's cookie."""
+    _, secret = await backend.store.label_projects.enter(invitation)
+    answer = _to("/label")
+    answer.set_cookie(
+        ANNOTATOR_COOKIE,
+        secret,
+        max_age=SESSION_S,
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+@router.get("")
+async def task(request: Request, backend: BackendHere, annotator: AnnotatorHere, undone: bool = False) -> Response:
+    """The task to answer, with the next one behind it; or why there is none."""
+    project = await _project(backend, annotator)
+    context = await _desk(request, backend, annotator, project)
+    context |= {"project": project, "annotator": annotator, "guideline": markdown(project.guideline), "undone": undone}
+    if project.status == "closed":
+        return show(request, "label_closed.html", context)
+    if context["tasks"]:
+        return show(request, "label.html", context)
+    progress = progress_view(await backend.store.label_projects.progress(annotator.id))
+    return show(request, "label_waiting.html" if progress.left else "label_done.html", context)
+
+
+@router.get("/next")
+async def next_tasks(request: Request, backend: BackendHere, annotator: AnnotatorHere) -> Response:
+    """The tasks that are held, as a piece of a page."""
+    return show(request, "label_tasks.html", await _desk(request, backend, annotator))
+
+
+@router.get("/waiting")
+async def waiting(request: Request, backend: BackendHere, annotator: AnnotatorHere) -> Response:
+    """For those who wait: nothing while there is no task, so that nothing is announced; else a way on."""
+    desk = await _desk(request, backend, annotator)
+    if desk["tasks"]:
+        return show(request, "label_found.html", {"said": "There is a task for you."})
+    if progress_view(await backend.store.label_projects.progress(annotator.id)).left:
+        return Response(status_code=204)
+    return show(request, "label_found.html", {"said": "All tasks are answered."})
+
+
+@router.post("/answer")
+async def answer(
+    form: Annotated[AnswerForm, Form()], request: Request, backend: BackendHere, annotator: AnnotatorHere
+) -> Response:
+    """Sent twice it counts once. After a training task the right answer is told."""
+    label = await backend.store.label_projects.submit(annotator.id, form.task_id, form.answer())
+    if "HX-Request" in request.headers:
+        return show(request, "label_tasks.html", await _desk(request, backend, annotator) | {"saved": True})
+    return _to(f"/label/told/{label.task_id}" if label.training and label.gold else "/label")
+
+
+@router.get("/told/{task_id}")
+async def told(task_id: str, request: Request, backend: BackendHere, annotator: AnnotatorHere) -> Response:
+    """A training task's right answer and its reason, beside the person's own."""
+    label = await backend.store.label_projects.label_of(annotator.id, task_id)
+    if not label.training or label.gold is None:
+        return _to("/label")
+    context: Context = {
+        "label": label,
+        "right": is_right(label),
+        "said": said_on_page(label.choice, label.order),
+        "gold": said_on_page(label.gold, label.order),
+    }
+    return show(request, "label_told.html", context)
+
+
+@router.post("/undo")
+async def undo(backend: BackendHere, annotator: AnnotatorHere) -> Response:
+    """The last answer is taken back, and its task stands on the page again."""
+    task = await backend.store.label_projects.undo(annotator.id)
+    return _to("/label?undone=true" if task else "/label")
+
+
+@router.post("/draft", status_code=204)
+async def draft(form: Annotated[DraftForm, Form()], backend: BackendHere, annotator: AnnotatorHere) -> Response:
+    """What was typed so far, against a reload."""
+    await backend.store.label_projects.save_draft(annotator.id, form.task_id, form.draft().model_dump_json())
+    return Response(status_code=204)
+
+
+async def _desk(
+    request: Request, backend: Backend, annotator: AnnotatorRecord, project: LabelProjectRecord | None = None
+) -> Context:
+    """The tasks on this annotator's desk; none once the project is closed."""
+    project = project or await _project(backend, annotator)
+    held = await backend.store.label_projects.next_tasks(annotator.id, TASKS_HELD) if project.status == "open" else ()
+    principles = await _principles(backend, project) if held else {}
+    return {
+        "csrf": csrf_token(request.cookies[ANNOTATOR_COOKIE]),
+        "tasks": [task_view(task, principles) for task in held],
+        "progress": progress_view(await backend.store.label_projects.progress(annotator.id)),
+        "saved": False,
+        "shown_at": time.time(),
+        "comment_characters": COMMENT_CHARACTERS,
+        "rewrite_characters": REWRITE_CHARACTERS,
+    }
+
+
+async def _project(backend: Backend, annotator: AnnotatorRecord) -> LabelProjectRecord:
+    return await backend.store.label_projects.get(annotator.project_id, annotator.label_project_id)
+
+
+async def _principles(backend: Backend, project: LabelProjectRecord) -> dict[str, str]:
+    """The constitution's texts by id; none where people are asked overall."""
+    if project.constitution_id is None:
+        return {}
+    law = await backend.store.constitutions.get(project.project_id, project.constitution_id)
+    return _texts(law.source)
+
+
+@functools.lru_cache(maxsize=32)
+def _texts(source: str) -> dict[str, str]:
+    return {principle.id: principle.text for principle in load_constitution(source).principles}
+
+
+def _to(path: str) -> RedirectResponse:
+    return RedirectResponse(path, 303)

@@ -1,0 +1,79 @@
+// Answers on their way: kept in this browser until the service has them, sent one after the other.
+const RETRY_MS = [1000, 2000, 4000, 8000, 15000, 30000];
+const PATIENCE_MS = 20000;
+
+export class Outbox {
+  constructor(annotator, csrf, told) {
+    this.prefix = `charter.answer.${annotator}.`;
+    this.csrf = csrf;
+    this.told = told;
+    this.failures = 0;
+    this.sending = false;
+    this.locked = false;
+    this.answers = Object.keys(localStorage)
+      .filter((key) => key.startsWith(this.prefix))
+      .map((key) => ({ task: key.slice(this.prefix.length), ...JSON.parse(localStorage.getItem(key)) }))
+      .sort((one, other) => one.at - other.at);
+  }
+
+  get waiting() {
+    return this.answers.length;
+  }
+
+  holds(task) {
+    return this.answers.some((answer) => answer.task === task);
+  }
+
+  add(task, body) {
+    const answer = { body, at: Date.now() };
+    this.answers.push({ task, ...answer });
+    try {
+      localStorage.setItem(this.prefix + task, JSON.stringify(answer));
+    } catch (error) {
+      // A full or forbidden storage: the answer is kept in this page alone, which asks before it is left.
+      console.warn("an answer is kept in this page only", error.name);
+    }
+    this.send();
+  }
+
+  async send() {
+    if (this.sending) return;
+    this.sending = true;
+    while (this.answers.length && !this.locked) {
+      const answer = this.answers[0];
+      const response = await this.post(answer.body);
+      if (this.isToWait(response)) break;
+      this.failures = 0;
+      this.answers.shift();
+      localStorage.removeItem(this.prefix + answer.task);
+      if (response.ok) this.told.saved(await response.text());
+      else this.told.refused((await response.json().catch(() => ({ detail: response.statusText }))).detail);
+    }
+    this.sending = false;
+  }
+
+  post(body) {
+    const headers = {
+      "Content-Type": "application/x-www-form-urlencoded",
+      "HX-Request": "true",
+      "X-CSRF-Token": this.csrf(),
+    };
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    return fetch("/label/answer", { method: "POST", body, headers, signal }).catch(() => null);
+  }
+
+  // True where the answer must wait: for the network, for the service, or for the person to enter again.
+  isToWait(response) {
+    const number = this.answers.length === 1 ? "1 answer is" : `${this.answers.length} answers are`;
+    if (response?.status === 401 || response?.status === 403) {
+      this.locked = true;
+      this.told.trouble(`Your session has ended: ${number} kept in this browser. Open your invitation's link again.`);
+      return true;
+    }
+    if (response && response.status < 500 && response.status !== 408 && response.status !== 429) return false;
+    this.told.trouble(`Not saved yet: ${number} kept in this browser, and sent as soon as the service can be reached.`);
+    setTimeout(() => this.send(), RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)]);
+    this.failures += 1;
+    return true;
+  }
+}

@@ -1,0 +1,127 @@
+// The labelling page with a script: the next task is there at once, while the answer is on its way.
+import { Drafts } from "./label-drafts.js";
+import { listenToKeys } from "./label-keys.js";
+import { Outbox } from "./label-outbox.js";
+import { makeRanking } from "./label-ranking.js";
+
+// A second press of a key that was meant once must not answer a task that nobody has read.
+const UNREAD_MS = 250;
+
+class Desk {
+  constructor(work) {
+    this.work = work;
+    this.status = document.getElementById("status");
+    this.undo = document.getElementById("undo");
+    this.wantsUndo = false;
+    this.guideline = document.getElementById("guideline");
+    this.next = [...document.querySelectorAll("template.next")].map((one) => one.content.querySelector("article"));
+    this.drafts = new Drafts(work.dataset.annotator, () => this.csrf);
+    this.outbox = new Outbox(work.dataset.annotator, () => this.csrf, {
+      saved: (html) => this.saved(html),
+      refused: (detail) => this.refused(detail),
+      trouble: (text) => this.say(text, true),
+    });
+  }
+
+  get csrf() {
+    return this.work.dataset.csrf;
+  }
+
+  get article() {
+    return this.work.querySelector("article");
+  }
+
+  start() {
+    this.work.addEventListener("submit", (event) => this.submitted(event));
+    this.undo.addEventListener("submit", (event) => this.undone(event));
+    addEventListener("beforeunload", (event) => {
+      if (this.outbox.waiting && !this.outbox.locked) event.preventDefault();
+    });
+    this.next = this.next.filter((article) => !this.outbox.holds(article.dataset.task));
+    if (this.outbox.holds(this.article.dataset.task)) this.advance();
+    else this.show(this.article, this.status.dataset.say !== "");
+    if (this.status.dataset.say) this.say(this.status.dataset.say);
+    this.outbox.send();
+  }
+
+  show(article, takesFocus) {
+    this.shownAt = performance.now();
+    if (article.parentNode !== this.work) this.work.replaceChildren(document.importNode(article, true));
+    this.drafts.watch(this.article);
+    if (this.article.dataset.kind === "rank") makeRanking(this.article, (text) => this.say(text));
+    if (!takesFocus) return;
+    scrollTo(0, 0);
+    this.article.querySelector("h2").focus({ preventScroll: true });
+    this.article.scrollIntoView({ block: "nearest" });
+  }
+
+  submitted(event) {
+    const article = this.article;
+    const seconds = (performance.now() - this.shownAt) / 1000;
+    if (event.submitter === null || seconds * 1000 < UNREAD_MS) return event.preventDefault();
+    event.target.elements.seconds.value = seconds.toFixed(3);
+    // A training task's answer is told on a page of its own.
+    if ("training" in article.dataset) return this.drafts.forget(article.dataset.task);
+    event.preventDefault();
+    const body = new FormData(event.target, event.submitter);
+    body.delete("csrf");
+    this.drafts.forget(article.dataset.task);
+    this.outbox.add(article.dataset.task, new URLSearchParams(body).toString());
+    this.advance();
+  }
+
+  advance() {
+    if (this.guideline) this.guideline.open = false;
+    const article = this.next.shift();
+    if (article) return this.show(article, true);
+    const waiting = document.createElement("p");
+    waiting.textContent = "The next task comes as soon as your answer is saved.";
+    this.work.replaceChildren(waiting);
+  }
+
+  saved(html) {
+    const piece = new DOMParser().parseFromString(html, "text/html");
+    document.getElementById("progress").replaceChildren(...piece.getElementById("progress").childNodes);
+    this.undo.hidden = false;
+    this.take(piece);
+    const said = piece.getElementById("status").textContent.trim();
+    if (!this.outbox.waiting) this.say(said);
+    if (!this.outbox.waiting && this.wantsUndo) this.undo.submit();
+    document.title = document.title.replace(/^.* – /, `${said.replace(/^Saved\. |\.$/g, "")} – `);
+  }
+
+  take(piece) {
+    const here = new Set([this.article, ...this.next].filter(Boolean).map((article) => article.dataset.task));
+    for (const article of piece.querySelectorAll("article"))
+      if (!here.has(article.dataset.task) && !this.outbox.holds(article.dataset.task)) this.next.push(article);
+    if (this.article) return;
+    if (this.next.length) this.advance();
+    else if (!this.outbox.waiting) location.assign("/label");
+  }
+
+  async refused(detail) {
+    this.say(`An answer was not taken: ${detail}`, true);
+    const response = await fetch("/label/next", { headers: { "HX-Request": "true" } }).catch(() => null);
+    if (response?.ok) this.take(new DOMParser().parseFromString(await response.text(), "text/html"));
+  }
+
+  undone(event) {
+    if (!this.outbox.waiting) return;
+    event.preventDefault();
+    this.wantsUndo = true;
+    this.say("Your last answer is taken back as soon as it is saved.");
+  }
+
+  say(text, isTrouble = false) {
+    this.status.classList.toggle("trouble", isTrouble);
+    if (this.status.textContent !== text) this.status.textContent = text;
+  }
+}
+
+const work = document.getElementById("work");
+document.getElementById("next")?.focus();
+if (work) {
+  const desk = new Desk(work);
+  desk.start();
+  listenToKeys(desk);
+}

@@ -1,0 +1,345 @@
+"""The labelling page in a real browser: by keys, by mouse, without scripts, on a phone, and against hostile replies."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from judges.records import Message
+from service.store.label_records import LabelProjectRecord, NewTask, TaskLabel
+from tests.browser.conftest import NewPage, Violations
+from tests.browser.serving import Served
+from tests.service.pages.label_seed import compare, law, rank, rewrite, seed
+
+pytestmark = pytest.mark.browser
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+# A press that comes sooner after a task is shown is taken for a slip: `UNREAD_MS` in label.js.
+READING_MS = 300
+HOSTILE = (
+    "<script>alert('ran')</script><img src=x onerror=alert('ran')>{{ 7 * 7 }}</textarea></template></article>"
+    "\x00\x07\x1b[31mred\x7f \u202eesrever\u202c [click](javascript:alert('ran'))"
+)
+Begun = Callable[..., tuple[Page, LabelProjectRecord]]
+
+
+@pytest.fixture
+def begun(served: Served, new_page: NewPage) -> Begun:
+    """`begun(tasks, **of the context)`: a page on which somebody has just begun with these tasks."""
+
+    def begin(tasks: list[NewTask], name: str, **options: object) -> tuple[Page, LabelProjectRecord]:
+        project, path = served.do(seed(served.backend, served.project_id, tasks, name=name))
+        page = new_page(**options)
+        page.goto(path)
+        page.get_by_role("button", name="Begin").click()
+        expect(page.get_by_role("heading", name="Prompt")).to_be_visible()
+        return page, project
+
+    return begin
+
+
+def labels_of(served: Served, project: LabelProjectRecord) -> Sequence[TaskLabel]:
+    return served.do(served.backend.store.label_projects.labels_of(served.project_id, project.id, None, 100))
+
+
+def press(page: Page, key: str) -> None:
+    page.wait_for_timeout(READING_MS)
+    page.keyboard.press(key)
+
+
+def shows(page: Page, text: str) -> None:
+    expect(page.locator("article")).to_contain_text(text)
+
+
+def says(page: Page, text: str) -> None:
+    expect(page.get_by_role("status")).to_have_text(text)
+
+
+def test_by_keys_alone(served: Served, begun: Begun):
+    page, project = begun([compare(n) for n in range(1, 6)], "keys")
+    for number, (key, said) in enumerate(
+        [("1", "Saved. Task 2 of 5."), ("2", "Saved. Task 3 of 5."), ("3", "Saved. Task 4 of 5.")], 1
+    ):
+        shows(page, f"Question {number}:")
+        press(page, key)
+        says(page, said)
+        expect(page.locator("article h2").first).to_be_focused()
+    press(page, "u")
+    says(page, "Taken back. Task 3 of 5.")
+    shows(page, "Question 3:")
+    press(page, "c")
+    page.keyboard.type("1 u s: both say nothing")  # no key counts while typing
+    page.keyboard.press("Escape")
+    press(page, "4")
+    press(page, "s")
+    says(page, "Saved. Task 5 of 5.")
+    press(page, "?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("1")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    shows(page, "Question 5:")
+    press(page, "1")
+    expect(page.get_by_role("heading", name="All done")).to_be_visible()
+    labels = labels_of(served, project)
+    first = ["ab"[label.order[0]] for label in labels]
+    assert [label.choice for label in labels] == [first[0], "ab"[labels[1].order[1]], "both_bad", "skip", first[4]]
+    assert [label.comment for label in labels] == ["", "", "1 u s: both say nothing", "", ""]
+    assert all(READING_MS / 1000 <= label.seconds < 30 for label in labels)
+
+
+def test_the_next_task_is_there_before_the_answer_is_saved(served: Served, begun: Begun):
+    page, project = begun([compare(n) for n in range(1, 4)], "prefetch")
+    held: list[Route] = []
+    page.route("**/label/answer", lambda route: held.append(route))
+    page.wait_for_timeout(READING_MS)
+    milliseconds = page.evaluate(
+        """() => new Promise(done => {
+            const from = performance.now();
+            new MutationObserver(() => requestAnimationFrame(() => done(performance.now() - from)))
+                .observe(document.getElementById("work"), {childList: true});
+            document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "1", code: "Digit1", bubbles: true}));
+        })"""
+    )
+    shows(page, "Question 2:")
+    assert milliseconds < 100
+    assert labels_of(served, project) == []
+    held[0].continue_()
+    says(page, "Saved. Task 2 of 3.")
+    press(page, "1")
+    page.keyboard.press("1")  # a slip: nobody has read the third task yet
+    shows(page, "Question 3:")
+
+
+def test_an_answer_survives_the_network_and_the_browser(served: Served, begun: Begun):
+    page, project = begun([compare(n) for n in range(1, 5)], "network")
+    page.context.route("**/label/answer", lambda route: route.abort())
+    press(page, "1")
+    says(page, "Not saved yet: 1 answer is kept in this browser, and sent as soon as the service can be reached.")
+    shows(page, "Question 2:")
+    press(page, "2")
+    expect(page.locator("#work")).to_contain_text("The next task comes as soon as your answer is saved.")
+    assert labels_of(served, project) == []
+    again = page.context.new_page()
+    page.close()
+    page.context.unroute("**/label/answer")
+    again.goto("/label")
+    says(again, "Saved. Task 3 of 4.")
+    shows(again, "Question 3:")
+    assert [label.choice in ("a", "b") for label in labels_of(served, project)] == [True, True]
+
+
+def test_a_service_that_fails_is_asked_again(served: Served, begun: Begun):
+    page, project = begun([compare(n) for n in range(1, 4)], "faults")
+    answers = iter([503, 429])
+
+    def fail_twice(route: Route) -> None:
+        status = next(answers, None)
+        route.continue_() if status is None else route.fulfill(status=status, body="{}")
+
+    page.route("**/label/answer", fail_twice)
+    press(page, "1")
+    expect(page.get_by_role("status")).to_contain_text("Not saved yet")
+    shows(page, "Question 2:")
+    says(page, "Saved. Task 2 of 3.")
+    assert len(labels_of(served, project)) == 1
+
+
+def test_an_answer_that_is_refused_is_told(served: Served, begun: Begun):
+    page, project = begun([compare(n) for n in range(1, 4)], "refused")
+    served.do(served.backend.store.label_projects.close(served.project_id, project.id))
+    press(page, "1")
+    says(page, "An answer was not taken: label project 'refused' is closed; thank you")
+    press(page, "1")
+    expect(page.get_by_role("heading", name="is closed")).to_be_visible()
+
+
+def test_a_session_that_ended_keeps_the_answer(served: Served, begun: Begun):
+    page, project = begun([compare(n) for n in range(1, 4)], "lapsed")
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    press(page, "1")
+    expect(page.get_by_role("status")).to_contain_text("Your session has ended: 1 answer is kept in this browser.")
+    page.goto("/label")
+    expect(page.get_by_role("heading", name="Unauthorized")).to_be_visible()
+    page.context.add_cookies(cookies)
+    page.goto("/label")
+    says(page, "Saved. Task 2 of 3.")
+    assert len(labels_of(served, project)) == 1
+
+
+def test_drafts_survive_a_reload(served: Served, begun: Begun):
+    page, project = begun([rewrite(1), compare(2)], "drafts")
+    with page.expect_response("**/label/draft"):
+        page.get_by_label("Your better reply").fill("A better reply.")
+    page.reload()
+    expect(page.get_by_label("Your better reply")).to_have_value("A better reply.")
+    page.evaluate("localStorage.clear()")
+    page.reload()  # now from the service
+    expect(page.get_by_label("Your better reply")).to_have_value("A better reply.")
+    page.get_by_label("Your better reply").focus()
+    press(page, "Control+Enter")
+    says(page, "Saved. Task 2 of 2.")
+    [label] = labels_of(served, project)
+    assert (label.choice, label.rewrite) == ("rewritten", "A better reply.")
+
+
+def test_by_mouse(served: Served, begun: Begun):
+    page, project = begun([compare(1), compare(2)], "mouse")
+    page.wait_for_timeout(READING_MS)
+    page.get_by_role("button", name="B is better").click()
+    says(page, "Saved. Task 2 of 2.")
+    page.get_by_role("switch", name="Keys").uncheck()
+    press(page, "1")
+    page.locator("summary", has_text="Comment").click()
+    page.get_by_label("Why?").fill("because")
+    page.get_by_role("button", name="Undo").click()
+    shows(page, "Question 1:")
+    expect(page.get_by_role("switch", name="Keys")).not_to_be_checked()
+    page.wait_for_timeout(READING_MS)
+    page.get_by_role("button", name="A is better").dblclick()
+    shows(page, "Question 2:")
+    says(page, "Saved. Task 2 of 2.")
+    expect(page.get_by_label("Why?")).to_have_value("because")
+    [label] = labels_of(served, project)
+    assert label.choice == "ab"[label.order[0]]
+
+
+def letters(page: Page) -> str:
+    return "".join(page.locator(".ranking li").evaluate_all("items => items.map(item => item.dataset.letter)"))
+
+
+def test_ranking_by_keys_by_buttons_and_by_drag(served: Served, begun: Begun):
+    page, project = begun([rank(1), rank(2), rank(3)], "ranking")
+    press(page, "j")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Shift+J")
+    assert letters(page) == "BCA"
+    says(page, "Reply A is now 3 of 3.")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator(".ranking li:focus")).to_have_attribute("data-letter", "C")
+    page.keyboard.press("Shift+K")
+    press(page, "Enter")
+    says(page, "Saved. Task 2 of 3.")
+    page.get_by_role("button", name="Move reply C up").click()
+    page.wait_for_timeout(READING_MS)
+    page.get_by_role("button", name="This is my order").click()
+    says(page, "Saved. Task 3 of 3.")
+    grip, last = page.locator(".grip").first.bounding_box(), page.locator(".ranking li").last.bounding_box()
+    page.mouse.move(grip["x"] + 5, grip["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(grip["x"] + 5, last["y"] + last["height"] - 2, steps=5)
+    page.mouse.up()
+    assert letters(page) == "BCA"
+    page.reload()
+    assert letters(page) == "BCA"
+    page.wait_for_timeout(READING_MS)
+    page.get_by_role("button", name="This is my order").click()
+    expect(page.get_by_role("heading", name="All done")).to_be_visible()
+    places = [tuple(label.order.index(reply) for reply in label.ranking) for label in labels_of(served, project)]
+    assert places == [(2, 1, 0), (0, 2, 1), (1, 2, 0)]
+
+
+def test_training_tells_the_right_answer(begun: Begun):
+    training = compare(1, training=True, gold="a", reason="The sea has no part in it.")
+    page, _ = begun([training, compare(2)], "training")
+    shows(page, "The right answer is known")
+    right = page.locator(".replies section", has_text="First reply 1")
+    press(page, "1" if "Reply A" in right.inner_text() else "2")
+    expect(page.get_by_role("heading", name="Right")).to_be_visible()
+    expect(page.locator("#told")).to_contain_text("The sea has no part in it.")
+    expect(page.get_by_role("link", name="Next")).to_be_focused()
+    page.keyboard.press("Enter")
+    shows(page, "Question 2:")
+
+
+def test_without_scripts(served: Served, begun: Begun):
+    tasks = [compare(1), compare(2), rank(3), rewrite(4)]
+    page, project = begun(tasks, "plain", java_script_enabled=False)
+    page.locator("summary", has_text="Comment").click()
+    page.get_by_label("Why?").fill("it is true")
+    page.get_by_role("button", name="B is better").click()
+    page.get_by_role("button", name="Skip").click()
+    page.get_by_role("button", name="Undo").click()
+    shows(page, "Question 2:")
+    page.get_by_role("button", name="Equally good").click()
+    page.get_by_label("Place of reply A").select_option("2")
+    page.get_by_role("button", name="This is my order").click()
+    expect(page.locator("main")).to_contain_text("replies A and B both have place 2; go back and give each its own")
+    page.go_back()
+    page.get_by_label("Place of reply A").select_option("2")
+    page.get_by_label("Place of reply B").select_option("1")
+    page.get_by_role("button", name="This is my order").click()
+    page.get_by_label("Your better reply").fill("A better one.")
+    page.get_by_role("button", name="This is better").click()
+    expect(page.get_by_role("heading", name="All done")).to_be_visible()
+    compared, tie, ranked, rewritten = labels_of(served, project)
+    assert (compared.choice, compared.comment, tie.choice) == ("ab"[compared.order[1]], "it is true", "tie")
+    assert tuple(ranked.order.index(reply) for reply in ranked.ranking) == (1, 0, 2)
+    assert rewritten.rewrite == "A better one."
+
+
+def test_on_a_phone(begun: Begun):
+    page, _ = begun([compare(1, replies=("word " * 300, "w" * 3000)), compare(2)], "phone", **PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    one, other = (page.locator(".replies section").nth(place).bounding_box() for place in (0, 1))
+    assert one["x"] == other["x"] and one["y"] < other["y"]
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("button, summary, input, select, .switch")]
+            .filter(one => one.offsetParent && one.type !== "checkbox" && one.getBoundingClientRect().height < 44)
+            .map(one => one.outerHTML)"""
+    )
+    assert small == []
+    page.wait_for_timeout(READING_MS)
+    page.get_by_role("button", name="A is better").tap()
+    says(page, "Saved. Task 2 of 2.")
+
+
+def test_hostile_replies_are_text(begun: Begun):
+    line = "x" * 200_000
+    hostile = compare(1, prompt=(Message("system", HOSTILE), Message("user", HOSTILE)), replies=(HOSTILE, f"{line}END"))
+    page, _ = begun([hostile, compare(2, kind="rewrite", replies=(HOSTILE,))], "hostile")
+    shown = "<script>alert('ran')</script><img src=x onerror=alert('ran')>{{ 7 * 7 }}</textarea></template></article>"
+    assert page.locator("article").inner_text().count(shown) == 3
+    shows(page, "\u2400\u2407\u241b[31mred\u2421")
+    assert page.locator("article script, article img, article a").count() == 0
+    more = page.get_by_text("Show all: 180,003 more characters")
+    more.click()
+    expect(more.locator("xpath=../div")).to_contain_text("END")
+    press(page, "1")
+    says(page, "Saved. Task 2 of 2.")
+    box = page.get_by_label("Your better reply")
+    assert box.input_value().startswith(shown)
+    assert "\u241b" not in box.input_value()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_accessibility_fault(served: Served, begun: Begun, new_page: NewPage, axe: Violations, scheme: str):
+    written = served.do(law(served.backend, served.project_id))
+    tasks = [compare(1, principle_id="honest", training=True, gold="a", reason="So."), rank(2), rewrite(3), compare(4)]
+    _, path = served.do(
+        seed(served.backend, served.project_id, tasks, name=f"axe-{scheme}", constitution_id=written.id)
+    )
+    page = new_page(color_scheme=scheme)
+    found = {}
+    page.goto(path)
+    found["enter"] = axe(page)
+    page.get_by_role("button", name="Begin").click()
+    shows(page, "Judge by this principle alone: The reply says nothing that is false")
+    found["training"] = axe(page)
+    page.get_by_role("button", name="Help").click()
+    found["help"] = axe(page)
+    page.keyboard.press("Escape")
+    press(page, "1")
+    expect(page.get_by_role("link", name="Next")).to_be_focused()
+    found["told"] = axe(page)
+    page.get_by_role("link", name="Next").click()
+    for kind in ("rank", "rewrite", "compare"):
+        expect(page.locator("article")).to_have_attribute("data-kind", kind)
+        found[kind] = axe(page)
+        press(page, "s")
+    expect(page.get_by_role("heading", name="All done")).to_be_visible()
+    found["done"] = axe(page)
+    page.context.clear_cookies()
+    page.goto("/label")
+    found["lapsed"] = axe(page)
+    assert {name: faults for name, faults in found.items() if faults} == {}

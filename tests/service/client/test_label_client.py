@@ -1,0 +1,72 @@
+"""Label projects by the Python client and the command line, against a service that listens."""
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from service.cli.__main__ import app
+from service.client import ApiError
+from service.labelling.schemas import LabelProjectRequest
+
+PAIRS = '{"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}\n'
+
+
+def test_a_project_from_its_file_to_a_preference_set(client, live, tmp_path):
+    (tmp_path / "pairs.jsonl").write_text(PAIRS)
+    client.add_preferences(tmp_path / "pairs.jsonl", name="few")
+    file = tmp_path / "project.yaml"
+    file.write_text("name: by command\npreference_set: few\n")
+    own = {"CHARTER_URL": live.process.url, "CHARTER_API_KEY": live.process.api_key()}
+
+    def charter(*arguments):
+        done = CliRunner().invoke(app, ["label", *arguments], env=own)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    charter("create", str(file))
+    assert charter("list").splitlines()[-1].split("\t")[1:] == ["by command", "open", "1", "1", "0"]
+    link = charter("invite", "by command", "Ada").strip()
+    assert link.startswith(f"{live.process.url}/label/enter/")
+    ada = charter("people", "by command").split("\t")[0]
+    headers = {"Authorization": f"Bearer {live.process.api_key()}"}
+    with httpx.Client(base_url=live.process.url, headers=headers, trust_env=False) as http:
+        path = f"/v1/label-projects/{client.label_project('by command').id}/tasks/next?annotator={ada}"
+        [task] = http.get(path).json()["data"]
+        http.post("/v1/labels", json={"task_id": task["id"], "annotator": ada, "choice": "tie"}).raise_for_status()
+    assert '"rows": 1' in charter("export", "by command", "--name", "answers")
+    assert charter("revoke", "by command", "Ada") == "revoked Ada\n"
+    assert '"status": "closed"' in charter("close", "by command")
+    refused = CliRunner().invoke(app, ["label", "delete", "by command"], env=own)
+    assert isinstance(refused.exception, ApiError) and refused.exception.status == 409
+
+
+def test_a_project_by_the_client(client, tmp_path):
+    (tmp_path / "pairs.jsonl").write_text(PAIRS)
+    client.add_preferences(tmp_path / "pairs.jsonl", name="few")
+    made = client.create_label_project(LabelProjectRequest(name="by client", preference_set="few", overlap=2))
+    assert (made.tasks, made.overlap) == (1, 2)
+    invitation = client.invite(made.id, "Ada")
+    assert [person.id for person in client.annotators(made.id)] == [invitation.annotator.id]
+    assert made.id in [project.id for project in client.label_projects()]
+    client.revoke_annotator(made.id, invitation.annotator.id)
+    assert client.close_label_project(made.id).status == "closed"
+    client.delete_label_project(made.id)
+    with pytest.raises(ApiError):
+        client.label_project(made.id)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: x\n", "name a preference_set or a run"),
+        ("name: [\n", "not YAML"),
+        ("name: x\npreference_set: y\noverlap: 0\n", "overlap: "),
+    ],
+)
+def test_a_file_that_is_no_project_says_where(tmp_path, text, said):
+    file = tmp_path / "project.yaml"
+    file.write_text(text)
+    done = CliRunner().invoke(app, ["label", "create", str(file), "--api-key", "ck_x"])
+    assert str(file) in str(done.exception) and said in str(done.exception)
+    done = CliRunner().invoke(app, ["label", "create", str(tmp_path / "none.yaml"), "--api-key", "ck_x"])
+    assert "No such file" in str(done.exception)

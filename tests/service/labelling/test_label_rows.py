@@ -1,0 +1,79 @@
+"""Labels as preference rows: votes counted by hand, and what makes none."""
+
+import pytest
+
+from judges.records import Message
+from service.labelling.rows import rows_from_labels
+from service.store.label_records import TaskLabel
+
+PROMPT = (Message("user", "Why?"),)
+
+
+def label(annotator="ann_1", choice="a", **more) -> TaskLabel:
+    settings = {
+        "label_id": "lbl", "task_id": "ltk", "label_project_id": "lpr", "annotator_id": annotator, "kind": "compare",
+        "pair_id": "p1", "prompt": PROMPT, "replies": ("x", "y"), "principle_id": None, "routed_by": "all",
+        "gold": None, "training": False, "judge_p_a": None, "choice": choice, "order": (0, 1), "ranking": (),
+        "rewrite": "", "comment": "", "seconds": 1.0, "created_at": "",
+    }  # fmt: skip
+    return TaskLabel(**(settings | more))
+
+
+def said(made):
+    return [(row.chosen, row.rejected, row.p_chosen, row.annotators) for row in made.rows]
+
+
+def test_a_row_for_each_annotator():
+    made = rows_from_labels([label(), label("ann_2", "b"), label("ann_3", "tie")], aggregate=False)
+    assert said(made) == [("x", "y", 1.0, ("ann_1",)), ("y", "x", 1.0, ("ann_2",)), ("x", "y", 0.5, ("ann_3",))]
+    assert {row.source for row in made.rows} == {"human"}
+    assert len({row.id for row in made.rows}) == 3
+
+
+def test_or_one_row_a_pair_with_the_share_of_the_votes():
+    # b, b, tie: a has half a vote of three, so b is chosen with 2.5 / 3.
+    made = rows_from_labels([label("ann_1", "b"), label("ann_2", "b"), label("ann_3", "tie")], aggregate=True)
+    [(chosen, rejected, p_chosen, people)] = said(made)
+    assert (chosen, rejected, people) == ("y", "x", ("ann_1", "ann_2", "ann_3"))
+    assert p_chosen == pytest.approx(2.5 / 3)
+
+
+def test_several_principles_are_averaged_and_each_is_kept():
+    made = rows_from_labels(
+        [label(principle_id="honest"), label(principle_id="kind", choice="b"), label(principle_id="brief")],
+        aggregate=False,
+    )
+    [row] = made.rows
+    assert row.p_chosen == pytest.approx(2 / 3)
+    assert row.per_principle == (("honest", 1.0), ("kind", 0.0), ("brief", 1.0))
+
+
+def test_both_bad_asks_for_a_revision_and_a_skip_makes_nothing():
+    made = rows_from_labels(
+        [label(choice="both_bad"), label("ann_2", "both_bad"), label("ann_3", "skip")], aggregate=False
+    )
+    assert (made.rows, made.asks_revision, made.skips) == ((), ("p1",), 1)
+
+
+def test_a_better_text_is_chosen_over_the_original():
+    better = label(kind="rewrite", replies=("draft",), choice="rewritten", rewrite="better")
+    same = label("ann_2", kind="rewrite", replies=("draft",), choice="rewritten", rewrite="draft")
+    assert said(rows_from_labels([better, same], aggregate=False)) == [("better", "draft", 1.0, ("ann_1",))]
+
+
+def test_a_ranking_is_all_its_pairs_and_votes_on_one_pair_meet_in_either_order():
+    ranked = {"kind": "rank", "replies": ("x", "y", "z"), "choice": "ranked"}
+    one, two = label(ranking=(2, 0, 1), **ranked), label("ann_2", ranking=(0, 2, 1), **ranked)
+    assert said(rows_from_labels([one], aggregate=False)) == [
+        ("z", "x", 1.0, ("ann_1",)),
+        ("z", "y", 1.0, ("ann_1",)),
+        ("x", "y", 1.0, ("ann_1",)),
+    ]
+    both = said(rows_from_labels([one, two], aggregate=True))
+    assert [p_chosen for _, _, p_chosen, _ in both] == [0.5, 1.0, 1.0]  # they differ on z and x alone
+
+
+@pytest.mark.parametrize("why", ["training", "gold", "repeat"])
+def test_what_measures_people_makes_no_row(why):
+    made = rows_from_labels([label(routed_by=why)], aggregate=False)
+    assert (made.rows, made.measuring) == ((), 1)
