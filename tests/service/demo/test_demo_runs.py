@@ -16,6 +16,7 @@ import httpx
 import jsonschema
 import pytest
 
+from service.cli.runs import read_request
 from service.client import Client
 from service.demo.content import SHOWN
 from service.demo.service_process import free_port
@@ -96,6 +97,24 @@ def test_ctrl_c_and_sigterm_in_the_midst_leave_no_process_and_the_next_demo_begi
     again.wait_until_alone()
     assert (ended.status, ended.errors) == (130, "")
     assert "is now in" not in ended.text and "Left running" not in ended.text
+
+
+def test_a_kept_demo_prints_a_page_to_label_its_pairs_and_writes_the_run_that_learns_from_them(kept):
+    told = re.search(r"Label (\d+) pairs of this run: (http://\S+)", kept.ended.text)
+    assert told is not None and 1 <= int(told[1]) <= 20
+    page = httpx.get(told[2])
+    assert page.status_code == 200 and "Which reply would you rather be given?" in page.text
+    key = (kept.out / "service" / "api-key").read_text().strip()
+    with Client(f"http://127.0.0.1:{kept.port}", api_key=key) as client:
+        project = re.search(r"charter label export (lpr_\w+) --name my-labels", kept.ended.text)
+        assert project is not None
+        person = next(iter(client.annotators(project[1])))
+        with httpx.Client(base_url=client.url, headers={"Authorization": f"Bearer {key}"}) as http:
+            asked = http.get(f"/v1/label-projects/{project[1]}/tasks/next", params={"annotator": person.id}).json()
+            answer = {"task_id": asked["data"][0]["id"], "annotator": person.id, "choice": "first"}
+            assert http.post("/v1/labels", json=answer).status_code == 201
+        assert client.gather_labels(project[1], name="my-labels").rows == 1
+        assert client.plan_run(read_request(kept.out / "next-run.yaml"))
 
 
 def test_a_demo_leaves_a_valid_summary_a_verified_bundle_and_the_report(kept):
