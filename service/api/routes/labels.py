@@ -2,8 +2,8 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from judges.records import Message
 from service.api.guard import RepeatableRoute
@@ -14,10 +14,18 @@ from service.exchange.preferences import Pair, human_row
 from service.labelling.human_sets import HumanSet, add_human_set
 from service.store.label_records import AnnotatorRecord, Answer
 from service.store.label_rows import as_one_text
-from service.store.records import KeyRecord, LabelRecord
+from service.store.records import JsonObject, KeyRecord, LabelRecord
 from training.rows import PreferenceRow
 
 router = APIRouter(prefix="/v1/labels", tags=["labels"], route_class=RepeatableRoute)
+_LABEL: JsonObject = {
+    "annotator": "ann_1",
+    "prompt": "Why is the sky blue?",
+    "a": "Air.",
+    "b": "Magic.",
+    "choice": "a",
+}
+_ANSWER: JsonObject = {"task_id": "ltk_1", "annotator": "ann_1", "choice": "first"}
 Text = Annotated[str, Field(min_length=1, max_length=200_000, pattern=NO_NUL)]
 
 
@@ -26,11 +34,7 @@ class NewLabel(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"annotator": "ann_1", "prompt": "Why is the sky blue?", "a": "Air.", "b": "Magic.", "choice": "a"}
-            ]
-        },
+        json_schema_extra={"examples": [_LABEL]},
     )
     annotator: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$")]
     prompt: Text
@@ -48,9 +52,7 @@ class TaskAnswer(BaseModel):
     A key names the annotator; an annotator's own session need not.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"task_id": "ltk_1", "annotator": "ann_1", "choice": "first"}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_ANSWER]})
     task_id: Annotated[str, Field(max_length=64, pattern=NO_NUL)]
     annotator: Annotated[str, Field(max_length=64, pattern=NO_NUL)] | None = None
     choice: Literal["first", "second", "tie", "both_bad", "skip", "ranked", "rewritten"]
@@ -60,16 +62,15 @@ class TaskAnswer(BaseModel):
     seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
 
 
-def _kind(body: object) -> str:
-    """What is sent: with a task's id it answers that."""
-    named = isinstance(body, TaskAnswer) or (isinstance(body, dict) and "task_id" in body)
-    return "answer" if named else "label"
+def _read(body: object, _either: ValidatorFunctionWrapHandler) -> NewLabel | TaskAnswer:
+    """With a task's id it answers that, so that what is wrong is told of one of the two."""
+    if isinstance(body, NewLabel | TaskAnswer):
+        return body
+    kind = TaskAnswer if isinstance(body, dict) and "task_id" in body else NewLabel
+    return kind.model_validate(body)
 
 
-LabelOrAnswer = Annotated[
-    Annotated[NewLabel, Tag("label")] | Annotated[TaskAnswer, Tag("answer")],
-    Discriminator(_kind),
-]
+LabelOrAnswer = Annotated[NewLabel | TaskAnswer, WrapValidator(_read), Body(examples=[_LABEL, _ANSWER])]
 
 
 class FromLabels(BaseModel):
