@@ -24,6 +24,7 @@ from service.labelling.projects import create_project
 from service.labelling.rows import rows_from_labels
 from service.labelling.schemas import LabelProjectRequest, Name
 from service.store.label_records import AnnotatorRecord, TaskLabel
+from service.store.records import JsonObject
 
 _PAGE = 500
 
@@ -159,11 +160,11 @@ async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHer
     made = await asyncio.to_thread(rows_from_labels, found, aggregate=chosen.aggregate)
     if not made.rows:
         raise InvalidInput(f"nobody has named a better reply or a tie in label project {project.name!r} yet")
-    report = {
+    report: JsonObject = {
         "rows": len(made.rows),
         "human": len(made.rows),
         "label_project": project.id,
-        "asks_revision": list(made.asks_revision),
+        "asks_revision": [*made.asks_revision],
         "skips": made.skips,
         "measuring": made.measuring,
     }
