@@ -3,29 +3,22 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from judges.records import Message
 from service.api.guard import RepeatableRoute
 from service.api.state import AskingHere, Backend, BackendHere, KeyHere
 from service.api.wire import NO_NUL, After, Deleted, LabelBody, Limit, Page, PreferenceSetBody, page_of
 from service.errors import InvalidInput, NotAllowed
-from service.exchange.preferences import Pair, human_row
+from service.exchange.formats.pair import Pair
+from service.exchange.preferences import human_row
 from service.labelling.human_sets import HumanSet, add_human_set
 from service.store.label_records import AnnotatorRecord, Answer
 from service.store.label_rows import as_one_text
-from service.store.records import JsonObject, KeyRecord, LabelRecord
+from service.store.records import KeyRecord, LabelRecord
 from training.rows import PreferenceRow
 
 router = APIRouter(prefix="/v1/labels", tags=["labels"], route_class=RepeatableRoute)
-_LABEL: JsonObject = {
-    "annotator": "ann_1",
-    "prompt": "Why is the sky blue?",
-    "a": "Air.",
-    "b": "Magic.",
-    "choice": "a",
-}
-_ANSWER: JsonObject = {"task_id": "ltk_1", "annotator": "ann_1", "choice": "first"}
 Text = Annotated[str, Field(min_length=1, max_length=200_000, pattern=NO_NUL)]
 
 
@@ -34,7 +27,11 @@ class NewLabel(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [_LABEL]},
+        json_schema_extra={
+            "examples": [
+                {"annotator": "ann_1", "prompt": "Why is the sky blue?", "a": "Air.", "b": "Magic.", "choice": "a"}
+            ]
+        },
     )
     annotator: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$")]
     prompt: Text
@@ -52,7 +49,9 @@ class TaskAnswer(BaseModel):
     A key names the annotator; an annotator's own session need not.
     """
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_ANSWER]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"task_id": "ltk_1", "annotator": "ann_1", "choice": "first"}]}
+    )
     task_id: Annotated[str, Field(max_length=64, pattern=NO_NUL)]
     annotator: Annotated[str, Field(max_length=64, pattern=NO_NUL)] | None = None
     choice: Literal["first", "second", "tie", "both_bad", "skip", "ranked", "rewritten"]
@@ -62,15 +61,19 @@ class TaskAnswer(BaseModel):
     seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
 
 
-def _read(body: object, _either: ValidatorFunctionWrapHandler) -> NewLabel | TaskAnswer:
-    """With a task's id it answers that, so that what is wrong is told of one of the two."""
-    if isinstance(body, NewLabel | TaskAnswer):
-        return body
-    kind = TaskAnswer if isinstance(body, dict) and "task_id" in body else NewLabel
-    return kind.model_validate(body)
+def _kind(body: object) -> str:
+    """What is sent: with a task's id it answers that."""
+    named = isinstance(body, TaskAnswer) or (isinstance(body, dict) and "task_id" in body)
+    return "(answer)" if named else "(label)"
 
 
-LabelOrAnswer = Annotated[NewLabel | TaskAnswer, WrapValidator(_read), Body(examples=[_LABEL, _ANSWER])]
+LabelOrAnswer = Annotated[
+    Annotated[NewLabel, Tag("(label)")] | Annotated[TaskAnswer, Tag("(answer)")],
+    Discriminator(_kind),
+    Body(
+        examples=[{"annotator": "ann_1", "prompt": "Why is the sky blue?", "a": "Air.", "b": "Magic.", "choice": "a"}]
+    ),
+]
 
 
 class FromLabels(BaseModel):

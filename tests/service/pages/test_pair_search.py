@@ -91,9 +91,9 @@ def test_the_facts_are_counts(data: bytes) -> None:
 async def test_a_part_of_an_artifact_is_read_alone(tmp_path, data: bytes) -> None:
     artifacts = Artifacts(str(tmp_path))
     await artifacts.put_new("preferences/x.parquet", data)
-    file = await artifacts.ranges("preferences/x.parquet")
+    file = await artifacts.open("preferences/x.parquet")
     assert file.seek(-4, io.SEEK_END) == len(data) - 4 and file.read() == b"PAR1"
     assert file.seek(0) == 0 and file.read(4) == b"PAR1" and file.tell() == 4
-    assert pq.ParquetFile(await artifacts.ranges("preferences/x.parquet")).metadata.num_rows == ROWS
+    assert pq.ParquetFile(await artifacts.open("preferences/x.parquet")).metadata.num_rows == ROWS
     with pytest.raises(NotFound):
-        await artifacts.ranges("preferences/y.parquet")
+        await artifacts.open("preferences/y.parquet")
