@@ -47,6 +47,8 @@ async def serve(settings: Settings) -> None:
             create_app(settings),
             log_level="warning",
             timeout_graceful_shutdown=3,
+            # Somebody who labels pauses for longer than uvicorn's 5 s: closed just then, a connection loses an answer.
+            timeout_keep_alive=75,
             server_header=False,
         )
     )

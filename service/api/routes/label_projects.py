@@ -164,7 +164,7 @@ async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHer
         "rows": len(made.rows),
         "human": len(made.rows),
         "label_project": project.id,
-        "asks_revision": list(made.asks_revision),
+        "asks_revision": [*made.asks_revision],
         "skips": made.skips,
         "measuring": made.measuring,
     }
