@@ -8,6 +8,7 @@ from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from service.pages.formats import FILTERS
+from service.pages.written import visible
 
 STATIC_PREFIX = "/static"
 STATIC = StaticFiles(directory=Path(__file__).with_name("static"))
@@ -18,7 +19,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters.update(FILTERS)
+_ENVIRONMENT.filters.update(FILTERS, visible=visible)
 _TEMPLATES = Jinja2Templates(env=_ENVIRONMENT)
 # No script but ours, none inline: what a model wrote cannot run even where an escape were forgotten.
 HEADERS = {

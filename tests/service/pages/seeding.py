@@ -23,7 +23,7 @@ from service.store.records import (
 )
 from training.rows import PreferenceRow
 
-HOSTILE = "<script>alert('reply')</script><img src=x onerror=alert(1)> \u202eback"
+HOSTILE = "<script>alert('reply')</script><img src=x onerror=alert(1)> \u202eback\x1b[31m"
 LAW = """name: short
 version: "{version}"
 principles:

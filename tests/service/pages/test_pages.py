@@ -16,6 +16,7 @@ async def test_what_a_model_wrote_is_text_on_every_page(pages: Pages) -> None:
         # The only scripts are files of ours, and nothing carries a style or a handler.
         assert re.findall(r"<script(?! src=\"/static/)[^>]*>", answer.text) == []
         assert re.findall(r"<[^>]+\s(?:style|on\w+)=", answer.text.replace("&lt;", "")) == []
+        assert "\x1b" not in answer.text, page
         seen += answer.text.count("&lt;script&gt;alert(")
     assert seen >= 8
 
