@@ -58,7 +58,7 @@ LAW = "name: taste\nprinciples:\n  - {id: short, kind: judged, text: The shorter
 HALF = {"learning_rate": 5e-4, "lora_layers_share": 0.5}
 KNOBS: Mapping[str, Mapping[str, object]] = {
     "sft": {**HALF, "epochs": 2},
-    "dpo": {**HALF, "beta": 0.1, "sft_weight": 0.2},
+    "dpo": {**HALF, "beta": 0.05, "sft_weight": 0.2},
     "ppo": {**HALF, "epochs": 4, "kl_weight": 0.01, "minibatches": 4},
     "rloo": {**HALF, "epochs": 2, "kl_weight": 0.01, "replies_per_prompt": 4, "prompts_per_step": 8, "minibatches": 2},
 }

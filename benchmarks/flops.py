@@ -37,6 +37,26 @@ class RowLengths:
 
 
 @dataclass(frozen=True, slots=True)
+class EpisodeLengths:
+    """Tokens of a prompt and of the one reply to it, with its last token; counted as those of a row."""
+
+    prompt: int
+    reply: int
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt + self.reply - 1
+
+    @property
+    def scored(self) -> int:
+        return self.reply
+
+    @property
+    def visible(self) -> int:
+        return self.tokens * (self.tokens + 1) // 2
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """The sizes of a Llama-like model, as its config.json has them."""
 
@@ -63,15 +83,15 @@ class Shape:
             (hidden, inner),
         )
 
-    def linear_flops(self, row: RowLengths) -> int:
+    def linear_flops(self, row: RowLengths | EpisodeLengths) -> int:
         """One pass through all linear layers of the layers."""
         return 2 * row.tokens * self.num_hidden_layers * sum(out * into for out, into in self.layer_matrices)
 
-    def attention_flops(self, row: RowLengths) -> int:
+    def attention_flops(self, row: RowLengths | EpisodeLengths) -> int:
         """One pass through both products of attention, queries by keys and weights by values."""
         return 4 * row.visible * self.num_hidden_layers * self.num_attention_heads * self.head_dim
 
-    def head_flops(self, row: RowLengths) -> int:
+    def head_flops(self, row: RowLengths | EpisodeLengths) -> int:
         """The logits of the reply tokens."""
         return 2 * row.scored * self.vocab_size * self.hidden_size
 
@@ -96,3 +116,12 @@ def reward_flops(shape: Shape, rows: Sequence[RowLengths]) -> int:
     """Forwards, and the gradients of the inputs. The head is one row; replies go in with their last token too."""
     whole = [RowLengths(r.prompt, r.chosen + 1, r.rejected + 1) for r in rows]
     return sum(2 * shape.linear_flops(r) + 3 * shape.attention_flops(r) for r in whole)
+
+
+def ppo_update_flops(shape: Shape, episodes: Sequence[EpisodeLengths]) -> int:
+    """All of a step of PPO but sampling and scoring, with one pass over the replies.
+
+    Base, policy and value model see the replies; policy and value model see them again, each with its gradient. The
+    value model's head is one row.
+    """
+    return sum(7 * shape.linear_flops(e) + 9 * shape.attention_flops(e) + 4 * shape.head_flops(e) for e in episodes)

@@ -5,10 +5,13 @@
 
 Without a model: a Llama of 1.2 billion random weights with a byte tokenizer, one token a character. Pairs of one length
 are written by code. DPO and the reward model train a LoRA adapter of rank 16 on all linear layers, eight pairs a step;
-the first two steps are left out of the speed. `mfu` is the share of the vendor's figure for dense bf16, where the GPU
-is known; `gemm_share` that of torch.mm on the model's shapes (gemm.py); both count what the layout needs (flops.py).
-Where TRL can be imported, it trains on the same tokens, and `ratio` is ours over its pairs per second. Prints JSON as
-its last line. Left out: PPO.
+the first two steps are left out of the speed. PPO takes the chosen replies as its own, eight a step: its speed is that
+of all but sampling and scoring, with one pass and one update a step (gpu_ppo.py).
+
+`mfu` is the share of the vendor's figure for dense bf16, where the GPU is known; `gemm_share` that of torch.mm on the
+model's shapes (gemm.py); both count what the layout needs (flops.py). Where TRL can be imported, it trains DPO and the
+reward model on the same tokens, and `ratio` is ours over its pairs per second. Prints JSON as its last line. Left out:
+sampling, and TRL's PPO, which cannot be timed without it.
 """
 
 import argparse
@@ -27,12 +30,13 @@ import yaml
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.documents import rewrite_block, table
-from benchmarks.flops import dpo_flops, read_shape, reward_flops
+from benchmarks.flops import dpo_flops, ppo_update_flops, read_shape, reward_flops
 from benchmarks.gemm import gemm_flops_per_s
+from benchmarks.gpu_ppo import train_on_given_replies
 from benchmarks.trainer_rows import row_of, words
 from benchmarks.trainer_sides import PAGE, SideRun, Start, Task, machine, read_run, run_trl
 from benchmarks.trainer_start import dpo_start, reward_start
-from training.configs import DpoConfig, RewardConfig, load_config
+from training.configs import DpoConfig, PpoConfig, RewardConfig, load_config
 from training.dpo import train_dpo
 from training.finishing import peak_memory_bytes
 from training.precision import resolve_numbers
@@ -45,6 +49,7 @@ WARM_UP_STEPS, PAIRS_PER_STEP = 2, 8
 KNOBS = {"learning_rate": 1e-5, "lora_rank": 16, "tokens_per_batch": 16384}
 # Dense bf16 on tensor cores, from the vendor's data sheets.
 PEAK_FLOPS = {"H200": 989.5e12, "H100": 989.5e12, "A100": 312e12, "L40S": 362e12}
+COLUMNS = ("", "pairs or episodes/s", "tokens/s", "MFU", "peak memory, GiB", "beside TRL")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,9 +95,14 @@ def build_random_model(folder: Path) -> Path:
 
 
 def measure(task: Task, lengths: Lengths) -> dict[str, float]:
-    """One method: ours here, TRL in a process of its own once our memory is free."""
+    """One method on rows of these lengths."""
     write_rows(task.folder / "rows.jsonl", lengths.rows())
     task.config.write_text(yaml.safe_dump(task.keys("ours")))
+    return measure_ppo(task) if task.method == "ppo" else measure_pairs(task)
+
+
+def measure_pairs(task: Task) -> dict[str, float]:
+    """DPO or the reward model: ours here, TRL in a process of its own once our memory is free."""
     begin, train, schema, count = {
         "dpo": (dpo_start, train_dpo, DpoConfig, dpo_flops),
         "reward": (reward_start, train_reward, RewardConfig, reward_flops),
@@ -103,20 +113,35 @@ def measure(task: Task, lengths: Lengths) -> dict[str, float]:
     train(config)
     ours = read_run(task.folder / "ours", start, peak_bytes())
     free_memory()
-    pairs_per_s = steady_pairs_per_s(ours)
-    tokens = sum(row.tokens for row in start.lengths) / len(start.lengths)
-    reached = pairs_per_s * count(read_shape(task.model), start.lengths) / len(start.lengths)
-    figures = {
-        "tokens_per_pair": tokens,
-        "pairs_per_s": pairs_per_s,
-        "tokens_per_s": pairs_per_s * tokens,
-        "flops_per_s": reached,
-        "peak_memory_bytes": ours.peak_memory_bytes,
-        **mfu(reached),
-    }
+    flops = count(read_shape(task.model), start.lengths)
+    figures = figures_of(ours, "pair", sum(row.tokens for row in start.lengths), flops)
     if importlib.util.find_spec("trl"):
         figures |= beside(ours, run_trl(task, start, Path(sys.executable))[0])
     return figures
+
+
+def measure_ppo(task: Task) -> dict[str, float]:
+    """PPO's own part of its steps."""
+    free_memory()
+    run = train_on_given_replies(load_config(task.config, PpoConfig))
+    flops = ppo_update_flops(read_shape(task.model), run.episodes)
+    figures = figures_of(run.side(peak_bytes()), "episode", sum(one.tokens for one in run.episodes), flops)
+    free_memory()
+    return figures
+
+
+def figures_of(run: SideRun, unit: str, tokens: int, flops: int) -> dict[str, float]:
+    """Of a run over so many units, which together have so many tokens and need so many operations."""
+    units_per_s = steady_pairs_per_s(run)
+    reached = units_per_s * flops / run.pairs
+    return {
+        f"tokens_per_{unit}": tokens / run.pairs,
+        f"{unit}s_per_s": units_per_s,
+        "tokens_per_s": units_per_s * tokens / run.pairs,
+        "flops_per_s": reached,
+        "peak_memory_bytes": run.peak_memory_bytes,
+        **mfu(reached),
+    }
 
 
 def steady_pairs_per_s(run: SideRun) -> float:
@@ -164,7 +189,7 @@ def block(found: Mapping[str, Mapping[str, float]], caption: str) -> str:
     rows = [
         (
             method,
-            f"{one['pairs_per_s']:.1f}",
+            f"{one['pairs_per_s'] if 'pairs_per_s' in one else one['episodes_per_s']:.1f}",
             f"{one['tokens_per_s']:.0f}",
             f"{one['mfu']:.0%}" if "mfu" in one else "unknown",
             f"{one['peak_memory_bytes'] / 2**30:.1f}",
@@ -172,7 +197,7 @@ def block(found: Mapping[str, Mapping[str, float]], caption: str) -> str:
         )
         for method, one in found.items()
     ]
-    return f"{caption}:\n\n" + table(("", "pairs/s", "tokens/s", "MFU", "peak memory, GiB", "beside TRL"), rows)
+    return f"{caption}:\n\n" + table(COLUMNS, rows)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -195,7 +220,7 @@ def main(arguments: Sequence[str]) -> int:
             lengths = Lengths(options.pairs, options.prompt_chars, options.reply_chars)
         ceiling = gemm_flops_per_s(read_shape(model), 4096, numbers)
         found = {}
-        for method in ("dpo", "reward"):
+        for method in ("dpo", "reward", "ppo"):
             work = Path(folder) / method
             work.mkdir()
             knobs = KNOBS | ({"held_out_share": 0.0} if method == "reward" else {})

@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, SupportsBytes, TypeVar
+from typing import BinaryIO, SupportsBytes, TypeVar, cast
 
-from obstore import open_reader
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
@@ -82,10 +81,11 @@ class Artifacts:
         result = await self._ask("give", key, lambda: self._store.get(key))
         return _chunks(key, iter(result.stream(min_chunk_size=_CHUNK_BYTES)))
 
-    async def ranges(self, key: str) -> io.RawIOBase:
-        """A file that is read piece by piece, wherever one asks for: of a large one only those. Raises NotFound."""
+    async def open(self, key: str) -> BinaryIO:
+        """A file that is read where it is needed: of a large table, only what is asked for. Raises NotFound."""
         _checked(key)
-        return _Ranges(await self._ask("give", key, lambda: open_reader(self._store, key)))
+        size = await self._ask("give", key, lambda: int(self._store.head(key)["size"]))
+        return cast(BinaryIO, StoredFile(self._store, key, size))
 
     async def exists(self, key: str) -> bool:
         _checked(key)
@@ -126,20 +126,14 @@ class Artifacts:
         return await asyncio.get_running_loop().run_in_executor(self._threads, told)
 
 
-class _Reader(Protocol):
-    """What the library gives for a key."""
+class StoredFile(io.RawIOBase):
+    """An artifact as a file that can be read and sought in. It blocks: read it in a thread."""
 
-    def read(self, size: int, /) -> SupportsBytes: ...
-    def readall(self) -> SupportsBytes: ...
-    def seek(self, offset: int, whence: int, /) -> int: ...
-    def tell(self) -> int: ...
-
-
-class _Ranges(io.RawIOBase):
-    """The library's reader as Python knows files."""
-
-    def __init__(self, reader: "_Reader") -> None:
-        self._reader = reader
+    def __init__(self, store: ObjectStore, key: str, size: int) -> None:
+        self._store = store
+        self._key = key
+        self._size = size
+        self._at = 0
 
     def readable(self) -> bool:
         return True
@@ -147,15 +141,23 @@ class _Ranges(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._reader.seek(offset, whence)
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
 
     def tell(self) -> int:
-        return self._reader.tell()
+        return self._at
 
     def read(self, size: int = -1) -> bytes:
-        with _faults_told("give", "a part of a file"):
-            return bytes(self._reader.readall() if size < 0 else self._reader.read(size))
+        left = max(0, self._size - self._at)
+        length = left if size is None or size < 0 else min(size, left)
+        if length == 0:
+            return b""
+        with _faults_told("give", self._key):
+            data = bytes(self._store.get_range(self._key, start=self._at, length=length))
+        self._at += len(data)
+        return data
 
 
 def _checked(key: str) -> str:

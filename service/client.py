@@ -125,10 +125,11 @@ class Adapter:
 
 
 class Client(LabelProjectCalls):
-    """One service and one key. Use as a context manager; not for several threads at once."""
+    """One service, at `url`, and one key. Use as a context manager; not for several threads at once."""
 
     def __init__(self, url: str, *, api_key: str, timeout_s: float = 120.0) -> None:
         headers = {"Authorization": f"Bearer {api_key}"}
+        self.url = url.rstrip("/")
         # A service on this machine is not behind the user's proxy.
         direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, mounts=direct)
@@ -168,16 +169,23 @@ class Client(LabelProjectCalls):
     def delete_prompts(self, id: str) -> None:
         self._delete("prompt-sets", id)
 
-    def add_preferences(self, file: Path, *, name: str | None = None, format: str | None = None) -> PreferenceSet:
-        """Upload people's pairs in any of the formats; .gz is unpacked by the service."""
+    def add_preferences(
+        self, file: Path, *, name: str | None = None, format: str | None = None, skip_broken: bool = False
+    ) -> PreferenceSet:
+        """Upload pairs in any of the formats; .gz is unpacked by the service."""
         parameters = {"filename": file.name.removesuffix(".gz"), "name": name, "format": format}
+        parameters["skip_broken"] = "true" if skip_broken else None
         answer = self._upload("/v1/preference-sets", file.read_bytes(), parameters)
         return TypeAdapter(PreferenceSet).validate_python(answer)
 
-    def export_preferences(self, id: str, file: Path, *, format: str = "charter") -> int:
-        """Save a set as JSONL. Returns how many rows the format cannot hold: they are not in the file."""
-        headers = self._save(f"/v1/preference-sets/{id}/export", file, {"format": format})
+    def export_preferences(self, id: str, file: Path, *, format: str = "charter", kind: str = "jsonl") -> int:
+        """Save a set as jsonl, json, csv or parquet. Returns how many rows the format cannot hold."""
+        headers = self._save(f"/v1/preference-sets/{id}/export", file, {"format": format, "as": kind})
         return int(headers["X-Left-Out"])
+
+    def preference_report(self, id: str, asked: dict[str, str | int]) -> JsonValue:
+        """A set's counts; with `full` its coverage, bias, duplicates and leakage."""
+        return self._get(f"/v1/preference-sets/{id}/report", asked)
 
     def preference_sets(self) -> Iterator[PreferenceSet]:
         return self._all("/v1/preference-sets", PreferenceSet)

@@ -35,5 +35,13 @@ class RunFailed(ServiceError):
     """A stage cannot go on; the message is what the run's owner reads."""
 
 
+class TrainerFailed(RunFailed):
+    """The trainer's settings lead to no adapter on the run's rows; `complaint` is what it said."""
+
+    def __init__(self, message: str, complaint: str) -> None:
+        super().__init__(message)
+        self.complaint = complaint
+
+
 class StorageFull(ServiceError):
     """The disk or bucket took no more. Free space, then resume the run."""

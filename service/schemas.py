@@ -6,6 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from training.configs import DpoLoss, Method, Sampling
+from training.mix import Conflict
+from training.mix_sources import Weights
+from training.ownership import Owner
 
 Stage = Literal["sample", "revise", "judge", "mix", "train", "evaluate", "bundle"]
 STAGES: tuple[Stage, ...] = ("sample", "revise", "judge", "mix", "train", "evaluate", "bundle")
@@ -76,13 +79,22 @@ class JudgeSettings(Settings):
 
 
 class MixSettings(Settings):
-    """How people's pairs join the machine's. `ratio` is the largest share of human rows in the mixed set."""
+    """How people's pairs join the machine's (docs/people.md). `ratio` is the largest share of human rows in the set.
+
+    `weights: measured` and `calibrate` learn what verdicts are worth from pairs that people and machine have both
+    judged: take them where `judge.calibrate` has the judge judge people's pairs. `owners` names, for a principle's id,
+    whose verdicts alone count under it. `cap_per_annotator` keeps one busy person from deciding for all.
+    """
 
     human: str | None = None
     ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
     human_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
     machine_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
-    conflict: Literal["human_wins", "average", "drop", "review"] = "human_wins"
+    conflict: Conflict = "human_wins"
+    weights: Weights = "given"
+    calibrate: bool = False
+    owners: dict[str, Owner] = {}
+    cap_per_annotator: Annotated[int, Field(ge=1)] | None = None
 
 
 SweptKnob = Literal["beta", "kl_weight"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -53,6 +54,8 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server raises the signal again when it has ended: that must not end us before the worker has.
         loop.add_signal_handler(number, lambda: None)
+    # What is loaded by now lives as long as the process: going through it again and again halves an export's speed.
+    gc.freeze()
     told = asyncio.create_task(_tell_address(server, settings))
     async with _worker(settings):
         await server.serve(sockets=[listener])

@@ -21,6 +21,8 @@ from service.artifacts import Artifacts
 from service.errors import ServiceError
 
 Record = TypeVar("Record")
+# Files are read by groups: a page of a large one costs one group's memory.
+ROWS_PER_GROUP = 4096
 _COLUMNS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -39,11 +41,10 @@ async def ensure_shard(
 def to_parquet(rows: Sequence[Record], kind: type[Record] | None = None) -> bytes:
     """The rows as one Parquet file; the same rows give the same bytes. `kind` is needed where there may be none."""
     kind = kind or type(rows[0])
-    hints = _hints(kind)
-    schema = pa.schema([(name, _column(hint)) for name, hint in hints.items()])
-    values = {name: [_cell(getattr(row, name), hint) for row in rows] for name, hint in hints.items()}
     out = io.BytesIO()
-    pq.write_table(pa.table(values, schema=schema), out, compression="zstd")
+    with pq.ParquetWriter(out, record_schema(kind), compression="zstd") as writer:
+        for start in range(0, len(rows), ROWS_PER_GROUP):
+            writer.write_table(table_of(rows[start : start + ROWS_PER_GROUP], kind))
     return out.getvalue()
 
 
@@ -58,13 +59,24 @@ def from_parquet(data: bytes, kind: type[Record]) -> tuple[Record, ...]:
     return records_of(table, kind)
 
 
-def records_of(table: pa.Table, kind: type[Record]) -> tuple[Record, ...]:
-    """The rows of a table of that kind, or of a part of it. Raises ServiceError where its columns are others."""
+def record_schema(kind: type[object]) -> pa.Schema:
+    """The columns of a kind of record."""
+    return pa.schema([(name, _column(hint)) for name, hint in _hints(kind).items()])
+
+
+def table_of(rows: Sequence[object], kind: type[object]) -> pa.Table:
+    """Some rows as a table: a row group of a file."""
+    values = {name: [_cell(getattr(row, name), hint) for row in rows] for name, hint in _hints(kind).items()}
+    return pa.table(values, schema=record_schema(kind))
+
+
+def records_of(table: pa.Table | pa.RecordBatch, kind: type[Record]) -> tuple[Record, ...]:
+    """The rows of a table with all columns. Raises ServiceError for other columns."""
     hints = _hints(kind)
-    if set(table.column_names) != set(hints):
+    if set(table.schema.names) != set(hints):
         raise ServiceError(f"a shard of {kind.__name__} has other columns; it was written by another version")
-    columns = {name: [_value(cell, hint) for cell in table.column(name).to_pylist()] for name, hint in hints.items()}
-    return tuple(kind(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
+    columns = {name: _values(table.column(name).to_pylist(), hint) for name, hint in hints.items()}
+    return tuple(kind(*row) for row in zip(*columns.values(), strict=True))
 
 
 async def publish_shard(artifacts: Artifacts, key: str, rows: Sequence[Record], kind: type[Record]) -> None:
@@ -94,7 +106,7 @@ async def read_shard(artifacts: Artifacts, key: str, kind: type[Record]) -> tupl
     return from_parquet(await artifacts.get(key), kind)
 
 
-def _hints(kind: type[object]) -> dict[str, object]:
+def _hints(kind: type[object]) -> Mapping[str, object]:
     if not dataclasses.is_dataclass(kind):
         raise ServiceError(f"{kind.__name__} is no record; shards hold dataclasses")
     hints = get_type_hints(kind)
@@ -123,14 +135,19 @@ def _tagged(value: object, hint: object) -> JsonValue:
     return {type(value).__name__: data} if _is_union(hint) else data
 
 
-def _value(cell: object, hint: object) -> object:
+def _values(cells: list[object], hint: object) -> list[object]:
+    """A column's cells as values; a text that stands in several of them is read once."""
     if _is_plain(hint):
-        return cell
-    data = json.loads(str(cell))
-    if _is_union(hint):
-        ((name, data),) = data.items()
-        hint = next(option for option in get_args(hint) if option.__name__ == name)
-    return _adapter(hint).validate_python(data)
+        return cells
+    known = {cell: _value(str(cell), hint) for cell in set(cells)}
+    return [known[cell] for cell in cells]
+
+
+def _value(cell: str, hint: object) -> object:
+    if not _is_union(hint):
+        return _adapter(hint).validate_json(cell)
+    ((name, data),) = json.loads(cell).items()
+    return _adapter(next(option for option in get_args(hint) if option.__name__ == name)).validate_python(data)
 
 
 def _is_union(hint: object) -> bool:

@@ -7,7 +7,7 @@ run over the same comparisons asks the judge nothing. Left out: runs and their p
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -58,17 +58,35 @@ async def ensure_verdict_shards(
 
 async def _ensure_group(artifacts: Artifacts, judging: Judging, pairs: tuple[Comparison, ...]) -> tuple[str, ...]:
     judge: list[JsonValue] = [judging.identity, judging.protocol.template_sha256]
-    keys = {principle.id: verdicts_key(principle, judge, pairs) for principle in judging.principles}
-    there = await asyncio.gather(*(artifacts.exists(key) for key in keys.values()))
-    missing = [principle for principle, is_there in zip(judging.principles, there, strict=True) if not is_there]
-    if missing:
-        stream = judge_stream(judging.client, pairs, missing, judging.protocol, at_once=judging.at_once)
+
+    async def ask(missing: Collection[str]) -> Sequence[PrincipleVerdict]:
+        principles = [principle for principle in judging.principles if principle.id in missing]
+        stream = judge_stream(judging.client, pairs, principles, judging.protocol, at_once=judging.at_once)
         async with contextlib.aclosing(stream) as verdicts:
             found = [verdict async for verdict in verdicts]
         refuse_faulty(judging.client.model, [verdict.verdict for verdict in found])
-        for principle in missing:
-            own = [verdict for verdict in found if verdict.principle_id == principle.id]
-            await publish_shard(artifacts, keys[principle.id], own, PrincipleVerdict)
+        return found
+
+    return await ensure_principle_shards(
+        artifacts, {one.id: verdicts_key(one, judge, pairs) for one in judging.principles}, ask
+    )
+
+
+async def ensure_principle_shards(
+    artifacts: Artifacts,
+    keys: Mapping[str, str],
+    ask: Callable[[Collection[str]], Awaitable[Sequence[PrincipleVerdict]]],
+) -> tuple[str, ...]:
+    """The shards of some comparisons: `keys` has one for each principle's id, in the order of the answer.
+
+    `ask` is told the ids whose shards are missing, none perhaps, and answers with their verdicts.
+    """
+    there = await asyncio.gather(*(artifacts.exists(key) for key in keys.values()))
+    missing = [id for id, is_there in zip(keys, there, strict=True) if not is_there]
+    found = await ask(missing)
+    for id in missing:
+        own = [verdict for verdict in found if verdict.principle_id == id]
+        await publish_shard(artifacts, keys[id], own, PrincipleVerdict)
     return tuple(keys.values())
 
 

@@ -1,7 +1,8 @@
 """`python -m training dpo|sft|reward|ppo|rloo|merge|serve|kl|ensemble|convert`: the trainers without the service.
 
 The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
-stderr. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the next start.
+stderr; 3: likewise, and it is due to these settings on these rows (a broken limit, a loss that is no number). SIGTERM
+ends the process at once: what was not yet in a checkpoint is done again by the next start.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 from constitutions.errors import CharterError
 from training.allocator import keep_freed_memory
 from training.configs import METHODS, load_config
-from training.errors import OtherRankFailed
+from training.errors import NO_ADAPTER_STATUS, NoAdapter, OtherRankFailed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> int:
         return 2
     except CharterError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return NO_ADAPTER_STATUS if isinstance(error, NoAdapter) else 2
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         print(

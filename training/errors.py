@@ -1,6 +1,8 @@
-"""What can go wrong in training and be mended by the caller. The exit code of all of these is 2."""
+"""What can go wrong in training and be mended by the caller. The exit code of these is 2, that of NoAdapter 3."""
 
 from constitutions.errors import CharterError
+
+NO_ADAPTER_STATUS = 3
 
 
 class TrainingError(CharterError):
@@ -13,6 +15,10 @@ class ConfigError(TrainingError):
 
 class RowError(TrainingError):
     """A preference row that cannot be used: names the file and the line, or the row's id."""
+
+
+class NoAdapter(TrainingError):
+    """These settings lead to no adapter on these rows, others may: a limit is broken at once, or a number is lost."""
 
 
 class RunFolderBusy(TrainingError):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from training.errors import BundleError
 from training.reward_evidence import NormalScores
-from training.sweep import Candidate, ReplyKl, Sweep, WinRate
+from training.sweep import Candidate, FailedCandidate, ReplyKl, Sweep, WinRate
 
 FORMAT: Literal["charter-bundle-1"] = "charter-bundle-1"
 Kind = Literal["policy", "reward_model"]
@@ -108,7 +108,8 @@ def manifest_from_json(text: str) -> Manifest:
                 Candidate(**{**one, "win_rate": WinRate(**one["win_rate"]), "kl": ReplyKl(**one["kl"])})
                 for one in values["sweep"]["candidates"]
             ]
-            values["sweep"] = Sweep(**{**values["sweep"], "candidates": tuple(tried)})
+            failed = tuple(FailedCandidate(**one) for one in values["sweep"].get("failed", ()))
+            values["sweep"] = Sweep(**{**values["sweep"], "candidates": tuple(tried), "failed": failed})
         return Manifest(**{**values, "notes": tuple(values["notes"])})
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"manifest.json: a key is missing, unknown or of the wrong kind ({error})") from error

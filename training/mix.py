@@ -1,16 +1,20 @@
 """People's pairs and the machine's become one set: conflicts, caps, ratio, weights, and a report. Standard library.
 
-Order: cap per annotator -> conflicts -> ratio -> weights. Nothing leaves silently: every dropped row is in the report.
+Order: owners -> cap per annotator -> beliefs and weights (mix_sources.py) -> conflicts -> ratio. Nothing leaves
+silently: every dropped row is in the report.
 """
 
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from training.errors import TrainingError
+from training.mix_sources import SourceKnobs, SourceStanding, Weights, counted_rows
+from training.ownership import Owner, owned_rows
+from training.people_votes import Agreement, leaning_to, logit, p_first, pair_key, sigmoid
 from training.rows import PreferenceRow
 
 Conflict = Literal["human_wins", "average", "drop", "review"]
@@ -22,6 +26,11 @@ class MixConfig:
 
     - `ratio`: largest share of human rows in the mixed set, 0 to 1. With no machine rows any ratio above 0 takes all.
     - `human_weight`, `machine_weight`: factors on the rows' own weights.
+    - `weights`: `measured` replaces `machine_weight` by what the machine's verdicts are worth on pairs that people
+      labelled too; while those are few it stays near `machine_weight`.
+    - `calibrate`: people's votes on one pair become one belief by their annotators' reliability, and the machine's
+      beliefs are fitted to people's votes, the pull of length taken out.
+    - `owners`: principle id -> whose verdicts count under it; under one that is not named, both sources'.
     - `conflict`: what to do where people and the machine name different winners for the same two replies.
     - `cap_per_annotator`: most rows of one annotator, None for all.
     - `seed`: decides which rows a cap or the ratio keeps.
@@ -33,11 +42,32 @@ class MixConfig:
     conflict: Conflict = "human_wins"
     cap_per_annotator: int | None = None
     seed: int = 0
+    weights: Weights = "given"
+    calibrate: bool = False
+    owners: Mapping[str, Owner] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleChanged:
+    """What people's labels did to the mixed set.
+
+    `decided` pairs have a person's row; `conflicts_won` ended with the person's winner; in `flips` pairs what is
+    trained on names another winner than the machine's own verdict did; `weight_share` is people's part of all weight.
+    """
+
+    decided: int = 0
+    conflicts_won: int = 0
+    flips: int = 0
+    weight_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class MixReport:
-    """What came in, what went out. `effective_sample_size` is (sum w)^2 / sum w^2 over the mixed rows (Kish)."""
+    """What came in, what went out. `effective_sample_size` is (sum w)^2 / sum w^2 over the mixed rows (Kish).
+
+    `pooled_votes` are human rows that went into another row on the same pair; `people_agreement` is None where too few
+    pairs have votes of several people; `standings` says what each machine source was found to be worth.
+    """
 
     human_available: int
     machine_available: int
@@ -53,6 +83,12 @@ class MixReport:
     prompts: int
     weight_sum: float
     effective_sample_size: float
+    dropped_by_owner: int = 0
+    dropped_by_reliability: int = 0
+    pooled_votes: int = 0
+    people_agreement: Agreement | None = None
+    standings: tuple[SourceStanding, ...] = ()
+    people: PeopleChanged = PeopleChanged()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +105,28 @@ class _Settled:
     human: tuple[PreferenceRow, ...]
     machine: tuple[PreferenceRow, ...]
     review: tuple[PreferenceRow, ...]
+    contested: tuple[PreferenceRow, ...]
     conflicts: int
     dropped: int
 
 
-def mix_rows(human: Sequence[PreferenceRow], machine: Sequence[PreferenceRow], config: MixConfig) -> MixResult:
-    """Join human and machine rows. The same input gives the same rows in the same order."""
-    _refuse_wrong_sources(human, machine)
-    capped = cap_annotators(human, config)
-    settled = _settle_conflicts(capped, machine, config.conflict)
+def mix_rows(
+    human: Sequence[PreferenceRow],
+    machine: Sequence[PreferenceRow],
+    config: MixConfig,
+    measured: Sequence[PreferenceRow] = (),
+) -> MixResult:
+    """Join human and machine rows. The same input gives the same rows in the same order.
+
+    `measured` are the machine's rows on people's pairs: they show what it is worth, and do not enter the mix.
+    """
+    _refuse_wrong_sources(human, (*machine, *measured))
+    people, machines = owned_rows(human, config.owners), owned_rows(machine, config.owners)
+    capped = cap_annotators(people.rows, config)
+    counted = counted_rows(capped, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config))
+    settled = _settle_conflicts(counted.human, counted.machine, config.conflict)
     drawn = draw_share(settled.human, len(settled.machine), config)
-    rows = tuple(
-        [replace(row, weight=row.weight * config.human_weight) for row in drawn]
-        + [replace(row, weight=row.weight * config.machine_weight) for row in settled.machine]
-    )
+    rows = (*drawn, *settled.machine)
     _refuse_shared_ids(rows)
     sources = Counter(row.source for row in rows)
     report = MixReport(
@@ -94,12 +138,18 @@ def mix_rows(human: Sequence[PreferenceRow], machine: Sequence[PreferenceRow], c
         conflicts=settled.conflicts,
         review=len(settled.review),
         dropped_by_conflict=settled.dropped,
-        dropped_by_cap=len(human) - len(capped),
+        dropped_by_cap=len(people.rows) - len(capped),
         dropped_by_ratio=len(settled.human) - len(drawn),
         ties=sum(row.p_chosen == 0.5 for row in rows),
         prompts=len({row.prompt_id for row in rows}),
         weight_sum=math.fsum(row.weight for row in rows),
         effective_sample_size=effective_sample_size(rows),
+        dropped_by_owner=people.dropped + machines.dropped,
+        dropped_by_reliability=counted.dropped,
+        pooled_votes=len(capped) - len(counted.human),
+        people_agreement=counted.people,
+        standings=counted.standings,
+        people=_changed(rows, settled.contested, machines.rows),
     )
     return MixResult(rows, settled.review, report)
 
@@ -143,16 +193,18 @@ def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[Preferen
     """Find the pairs of replies on which people and the machine name different winners, and apply the policy."""
     people: dict[Hashable, list[PreferenceRow]] = defaultdict(list)
     for row in human:
-        people[_pair(row)].append(row)
+        people[pair_key(row)].append(row)
     out: set[str] = set()
     review: list[PreferenceRow] = []
     changed: dict[str, PreferenceRow] = {}
+    contested: list[PreferenceRow] = []
     conflicts = 0
     for row in machine:
-        against = [other for other in people.get(_pair(row), ()) if _disagree(row, other)]
+        against = [other for other in people.get(pair_key(row), ()) if _disagree(row, other)]
         if not against:
             continue
         conflicts += 1
+        contested += against
         out.add(row.id)
         if policy == "average":
             changed.update((other.id, averaged(changed.get(other.id, other), row)) for other in against)
@@ -162,28 +214,54 @@ def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[Preferen
     left = tuple(changed.get(row.id, row) for row in human if row.id not in out)
     kept = tuple(row for row in machine if row.id not in out)
     once = {row.id: row for row in review}
-    return _Settled(left, kept, tuple(once.values()), conflicts, len(out))
+    return _Settled(left, kept, tuple(once.values()), tuple(contested), conflicts, len(out))
 
 
 def averaged(person: PreferenceRow, machine: PreferenceRow) -> PreferenceRow:
-    """One human row for two beliefs, their mean by weight; turned around where the machine outweighs."""
-    total = person.weight + machine.weight
-    p_person = (
-        0.5 if total == 0 else (person.p_chosen * person.weight + (1 - machine.p_chosen) * machine.weight) / total
+    """One human row for two beliefs: the product of their odds, the lighter row's in proportion to the weights.
+
+    It is turned around where the machine outweighs.
+    """
+    heavier = max(person.weight, machine.weight)
+    if heavier == 0:
+        return leaning_to(person, 0.5)
+    pull = person.weight * logit(p_first(person)) + machine.weight * logit(p_first(machine))
+    return leaning_to(person, sigmoid(pull / heavier))
+
+
+def _changed(
+    rows: Sequence[PreferenceRow], contested: Sequence[PreferenceRow], machine: Sequence[PreferenceRow]
+) -> PeopleChanged:
+    """`contested` are people's rows that the machine spoke against, `machine` its rows as the verdicts were given."""
+    net, said = _leaning(rows), _leaning(machine)
+    wins = {pair_key(row): (p_first(row) - 0.5) * net.get(pair_key(row), 0.0) > 0 for row in contested}
+    total = math.fsum(row.weight for row in rows)
+    of_people = math.fsum(row.weight for row in rows if row.source == "human")
+    return PeopleChanged(
+        decided=len({pair_key(row) for row in rows if row.source == "human"}),
+        conflicts_won=sum(wins.values()),
+        flips=sum(lean * net.get(key, 0.0) < 0 for key, lean in said.items()),
+        weight_share=of_people / total if total else 0.0,
     )
-    if p_person >= 0.5:
-        return replace(person, p_chosen=p_person)
-    turned = tuple((id, 1 - p_chosen) for id, p_chosen in person.per_principle)
-    return replace(person, chosen=person.rejected, rejected=person.chosen, p_chosen=1 - p_person, per_principle=turned)
 
 
-def _pair(row: PreferenceRow) -> Hashable:
-    """The same prompt and the same two texts, whichever won."""
-    return (row.prompt, frozenset((row.chosen, row.rejected)))
+def _leaning(rows: Iterable[PreferenceRow]) -> dict[Hashable, float]:
+    """Of each pair, above 0 where its rows together favour its first reply."""
+    found: dict[Hashable, list[float]] = defaultdict(list)
+    for row in rows:
+        found[pair_key(row)].append(row.weight * (p_first(row) - 0.5))
+    return {key: math.fsum(pulls) for key, pulls in found.items()}
+
+
+def _knobs(config: MixConfig) -> SourceKnobs:
+    return SourceKnobs(config.weights, config.calibrate, config.human_weight, config.machine_weight)
 
 
 def _disagree(one: PreferenceRow, other: PreferenceRow) -> bool:
-    """Different winners, and neither a tie: a tie says nothing against anyone."""
+    """Different winners, and neither a tie: a tie says nothing against anyone. Nor do two principles apart."""
+    about, of_other = ({id for id, _ in row.per_principle} for row in (one, other))
+    if about and of_other and not about & of_other:
+        return False
     return one.chosen != other.chosen and one.p_chosen > 0.5 and other.p_chosen > 0.5
 
 

@@ -77,8 +77,13 @@ def main(arguments: list[str]) -> int:
 
 def with_whole_paths(config: TrainConfig) -> TrainConfig:
     """Workers stand in other folders than the caller."""
+    return replace(config, **{name: path.resolve() for name, path in paths_of(config).items()})
+
+
+def paths_of(config: TrainConfig) -> dict[str, Path]:
+    """The knobs that name a file or a folder."""
     values = {declared.name: getattr(config, declared.name) for declared in fields(config)}
-    return replace(config, **{name: value.resolve() for name, value in values.items() if isinstance(value, Path)})
+    return {name: value for name, value in values.items() if isinstance(value, Path)}
 
 
 def train_on_ray(run: RayRun, config: TrainConfig) -> dict[str, object]:
@@ -138,8 +143,7 @@ def has_token() -> bool:
 def command_of(run: RayRun, options: argparse.Namespace, config: TrainConfig) -> list[str]:
     """What the job runs on the cluster, with the files where they are now: it stands in another folder."""
     words = ["python", "-m", "training.on_ray", run.method, str(options.config.resolve())]
-    whole = {declared.name: getattr(config, declared.name) for declared in fields(config)}
-    places = [f"{name}={value}" for name, value in whole.items() if isinstance(value, Path)]
+    places = [f"{name}={path}" for name, path in paths_of(config).items()]
     for change in (*options.set, *places):
         words += ["--set", change]
     return [*words, "--workers", str(run.workers), "--max-failures", str(run.max_failures)]

@@ -129,10 +129,9 @@ def ask(online: Online, step: Step) -> tuple[list[Asked], dict[str, float]]:
     asked = seen(online, groups)
     replies = [one.rollout.reply for one in kept]
     kl_R = torch.cat([one.kl_K for one in asked])
-    names = dict(kept[0].parts)
     metrics = {
         "score": torch.cat([one.score_K for one in asked]).mean().item(),
-        **{f"score_{name}": sum(dict(one.parts)[name] for one in kept) / len(kept) for name in names},
+        **mean_parts(kept),
         "kl": kl_R.mean().item(),
         "sqrt_kl": kl_R.mean().clamp(min=0).sqrt().item(),
         "entropy": -torch.cat([one.logps_N for one in asked]).mean().item(),
@@ -140,9 +139,19 @@ def ask(online: Online, step: Step) -> tuple[list[Asked], dict[str, float]]:
         "finished": sum(reply.finished for reply in replies) / len(replies),
         "abstained": float(sum(scored.abstained.values())),
         **{f"abstained_{cause}": float(count) for cause, count in scored.abstained.items()},
+        **{f"unweighed_abstained_{cause}": float(count) for cause, count in scored.unweighed.items()},
         "alone": float(len(scored.kept) - len(kept)),
     }
     return asked, {**metrics, **looks(online, [one.rollout for one in kept])}
+
+
+def mean_parts(kept: Sequence[ScoredRollout]) -> Mapping[str, float]:
+    """The mean of each scorer's scores over the replies that it scored; nothing of one that scored none."""
+    parts: dict[str, list[float]] = {}
+    for one in kept:
+        for name, score in one.parts:
+            parts.setdefault(f"score_{name}", []).append(score)
+    return {name: sum(scores) / len(scores) for name, scores in parts.items()}
 
 
 def by_prompt(online: Online, scored: Sequence[ScoredRollout]) -> list[list[ScoredRollout]]:

@@ -56,19 +56,13 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
             critic = add_value_model(online.policy, config.seed)
             apart = {one.tokens for one in online.held_out}
             demonstrations = tuple(row for row in demonstrations if row.group.prompt not in apart)
-
-            def take_step(step: Step) -> StepReport:
-                shown = demonstrations_of(step, config, demonstrations)
-                prepare = partial(token_lessons, online, config, critic)
-                return online_step(online, step, prepare, partial(add_gradients, online, config, critic, shown))
-
             outcome = run_steps(
                 config,
                 {**online.policy_weights, **critic.weights()},
                 folder,
                 Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
                 kept=online.kept,
-                take_step=take_step,
+                take_step=partial(ppo_step, online, config, critic, demonstrations),
                 measure=partial(held_out_metrics, online),
             )
             name = config.model.resolve().name
@@ -81,6 +75,15 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
                 dropped=dropped,
                 more=evidence(online),
             )
+
+
+def ppo_step(
+    online: Online, config: PpoConfig, critic: ValueModel, demonstrations: Sequence[TokenizedRow], step: Step
+) -> StepReport:
+    """Sample, score, and learn from the replies; from some of the demonstrations too."""
+    shown = demonstrations_of(step, config, demonstrations)
+    prepare = partial(token_lessons, online, config, critic)
+    return online_step(online, step, prepare, partial(add_gradients, online, config, critic, shown))
 
 
 def load_demonstrations(config: PpoConfig) -> tuple[TokenizedRow, ...]:

@@ -1,7 +1,8 @@
 """What scores a policy's replies while it learns, each with its weight; deterministic checks are here.
 
-A scorer that cannot answer abstains; the reply is then left out and counted, never given a number. Left out: reward
-models and judges (`reward_scorer.py`, `judge_scorer.py`); KL and the penalty of a cut reply (`online.py`).
+A scorer that cannot answer abstains; the reply is then left out and counted, never given a number. One of weight 0 is
+shown alone: where it abstains, the reply stays, and that is counted apart. Left out: reward models and
+judges (`reward_scorer.py`, `judge_scorer.py`); KL and the penalty of a cut reply (`online.py`).
 """
 
 from collections import Counter
@@ -34,7 +35,8 @@ class WeightedScorer:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRollout:
-    """A rollout that every scorer answered: the weighted sum, and each scorer's own score by its name."""
+    """A rollout that every scorer with a weight answered: the weighted sum, and the own score of each that answered, by
+    its name."""
 
     rollout: Rollout
     score: float
@@ -43,30 +45,32 @@ class ScoredRollout:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """`kept` are the rollouts that every scorer answered, in their order; `abstained` counts the others by cause."""
+    """`kept` are the rollouts that every scorer with a weight answered, in their order; `abstained` counts the others
+    by cause, `unweighed` the abstentions of scorers of weight 0."""
 
     kept: tuple[ScoredRollout, ...]
     abstained: Mapping[Cause, int]
+    unweighed: Mapping[Cause, int]
 
 
 def scored_rollouts(scorers: Sequence[WeightedScorer], rollouts: Sequence[Rollout]) -> Scored:
-    """Ask every scorer about every rollout; the first that abstains on one names the cause."""
+    """Ask every scorer about every rollout; the first with a weight that abstains on one names the cause."""
     answers = [one.scorer.scores(rollouts) for one in scorers]
     kept: list[ScoredRollout] = []
     causes: Counter[Cause] = Counter()
-    for number, rollout in enumerate(rollouts):
-        parts: list[tuple[str, float]] = []
-        total = 0.0
-        for one, scores in zip(scorers, answers, strict=True):
-            score = scores[number]
-            if isinstance(score, Abstention):
-                causes[score.cause] += 1
-                break
-            parts.append((one.scorer.name, score))
-            total += one.weight * score
-        else:
-            kept.append(ScoredRollout(rollout, total, tuple(parts)))
-    return Scored(tuple(kept), dict(causes))
+    unweighed: Counter[Cause] = Counter()
+    for rollout, *own in zip(rollouts, *answers, strict=True):
+        asked = list(zip(scorers, own, strict=True))
+        silent = [(one.weight, answer.cause) for one, answer in asked if isinstance(answer, Abstention)]
+        unweighed.update(cause for weight, cause in silent if weight == 0)
+        lacking = [cause for weight, cause in silent if weight]
+        if lacking:
+            causes[lacking[0]] += 1
+            continue
+        scores = [(one, answer) for one, answer in asked if not isinstance(answer, Abstention)]
+        total = sum((one.weight * score for one, score in scores), 0.0)
+        kept.append(ScoredRollout(rollout, total, tuple((one.scorer.name, score) for one, score in scores)))
+    return Scored(tuple(kept), dict(causes), dict(unweighed))
 
 
 @dataclass(frozen=True, slots=True)

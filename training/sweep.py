@@ -46,14 +46,26 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedCandidate:
+    """A value of which no adapter came, and why, as its trainer says."""
+
+    value: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
-    """The candidates in the order in which they were asked for; `picked` is the value of one of them."""
+    """The candidates in the order in which they were asked for; `picked` is the value of one of them.
+
+    `failed` are the values that were asked for besides.
+    """
 
     knob: str
     candidates: tuple[Candidate, ...]
     picked: float
     training_prompts: int
     development_prompts: int
+    failed: tuple[FailedCandidate, ...] = ()
 
 
 def win_rate(wins: Mapping[str, Sequence[float]]) -> WinRate:

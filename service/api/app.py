@@ -23,6 +23,7 @@ from service.api.routes import (
     prompts,
     qualification,
     runs,
+    set_reports,
 )
 from service.api.sessions import Sessions, session_secret
 from service.api.state import Backend
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
         qualification,
         prompts,
         preferences,
+        set_reports,
         labels,
         label_projects,
         events,

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record, print_rows
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_json, print_record, print_rows
+from service.cli.set_report import print_set_report
 from service.client import Client
-from service.exchange.preferences import Format
+from service.exchange.export import FileKind
+from service.exchange.formats.registry import Format
 
 prompts = typer.Typer(help="Prompt sets, from JSONL, CSV or Parquet: post, list, delete.", no_args_is_help=True)
 preferences = typer.Typer(help="People's preferences: import, export, list, delete.", no_args_is_help=True)
@@ -54,37 +56,64 @@ def delete_prompts(
 
 @preferences.command("post")
 def post_preferences(
-    file: Annotated[Path, typer.Argument(help="TRL, OpenAI DPO, HH-RLHF, UltraFeedback or Argilla; .gz too.")],
+    file: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV or Parquet of any of the formats; .gz too.")],
     name: Name = None,
     format: Annotated[Format | None, typer.Option(help="Where it cannot be told from the first line.")] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Skip lines that cannot be read; name them.")
+    ] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
     """Send pairs that people labelled.
 
-    Example: `charter preferences post pairs.jsonl.gz --name helpful`
+    Example: `charter preferences post pairs.jsonl.gz --name helpful --skip-broken`
     """
     with connect(url, key) as client:
-        print_record(client.add_preferences(file, name=name, format=format))
+        print_record(client.add_preferences(file, name=name, format=format, skip_broken=skip_broken))
 
 
 @preferences.command("export")
 def export_preferences(
     preference_set: Annotated[str, typer.Argument(help="Id or name of the set, for example one that a run mixed.")],
     file: Annotated[Path, typer.Argument(help="Where to write it.")],
-    format: Annotated[Format, typer.Option(help="Only charter keeps beliefs, weights and sources.")] = "charter",
+    format: Annotated[Format, typer.Option(help="Only charter keeps everything.")] = "charter",
+    kind: Annotated[FileKind, typer.Option("--as", help="The kind of file.")] = "jsonl",
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
     """Write a preference set to a file that other trainers read.
 
-    Example: `charter preferences export prf_0123 pairs.jsonl`
+    Example: `charter preferences export prf_0123 pairs.csv --format trl --as csv`
     """
     with connect(url, key) as client:
-        left_out = client.export_preferences(preference_set, file, format=format)
+        left_out = client.export_preferences(preference_set, file, format=format, kind=kind)
     typer.echo(str(file))
     if left_out:
         typer.echo(f"{left_out} rows left out: {format} cannot hold them (a tie, a system turn); charter can", err=True)
+
+
+@preferences.command("report")
+def report_preferences(
+    preference_set: Annotated[str, typer.Argument(help="Id or name of the set.")],
+    constitution: Annotated[str | None, typer.Option(help="Its principles should be covered.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="A prompt set: look for its held-out prompts.")] = None,
+    near: Annotated[float, typer.Option(help="How far near-duplicates overlap, 0.3 to 1.")] = 0.8,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Which principles decide where, what wins beside the matter, what stands there twice, what is held out as well.
+
+    Example: `charter preferences report helpful --prompts questions`
+    """
+    named = {"constitution": constitution, "prompts": prompts, "near": str(near), "full": "true"}
+    with connect(url, key) as client:
+        found = client.preference_report(preference_set, {name: text for name, text in named.items() if text})
+    if as_json:
+        print_json(found)
+    else:
+        print_set_report(found)
 
 
 @preferences.command("list")

@@ -20,6 +20,7 @@ from service.demo.bars import progress_view
 from service.demo.base_model import BUNDLED, base_model_folder
 from service.demo.content import CONSTITUTION, HUMAN, PROMPTS, shown_prompts
 from service.demo.errors import DemoError
+from service.demo.labelling import invite_to_label
 from service.demo.out_folder import BUNDLE, SERVICE, SUMMARY, out_folder_held, set_aside_results
 from service.demo.preconditions import check_options, judge_key_variable
 from service.demo.recipe import CACHE, DemoOptions, Posted, run_request
@@ -86,6 +87,8 @@ def _job(options: DemoOptions, model: Path, client: Client, watch: Stopwatch, co
     print_summary(console, summary)
     console.print(f"Adapter: {options.out / 'adapter'} (peft), bundle {bundle}")
     console.print(f"Report:  {options.out / 'report.html'}    Summary: {file}")
+    if options.keep:
+        invite_to_label(options, posted, run_id, client, console)
     return summary
 
 

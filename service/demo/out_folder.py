@@ -17,7 +17,7 @@ LOCK = "service.lock"
 EARLIER = "earlier"
 SERVICE = "service"
 _UNFINISHED = ".unfinished"
-BUNDLE, SUMMARY = "adapter.tar.gz", "summary.json"
+BUNDLE, SUMMARY, NEXT_RUN = "adapter.tar.gz", "summary.json", "next-run.yaml"
 _UNPACKED = (
     "adapter",
     "README.md",
@@ -29,7 +29,7 @@ _UNPACKED = (
     "try_adapter.json",
 )
 # All that a demo writes. What tells a finished one is moved last, so that a move cut short is taken up again.
-_WRITTEN = (SERVICE, *_UNPACKED, BUNDLE, SUMMARY)
+_WRITTEN = (SERVICE, NEXT_RUN, *_UNPACKED, BUNDLE, SUMMARY)
 
 
 @contextmanager

@@ -15,11 +15,13 @@ from constitutions.schema import Constitution
 from judges.errors import UnreadableLabels
 from judges.labelled_sets import LabelledPair, checked_set, labelled_pair, read_llmbar, read_pairs, read_xstest
 from service.errors import InvalidInput
+from service.exchange.formats.registry import Format
 from service.exchange.preferences import read_preferences
 from service.exchange.records import decode
 from training.rows import PreferenceRow
 
-SetFormat = Literal["pairs", "llmbar", "xstest", "charter", "trl", "openai", "hh-rlhf", "ultrafeedback", "argilla"]
+OwnFormat = Literal["pairs", "llmbar", "xstest"]
+SetFormat = Literal[OwnFormat, Format]
 
 
 def read_labelled(path: Path, format: SetFormat | None) -> tuple[LabelledPair, ...]:
@@ -81,7 +83,7 @@ def under_principle(
     return tuple(replace(pair, principle_id=pair.principle_id or default) for pair in pairs)
 
 
-def _own_format(text: str, name: str) -> SetFormat | None:
+def _own_format(text: str, name: str) -> OwnFormat | None:
     """Ours, LLMBar's or XSTest's, where the first line looks like it."""
     begin = text.lstrip()[:1]
     first = text.lstrip().split("\n", 1)[0]

@@ -1,5 +1,6 @@
 """A table of any of the formats as JSON objects, each with the line it stood on. Loose in, with every fault's line."""
 
+import codecs
 import csv
 import io
 import json
@@ -16,6 +17,8 @@ from service.errors import InvalidInput
 MAX_LINE_BYTES = 16_000_000
 MAX_TABLE_BYTES = 1_000_000_000
 _ROWS_AT_ONCE = 64
+# Blanks before the bracket of an array.
+_LOOKED_AT = 4096
 _SHOWN_PROBLEMS = 20
 
 
@@ -33,16 +36,39 @@ class Line:
         return f"{self.kind} {self.number}"
 
 
+@dataclass(frozen=True, slots=True)
+class BrokenLine:
+    """A place that holds no object, and why. Others may be read on."""
+
+    place: str
+    why: str
+
+    @property
+    def problem(self) -> str:
+        return f"{self.place}: {self.why}"
+
+
 def read_lines(data: bytes, filename: str, content_type: str) -> list[Line]:
     """JSONL, a JSON array, CSV or Parquet; told by the bytes first, then by the name. Raises InvalidInput."""
+    read = list(scan_lines(data, filename, content_type))
+    refuse([line.problem for line in read if isinstance(line, BrokenLine)])
+    return [line for line in read if isinstance(line, Line)]
+
+
+def scan_lines(data: bytes, filename: str, content_type: str) -> Iterator[Line | BrokenLine]:
+    """The same one by one, the broken ones among them. Raises InvalidInput where nothing more can be read."""
     if data[:4] == b"PAR1":
         return _parquet(data)
-    text = decode(data)
-    if filename.lower().endswith(".csv") or content_type == "text/csv":
-        return _csv(text)
-    if text.lstrip()[:1] == "[":
-        return _array(text)
-    return list(_jsonl(text))
+    if is_csv(data, filename, content_type):
+        return _csv(decode(data))
+    if data.removeprefix(codecs.BOM_UTF8)[:_LOOKED_AT].lstrip()[:1] == b"[":
+        return _array(decode(data))
+    return _jsonl(data)
+
+
+def is_csv(data: bytes, filename: str, content_type: str) -> bool:
+    """Whether the cells of these rows are texts."""
+    return data[:4] != b"PAR1" and (filename.lower().endswith(".csv") or content_type == "text/csv")
 
 
 def decode(data: bytes) -> str:
@@ -61,67 +87,79 @@ def refuse(problems: list[str]) -> None:
         raise InvalidInput(f"{problems[0]}{more}; nothing was stored", tuple(problems[:_SHOWN_PROBLEMS]))
 
 
-def _jsonl(text: str) -> Iterator[Line]:
-    problems: list[str] = []
-    lines: list[Line] = []
+def _jsonl(data: bytes) -> Iterator[Line | BrokenLine]:
     # Not splitlines(): a text may hold U+2028 and its like, which end no line of JSONL.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        if len(line) > MAX_LINE_BYTES:
-            problems.append(f"line {number}: longer than {MAX_LINE_BYTES:,} characters; is the file JSONL?")
-            continue
-        try:
-            value = _parsed(line)
-        except ValueError as error:
-            problems.append(f"line {number}: not JSON: {error}")
-            continue
-        if isinstance(value, dict):
-            lines.append(Line(number, value))
-        else:
-            problems.append(f"line {number}: not an object; write one {{...}} a line")
-    refuse(problems)
-    return iter(lines)
+    for number, (start, raw) in enumerate(_lines(data), start=1):
+        if raw.strip():
+            try:
+                yield Line(number, _object(raw, start))
+            except ValueError as error:
+                yield BrokenLine(f"line {number}", str(error))
 
 
-def _array(text: str) -> list[Line]:
+def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Where each begins, and the line, one after the other: a list of all would take as much memory again."""
+    start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    while (end := data.find(b"\n", start)) >= 0:
+        yield start, data[start:end]
+        start = end + 1
+    yield start, data[start:]
+
+
+def _object(raw: bytes, start: int) -> dict[str, JsonValue]:
+    if len(raw) > MAX_LINE_BYTES:
+        raise ValueError(f"longer than {MAX_LINE_BYTES:,} bytes; is the file JSONL?")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {start + error.start} is not UTF-8; save the file as UTF-8") from error
+    try:
+        value = _parsed(text)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError("not an object; write one {...} a line")
+    return value
+
+
+def _array(text: str) -> Iterator[Line | BrokenLine]:
     try:
         values = _parsed(text)
     except ValueError as error:
         raise InvalidInput(f"not JSON: {error}; nothing was stored") from error
-    if not isinstance(values, list):  # it began with a bracket, so this is never the case
-        return []
-    refuse([f"item {i}: not an object" for i, value in enumerate(values, 1) if not isinstance(value, dict)])
-    return [Line(number, value, "item") for number, value in enumerate(values, start=1) if isinstance(value, dict)]
+    for number, value in enumerate(values if isinstance(values, list) else (), start=1):
+        if isinstance(value, dict):
+            yield Line(number, value, "item")
+        else:
+            yield BrokenLine(f"item {number}", "not an object")
 
 
-def _csv(text: str) -> list[Line]:
+def _csv(text: str) -> Iterator[Line | BrokenLine]:
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    lines: list[Line] = []
     try:
         columns = list(reader.fieldnames or ())
         if twice := [name for name in columns if columns.count(name) > 1]:
             raise InvalidInput(f"line 1: the column {twice[0]!r} stands twice; nothing was stored")
         for row in reader:
             if None in row or None in row.values():
-                raise InvalidInput(f"line {reader.line_num}: not as many cells as the header; nothing was stored")
-            lines.append(Line(reader.line_num, dict(row)))
+                yield BrokenLine(f"line {reader.line_num}", "not as many cells as the header")
+            else:
+                yield Line(reader.line_num, dict(row))
     except csv.Error as error:
         raise InvalidInput(f"line {max(1, reader.line_num)}: not CSV: {error}; nothing was stored") from error
-    return lines
 
 
-def _parquet(data: bytes) -> list[Line]:
+def _parquet(data: bytes) -> Iterator[Line | BrokenLine]:
+    number = 0
     try:
         _refuse_bomb(data)
-        rows = [row for batch in _batches(data) for row in batch.to_pylist()]
+        for batch in _batches(data):
+            for row in batch.to_pylist():
+                number += 1
+                yield Line(number, {key: value for key, value in row.items() if value is not None}, "row")
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(f"not readable as Parquet: {error}; nothing was stored") from error
-    return [
-        Line(number, {key: value for key, value in row.items() if value is not None}, "row")
-        for number, row in enumerate(rows, start=1)
-    ]
 
 
 def _refuse_bomb(data: bytes) -> None:

@@ -4,24 +4,31 @@
 
 z is the log-odds of the judge's belief, f is 1 where the verdicts of the two orders name different replies, c is how
 far the principles cancel out (0 to 1), m is the mean of the panel's log-odds. No intercept: called the other way round
-a pair gets the opposite belief. Fitted by log loss of people's labels plus a normal prior around the unfitted weights,
-as judges' slopes are (judges/calibration/scaling.py); a weight may turn negative, since a judge may be wrong mostly.
-Left out: what a label teaches of other pairs.
+a pair gets the opposite belief.
+
+Fitted by log loss of people's labels plus a normal prior: the unfitted weights times a trust that may well be 0 or
+negative (a judge may be wrong mostly), and a little freedom of each. Where labels leave it open whether the evidence
+points the right way at all, every pair gains the same: to rank by evidence that may be upside down is worse than to
+draw at random. It takes more to go against the judge than with it. Left out: what a label teaches of other pairs.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from judges.calibration.labels import Floats, check_probabilities
+from judges.choices import logit
 from judges.combine import HIGHEST_P, LOWEST_P
 from service.errors import InvalidInput
 
-# A weight is off by one at most in 19 of 20 cases, until labels say otherwise.
-PRIOR_SD = 0.5
+# Of the trust, which multiplies all weights, and of each weight beside that; before any label.
+TRUST_SD, WEIGHT_SD = 1.0, 0.25
+# In standard deviations of the log-odds that the model gives, on average, to the side that the unfitted one would take.
+WITH_SD, AGAINST_SD = 0.7, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +70,26 @@ class LabelledCandidate:
 @dataclass(frozen=True, slots=True)
 class GainModel:
     """The weights of the equation above. Unfitted, a flip or a full conflict halves the evidence, and the panel counts
-    as one more judge."""
+    as one more judge. `shown`: labels bear out which way the evidence points, or there are none and it is believed."""
 
     judge: float = 1.0
     flipped: float = -0.5
     conflict: float = -0.5
     panel: float = 1.0
     labels: int = 0
+    shown: bool = True
 
 
 UNFITTED = GainModel()
 
 
 def expected_gains(candidates: Sequence[RoutingCandidate], model: GainModel) -> Floats:
-    """For each pair the accuracy that a right label adds to the mix, 0 to 1; one half where the verdict is a tie."""
-    if not candidates:
-        return np.zeros(0)
+    """For each pair the accuracy that a right label adds to the mix, 0 to 1.
+
+    One half where the verdict is a tie, and everywhere where the model is not shown to point the right way.
+    """
+    if not candidates or not model.shown:
+        return np.full(len(candidates), 0.5)
     side_N = np.sign(np.array([candidate.p_a for candidate in candidates]) - 0.5)
     wrong_N = expit(-side_N * (_features(candidates) @ _weights(model)))
     return np.asarray(np.where(side_N == 0, 0.5, wrong_N), dtype=np.float64)
@@ -93,19 +104,24 @@ def fit_gain_model(labelled: Sequence[LabelledCandidate]) -> GainModel:
     if not bool(np.all((label_N >= 0) & (label_N <= 1))):
         raise InvalidInput("a label is outside 0 to 1; give 1 where reply A is better, 0 where B is, 0.5 for a tie")
     prior_F = _weights(UNFITTED)
+    precision_FF = np.linalg.inv(TRUST_SD**2 * np.outer(prior_F, prior_F) + WEIGHT_SD**2 * np.eye(len(prior_F)))
 
     def loss(weight_F: Floats) -> float:
-        logit_N = x_NF @ weight_F
-        log_loss = float(np.sum(np.logaddexp(0, logit_N) - label_N * logit_N))
-        return log_loss + float(np.sum(((weight_F - prior_F) / PRIOR_SD) ** 2)) / 2
+        logit_N, off_F = x_NF @ weight_F, weight_F - prior_F
+        return float(np.sum(np.logaddexp(0, logit_N) - label_N * logit_N) + off_F @ precision_FF @ off_F / 2)
 
     def gradient(weight_F: Floats) -> Floats:
         error_N = expit(x_NF @ weight_F) - label_N
-        return np.asarray(error_N @ x_NF + (weight_F - prior_F) / PRIOR_SD**2, dtype=np.float64)
+        return np.asarray(error_N @ x_NF + precision_FF @ (weight_F - prior_F), dtype=np.float64)
 
-    best = minimize(loss, prior_F, jac=gradient, method="L-BFGS-B", options={"ftol": 1e-12})
-    judge, flipped, conflict, panel = (float(weight) for weight in best.x)
-    return GainModel(judge, flipped, conflict, panel, len(labelled))
+    best_F = minimize(loss, prior_F, jac=gradient, method="L-BFGS-B", options={"ftol": 1e-12}).x
+    judge, flipped, conflict, panel = (float(weight) for weight in best_F)
+    belief_N = expit(x_NF @ best_F)
+    covariance_FF = np.linalg.inv((x_NF.T * (belief_N * (1 - belief_N))) @ x_NF + precision_FF)
+    mean_F = np.sign(x_NF @ prior_F) @ x_NF / len(labelled)
+    trust, trust_sd = float(mean_F @ best_F), math.sqrt(float(mean_F @ covariance_FF @ mean_F))
+    shown = trust >= WITH_SD * trust_sd or trust < -AGAINST_SD * trust_sd
+    return GainModel(judge, flipped, conflict, panel, len(labelled), shown)
 
 
 def _features(candidates: Sequence[RoutingCandidate]) -> Floats:
@@ -114,15 +130,16 @@ def _features(candidates: Sequence[RoutingCandidate]) -> Floats:
 
 
 def _row(candidate: RoutingCandidate) -> tuple[float, float, float, float]:
-    z = _log_odds((candidate.p_a,))[0]
-    principles, panel = _log_odds(candidate.principle_p_a), _log_odds(candidate.panel_p_a)
-    strength = float(np.abs(principles).sum())
-    conflict = 1 - abs(float(principles.sum())) / strength if strength > 0 else 0.0
-    return (z, z * candidate.order_flip, z * conflict, float(panel.mean()) if panel.size else 0.0)
+    z = _log_odds(candidate.p_a)
+    principles = [_log_odds(p) for p in candidate.principle_p_a]
+    panel = [_log_odds(p) for p in candidate.panel_p_a]
+    strength = sum(abs(pull) for pull in principles)
+    conflict = 1 - abs(sum(principles)) / strength if strength > 0 else 0.0
+    return (z, z * candidate.order_flip, z * conflict, sum(panel) / len(panel) if panel else 0.0)
 
 
-def _log_odds(beliefs: Sequence[float]) -> Floats:
-    return np.asarray(logit(np.clip(np.array(beliefs, dtype=np.float64), LOWEST_P, HIGHEST_P)), dtype=np.float64)
+def _log_odds(belief: float) -> float:
+    return logit(min(max(belief, LOWEST_P), HIGHEST_P))
 
 
 def _weights(model: GainModel) -> Floats:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from judges.records import Conversation
-from service.exchange.preferences import Pair, human_row
+from service.exchange.formats.pair import Pair
+from service.exchange.preferences import human_row
 from service.store.label_records import TaskLabel
 from training.rows import PreferenceRow
 

@@ -6,7 +6,7 @@ A page is told by the number of the row at which it begins, so that the next one
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import RawIOBase
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,7 +53,9 @@ class PairPage:
     searched: int
 
 
-def find_pairs(file: RawIOBase, wanted: PairFilter, begin: int, limit: int) -> PairPage:
+def find_pairs(
+    file: BinaryIO, wanted: PairFilter, begin: int, limit: int, most_searched: int = MOST_SEARCHED
+) -> PairPage:
     """The first `limit` pairs from row `begin` on that are wanted."""
     parquet = pq.ParquetFile(file)
     found: list[NumberedPair] = []
@@ -66,7 +68,7 @@ def find_pairs(file: RawIOBase, wanted: PairFilter, begin: int, limit: int) -> P
             end = found[-1].number + 1
             return PairPage(tuple(found), end if end < parquet.metadata.num_rows else None, end - begin)
         searched += batch.num_rows
-        if searched >= MOST_SEARCHED and begin + searched < parquet.metadata.num_rows:
+        if searched >= most_searched and begin + searched < parquet.metadata.num_rows:
             return PairPage(tuple(found), begin + searched, searched)
     return PairPage(tuple(found), None, searched)
 

@@ -85,13 +85,13 @@ async def verdicts(id: str, number: int, request: Request, backend: BackendHere,
 async def _found(
     backend: Backend, record: PreferenceSetRecord, wanted: PairFilter, begin: int, limit: int = _PAIRS
 ) -> PairPage:
-    file = await backend.artifacts.ranges(record.artifact)
+    file = await backend.artifacts.open(record.artifact)
     return await asyncio.to_thread(find_pairs, file, wanted, begin, limit)
 
 
 async def _facts(backend: Backend, record: PreferenceSetRecord) -> SetFacts:
     if record.artifact not in _counted:
-        file = await backend.artifacts.ranges(record.artifact)
+        file = await backend.artifacts.open(record.artifact)
         _counted[record.artifact] = await asyncio.to_thread(facts_of, file)
         while len(_counted) > _KEPT_FACTS:
             _counted.popitem(last=False)

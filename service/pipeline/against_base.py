@@ -18,7 +18,7 @@ from service.pipeline.pairs import comparison_of
 from service.pipeline.progress import Progress
 from service.pipeline.replies import groups_of, sample_replies
 from service.pipeline.sample import held_out_sampling, identity_of
-from service.pipeline.train import fetch_trained
+from service.pipeline.trained import fetch_trained
 from service.pipeline.verdicts import PromptPairs, ensure_verdicts
 from service.schemas import Stage
 from service.shards import read_shards

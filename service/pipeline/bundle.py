@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from dataclasses import fields
 
 from pydantic import JsonValue, TypeAdapter
@@ -10,10 +11,10 @@ from judges.qualify import WEIGHTED
 from service.pipeline.calibration import fitted_weights
 from service.pipeline.context import RunContext
 from service.pipeline.evaluate_scores import evidence_from, notes_on_scores
-from service.pipeline.qualification import qualification_from, qualification_in
+from service.pipeline.qualification import qualification_from, qualification_in, qualification_to_compare
 from service.pipeline.sample import identity_of
 from service.pipeline.scoring import scored_by
-from service.pipeline.train import fetch_adapter
+from service.pipeline.trained import ADAPTER_FILES, fetch_trained
 from service.schemas import TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
 from training.bundle import BundleInputs, config_sha256, write_bundle
@@ -29,6 +30,7 @@ _STATISTICS = TypeAdapter(dict[str, ReplyStatistics])
 _EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
 _MIX = TypeAdapter(MixReport)
 _SWEEP = TypeAdapter(Sweep)
+_TRAINED = (*ADAPTER_FILES, "metrics.jsonl", "config.json")
 # Paths of this machine say nothing to whoever downloads the bundle.
 _PATHS = ("model", "rows", "output", "constitution", "reward_model", "judge_url", "judge_key_env", "start_adapter")
 
@@ -36,7 +38,8 @@ _PATHS = ("model", "rows", "output", "constitution", "reward_model", "judge_url"
 async def run_bundle(context: RunContext) -> JsonObject:
     """Ensure the bundle and its adapter. Leaves the adapter's id, artifact and hash."""
     stages = await context.tools.store.runs.stages(context.run.id)
-    adapter = await fetch_adapter(context, context.scratch / "adapter")
+    trained = str((await context.result_of("train")).result["folder"])
+    adapter = await fetch_trained(context, trained, context.scratch / "adapter", _TRAINED)
     config = shown_config((adapter / "config.json").read_bytes(), context.request.training)
     report = report_of(stages)
     inputs = BundleInputs(
@@ -184,20 +187,31 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
             f"rate on {sweep.development_prompts} development prompts, which flatters it there; the held-out prompts "
             "had no part in that."
         )
+        notes += [f"No adapter came of {sweep.knob} {one.value:g}: {one.reason}." for one in sweep.failed]
         development = stages["train"].result.get("development")
         if isinstance(development, dict) and development.get("judged"):
             notes.append("The judge that compared the held-out replies also had a part in picking the adapter.")
     if report.reward_model and report.mix:
         notes += notes_on_scores(report.reward_model, report.mix)
-    if (standing := qualification_in(stages)) is not None:
-        allowed = set(context.request.judge.allow_unqualified)
-        for one in qualification_from(standing).per_principle:
-            if one.verdict not in WEIGHTED:
-                weight = "weighs all the same, as asked" if one.principle_id in allowed else "weighs nothing"
-                notes.append(f"On {one.principle_id!r} the judge is {one.verdict}: its verdict {weight}.")
+    standing, to_compare = qualification_in(stages), qualification_to_compare(stages)
+    allowed = set(context.request.judge.allow_unqualified)
+    notes += _notes_on_standing(standing, "On", allowed)
+    if to_compare != standing:
+        notes += _notes_on_standing(to_compare, "In the picking, on", allowed)
     if "judge" in stages and (weights := fitted_weights(stages["judge"].result.get("calibration"))):
         shown = ", ".join(f"{id} {weight:.2f}" for id, weight in weights.items())
         notes.append(f"The principles' weights were fitted to people's labels: {shown}.")
     if "train" in stages and (dropped := stages["train"].result["dropped"]):
         notes.append(f"Rows that did not fit the trainer were dropped: {json.dumps(dropped)}.")
     return tuple(notes)
+
+
+def _notes_on_standing(standing: JsonValue, begin: str, allowed: Collection[str]) -> list[str]:
+    """On what the judge is not to be trusted, and whether its verdict weighs all the same."""
+    found = () if standing is None else qualification_from(standing).per_principle
+    notes = []
+    for one in found:
+        if one.verdict not in WEIGHTED:
+            weight = "weighs all the same, as asked" if one.principle_id in allowed else "weighs nothing"
+            notes.append(f"{begin} {one.principle_id!r} the judge is {one.verdict}: its verdict {weight}.")
+    return notes

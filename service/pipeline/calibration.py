@@ -58,6 +58,11 @@ def fitted_weights(calibration: JsonValue) -> Mapping[str, float]:
     return _WEIGHTS.validate_python(calibration["weights"]) if isinstance(calibration, dict) else {}
 
 
+def comparisons_of(rows: Sequence[PreferenceRow]) -> tuple[Comparison, ...]:
+    """People's pairs as the judge saw them, each once."""
+    return tuple(_labelled(rows)[0])
+
+
 def _labelled(rows: Sequence[PreferenceRow]) -> tuple[list[Comparison], dict[str, float]]:
     """Each pair once, and what people said of its reply A, averaged. Equal replies say nothing, and are left out."""
     pairs: dict[str, Comparison] = {}

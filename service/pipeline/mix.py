@@ -3,37 +3,45 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from constitutions.schema import Constitution
 from judges.combine import combine_verdicts
 from judges.qualify import Qualification
 from judges.records import Abstention, Comparison, Preference, PrincipleVerdict
 from service.errors import RunFailed
-from service.pipeline.calibration import fitted_weights, weights_of
+from service.pipeline.calibration import comparisons_of, fitted_weights, weights_of
 from service.pipeline.context import RunContext
 from service.pipeline.people import people_of
 from service.pipeline.qualification import qualification_from
+from service.schemas import MixSettings
 from service.shards import keys_in, read_shards, to_parquet
 from service.store.records import JsonObject, PreferenceSetRecord
-from training.mix import MixConfig, MixResult, mix_rows
+from training.mix import MixConfig, MixReport, MixResult, mix_rows
+from training.reliability import FEWEST_VOTES
 from training.rows import PreferenceRow
+
+_REPORT = TypeAdapter(MixReport)
 
 
 @dataclass(frozen=True, slots=True)
 class MachineRows:
-    """The machine's pairs; `undecided` are the comparisons on which no weighted principle answered."""
+    """The machine's pairs; `undecided` are the comparisons on which no weighted principle answered.
+
+    `measured` are its verdicts on people's own pairs, which show what it is worth.
+    """
 
     rows: tuple[PreferenceRow, ...]
     undecided: int
+    measured: tuple[PreferenceRow, ...] = ()
 
 
 async def run_mix(context: RunContext) -> JsonObject:
     """Ensure the mixed preference set. Leaves its id, artifact and the mix's report."""
     people = await people_of(context)
-    machine = await _machine(context, people=bool(people.rows))
+    machine = await _machine(context, people.rows)
     if people.others:
         await context.warn("mix", f"{people.others} rows of the human set are not people's; left out")
     if people.leaked:
@@ -41,22 +49,51 @@ async def run_mix(context: RunContext) -> JsonObject:
         said = f"{people.leaked} human pairs answer {prompts}; they are left out of the training"
         await context.warn("mix", said)
     wanted = context.request.mix
-    config = MixConfig(
-        ratio=wanted.ratio,
-        human_weight=wanted.human_weight,
-        machine_weight=wanted.machine_weight,
-        conflict=wanted.conflict,
-        seed=context.request.seed,
-    )
-    mixed = mix_rows(people.rows, machine.rows, config)
+    mixed = mix_rows(people.rows, machine.rows, mix_config(wanted, context.request.seed), machine.measured)
+    if said := _unmeasured(wanted, mixed.report):
+        await context.warn("mix", said)
+    if mixed.report.dropped_by_reliability:
+        said = (
+            f"people's labels bear out none of {mixed.report.dropped_by_reliability} machine pairs; they are left out"
+        )
+        await context.warn("mix", said)
     if not mixed.rows:
         raise RunFailed(
             f"no pair is left to train on: {len(machine.rows)} machine pairs, {machine.undecided} comparisons "
             f"undecided, {len(people.rows)} human pairs, ratio {wanted.ratio}; raise `mix.ratio` or give more prompts"
         )
-    report: dict[str, JsonValue] = {**asdict(mixed.report), "undecided": machine.undecided, "leaked": people.leaked}
+    values = _REPORT.dump_python(mixed.report, mode="json")
+    report: dict[str, JsonValue] = {**values, "undecided": machine.undecided, "leaked": people.leaked}
     record = await _keep(context, mixed, report)
     return {"preference_set": record.id, "artifact": record.artifact, "rows_sha256": record.sha256, "report": report}
+
+
+def mix_config(wanted: MixSettings, seed: int) -> MixConfig:
+    """What the run asks for."""
+    return MixConfig(
+        ratio=wanted.ratio,
+        human_weight=wanted.human_weight,
+        machine_weight=wanted.machine_weight,
+        conflict=wanted.conflict,
+        cap_per_annotator=wanted.cap_per_annotator,
+        seed=seed,
+        weights=wanted.weights,
+        calibrate=wanted.calibrate,
+        owners=wanted.owners,
+    )
+
+
+def _unmeasured(wanted: MixSettings, report: MixReport) -> str:
+    """What the run asked for and could not get; empty where all could be measured."""
+    asked = wanted.calibrate or wanted.weights == "measured"
+    few = [one for one in report.standings if one.shared_votes < FEWEST_VOTES]
+    if not asked or not few:
+        return ""
+    counts = ", ".join(f"{one.shared_votes} beside source {one.source}" for one in few)
+    return (
+        f"people's votes on pairs that the machine judged too are few: {counts}; with under {FEWEST_VOTES} its beliefs "
+        "stay as they are, and its weight near the given one: have people's own pairs judged (judge.calibrate)"
+    )
 
 
 def machine_rows(
@@ -104,7 +141,7 @@ class Proof:
     constitution_sha256: str
 
 
-async def _machine(context: RunContext, *, people: bool) -> MachineRows:
+async def _machine(context: RunContext, people: Sequence[PreferenceRow]) -> MachineRows:
     """The machine's pairs. Raises RunFailed where no principle has a weight and no pair of `people` is left."""
     judged = (await context.result_of("judge")).result
     qualification = qualification_from(judged["qualification"])
@@ -117,9 +154,21 @@ async def _machine(context: RunContext, *, people: bool) -> MachineRows:
             raise RunFailed(said)
         await context.warn("mix", said)
     comparisons = await read_shards(context.artifacts, keys_in(judged, "comparisons"), Comparison)
-    verdicts = await read_shards(context.artifacts, keys_in(judged), PrincipleVerdict)
+    verdicts = await _verdicts(context, keys_in(judged))
     proof = Proof(context.run.id, context.judge.name, context.constitution_sha256)
-    return machine_rows(comparisons, verdicts, weights, proof)
+    found = machine_rows(comparisons, verdicts, weights, proof)
+    calibration = judged["calibration"]
+    if not isinstance(calibration, dict):
+        return found
+    on_people = await _verdicts(context, keys_in(calibration))
+    return replace(found, measured=machine_rows(comparisons_of(people), on_people, weights, proof).rows)
+
+
+async def _verdicts(context: RunContext, shards: Sequence[str]) -> tuple[PrincipleVerdict, ...]:
+    """Without those under principles that only people may decide: no part of a belief comes from them."""
+    owners = context.request.mix.owners
+    found = await read_shards(context.artifacts, shards, PrincipleVerdict)
+    return tuple(verdict for verdict in found if owners.get(verdict.principle_id) != "human")
 
 
 def no_weight_fitted(weights: Mapping[str, float]) -> str:

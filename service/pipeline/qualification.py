@@ -15,7 +15,7 @@ from service.pipeline.context import RunContext
 from service.pipeline.faults import refuse_faulty
 from service.pipeline.sample import identity_of
 from service.shards import ensure_shard, shard_key
-from service.store.records import StageRecord
+from service.store.records import JsonObject, StageRecord
 
 STAGE_VERSION = 4
 _ADAPTER = TypeAdapter(Qualification)
@@ -40,6 +40,13 @@ def standing_of(context: RunContext, client: ChatClient, answers: tuple[JudgedPa
     return qualification_of(client.model, context.constitution, answers)
 
 
+async def examined(context: RunContext, client: ChatClient) -> tuple[Qualification, JsonObject]:
+    """The judge's standing, and what a stage leaves of it: `qualification`, `qualification_shards`."""
+    qualification = standing_of(context, client, await ensure_answers(context, client))
+    shards = list[JsonValue](answer_keys(context))
+    return qualification, {"qualification": qualification_json(qualification), "qualification_shards": shards}
+
+
 def answer_keys(context: RunContext) -> list[str]:
     """The shards that `ensure_answers` leaves."""
     return [_key(context, principle) for principle in context.constitution.judged if principle.examples]
@@ -52,11 +59,21 @@ def qualification_json(qualification: Qualification) -> JsonValue:
 
 
 def qualification_in(stages: Mapping[str, StageRecord]) -> JsonValue:
-    """The judge's standing, examined to judge pairs or to grade a policy's replies; None where it was not."""
+    """The judge's standing, examined to judge pairs, else to grade a policy's replies, else to compare the adapters of
+    a sweep; None where it was not."""
     if "judge" in stages:
         return stages["judge"].result["qualification"]
-    scores: JsonValue = stages["train"].result.get("scores") if "train" in stages else None
-    return scores.get("qualification") if isinstance(scores, dict) else None
+    return _left_by_training(stages, "scores") or qualification_to_compare(stages)
+
+
+def qualification_to_compare(stages: Mapping[str, StageRecord]) -> JsonValue:
+    """The standing by which a sweep without the stage `judge` weighed its comparisons; None elsewhere."""
+    return _left_by_training(stages, "development")
+
+
+def _left_by_training(stages: Mapping[str, StageRecord], part: str) -> JsonValue:
+    found: JsonValue = stages["train"].result.get(part) if "train" in stages else None
+    return found.get("qualification") if isinstance(found, dict) else None
 
 
 def qualification_from(value: JsonValue) -> Qualification:

@@ -19,12 +19,12 @@ from judges.replicas import Endpoint
 from service.errors import InvalidInput, RunFailed
 from service.pipeline.calibration import weights_of
 from service.pipeline.context import RunContext
-from service.pipeline.qualification import answer_keys, ensure_answers, qualification_json, standing_of
+from service.pipeline.qualification import examined
+from service.pipeline.trained import fetch_trained, folder_of_adapter
 from service.protocols import protocol_named
 from service.schemas import RunRequest, TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
 
-_REWARD_FILES = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors", "config.json", "result.json")
 _WEIGHTS = TypeAdapter(dict[str, float])
 _NAME = "training.judge_protocol"
 
@@ -146,9 +146,7 @@ async def _examined(context: RunContext) -> tuple[Qualification, JsonObject]:
     protocol = protocol_named(context.request.training.judge_protocol, context.tools.settings.protocols, _NAME)
     grading = replace(context, protocol=protocol)
     async with await grading.judge_client() as client:
-        qualification = standing_of(grading, client, await ensure_answers(grading, client))
-    shards = list[JsonValue](answer_keys(grading))
-    return qualification, {"qualification": qualification_json(qualification), "qualification_shards": shards}
+        return await examined(grading, client)
 
 
 def _fit(context: RunContext, qualification: Qualification, ids: Sequence[str]) -> tuple[str, ...]:
@@ -181,12 +179,9 @@ def _law_knobs(context: RunContext, law: Path, checked: Sequence[str], graded: S
 
 async def _fetch(context: RunContext, adapter: AdapterRecord, folder: Path) -> Path:
     """The output of the trainer that made it, as a folder on this machine."""
-    made = await context.tools.store.runs.stages(adapter.run_id)
-    trained = made["train"].result["folder"]
-    (folder / "adapter").mkdir(parents=True, exist_ok=True)
-    for name in _REWARD_FILES:
-        await context.artifacts.get_file(f"{trained}/{Path(name).name}", folder / name)
-    return folder
+    trained = await folder_of_adapter(context, adapter)
+    await fetch_trained(context, trained, folder / "adapter")
+    return await fetch_trained(context, trained, folder, ("config.json", "result.json"))
 
 
 def _weights_sha256(adapter: AdapterRecord) -> JsonValue:

@@ -6,18 +6,17 @@ The base stays the reference and the other side of every comparison. Left out: w
 import asyncio
 import contextlib
 import shutil
-import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from judges.client import ChatClient
-from service.errors import InvalidInput, RunFailed
+from service.errors import InvalidInput
 from service.pipeline.context import RunContext
 from service.pipeline.merging import ensure_merged
+from service.pipeline.trained import fetch_trained, folder_of_adapter
 from service.schemas import RunRequest
 from service.store.records import AdapterRecord, ModelRecord
 
-FILES = ("adapter_config.json", "adapter_model.safetensors")
 # What decides which weights an adapter has.
 _SHAPE = ("lora_rank", "lora_layers_share")
 
@@ -41,27 +40,8 @@ def refuse_unfit_start(request: RunRequest, start: AdapterRecord, model: ModelRe
 
 
 async def fetch_start(context: RunContext, start: AdapterRecord) -> Path:
-    """Its adapter as a folder on this machine, out of its bundle."""
-    folder = context.scratch / "start" / "adapter"
-    if all((folder / name).is_file() for name in FILES):
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    bundle = folder.with_name("bundle.tar.gz")
-    await context.artifacts.get_file(start.artifact, bundle)
-    await asyncio.to_thread(_unpack, bundle, folder)
-    return folder
-
-
-def _unpack(bundle: Path, folder: Path) -> None:
-    with tarfile.open(bundle) as tar:
-        for name in FILES:
-            file = tar.extractfile(f"adapter/{name}")
-            if file is None:
-                raise RunFailed(f"start_from: the bundle's adapter/{name} is no file; name another adapter")
-            with (folder / f"{name}.tmp").open("wb") as out:
-                shutil.copyfileobj(file, out)
-            (folder / f"{name}.tmp").replace(folder / name)
-    bundle.unlink()
+    """Its adapter as a folder on this machine."""
+    return await fetch_trained(context, await folder_of_adapter(context, start), context.scratch / "start" / "adapter")
 
 
 @contextlib.asynccontextmanager

@@ -20,25 +20,48 @@ from judges.combine import combine_verdicts
 from judges.qualify import Qualification, qualification_of
 from judges.records import Abstention, PrincipleVerdict, Sample
 from service.engines import folder_of
-from service.errors import RunFailed
+from service.errors import RunFailed, TrainerFailed
 from service.pipeline.against_base import Contest, Meeting, meet_base, work_of
 from service.pipeline.bundle import shown_config
 from service.pipeline.calibration import fitted_weights, weights_of
-from service.pipeline.children import Ended, run_again_when_killed
 from service.pipeline.context import RunContext
+from service.pipeline.jobs import run_job
 from service.pipeline.mix import no_weight
 from service.pipeline.progress import Progress
-from service.pipeline.qualification import ensure_answers, qualification_from, standing_of
+from service.pipeline.qualification import examined, qualification_from
 from service.pipeline.replies import refuse_too_long
 from service.pipeline.sample import held_out_sampling, identity_of
-from service.pipeline.train import Task, ensure_trained, fetch_trained, run_train
+from service.pipeline.train import Task, ensure_trained, run_train
+from service.pipeline.trained import fetch_trained
 from service.schemas import SweepSettings
 from service.shards import read_shards
 from service.store.records import JsonObject
 from training.bundle import config_sha256
-from training.sweep import Candidate, ReplyKl, Sweep, WinRate, best_of, win_rate
+from training.sweep import Candidate, FailedCandidate, ReplyKl, Sweep, WinRate, best_of, win_rate
 
 _KLS = TypeAdapter(tuple[ReplyKl, ...])
+_FAILED = TypeAdapter(FailedCandidate)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The adapter of one value: its task, and what `ensure_trained` left of it."""
+
+    value: float
+    task: Task
+    left: JsonObject
+
+    @property
+    def steps(self) -> int:
+        return int(str(self.left["steps"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """How much each principle counts in the comparisons; `left` is what the stage's result says of how it was found."""
+
+    weights: Mapping[str, float]
+    left: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,54 +79,66 @@ _COMPARED = TypeAdapter(Compared)
 
 async def run_sweep(context: RunContext) -> JsonObject:
     """Ensure every candidate and its comparison. Leaves what `run_train` does of the one picked, `sweep` (a
-    `training.sweep.Sweep`) and `development`: the folders, the weights that decided, the principles that
-    a judge was asked about, and the shards.
+    `training.sweep.Sweep`) and `development`: the folders, the weights that decided, the principles that a judge was
+    asked about, and the shards; where the run has no stage `judge`, the judge's qualification too. A value of which no
+    adapter comes is left out, told and named in `sweep`.
 
-    Without a sweep it is `run_train`.
+    Without a sweep it is `run_train`. Raises RunFailed where no value leads to an adapter.
     """
     sweep = context.request.training.sweep
     if sweep is None:
         return await run_train(context)
-    weights = await development_weights(context)
-    judged = tuple(p for p in context.constitution.judged if weights.get(p.id, 0.0) > 0)
+    weighing = await development_weights(context)
+    judged = tuple(p for p in context.constitution.judged if weighing.weights.get(p.id, 0.0) > 0)
     work = work_of(context, len(context.development), len(judged))
     tasks = tasks_of(context, sweep, later=work * len(sweep.values))
     await _refuse_long_development(context)
-    trained = [await ensure_trained(context, task) for task in tasks]
-    contests = [
-        Contest("train", task.folder, str(left["adapter_sha256"]), context.development, judged, task.scratch)
-        for task, left in zip(tasks, trained, strict=True)
+    tried = [
+        await _ensure_tried(context, sweep.knob, value, task) for value, task in zip(sweep.values, tasks, strict=True)
     ]
-    steps = sum(int(str(left["steps"])) for left in trained)
-    progress = context.progress("train", steps + work * len(tasks))
+    failed = tuple(one for one in tried if isinstance(one, FailedCandidate))
+    trained = [one for one in tried if isinstance(one, Trained)]
+    if not trained:
+        raise RunFailed(_no_adapter(sweep.knob, failed))
+    contests = [
+        Contest(
+            "train", one.task.folder, str(one.left["adapter_sha256"]), context.development, judged, one.task.scratch
+        )
+        for one in trained
+    ]
+    steps = sum(one.steps for one in trained)
+    progress = context.progress("train", steps + work * len(trained))
     await progress.add(steps, new=False)
-    compared = [await _ensure_compared(context, contest, weights, progress) for contest in contests]
+    compared = [await _ensure_compared(context, contest, weighing.weights, progress) for contest in contests]
     kls = await _kls(context, contests, compared)
     candidates = [
         Candidate(
-            value=value,
+            value=made.value,
             adapter_sha256=contest.adapter_sha256,
             config_sha256=await _config_sha256(context, contest.trained),
             win_rate=one.win_rate,
             kl=kl,
-            stopped_early=left["stopped"] is not None,
+            stopped_early=made.left["stopped"] is not None,
         )
-        for value, contest, left, one, kl in zip(sweep.values, contests, trained, compared, kls, strict=True)
+        for made, contest, one, kl in zip(trained, contests, compared, kls, strict=True)
     ]
     picked = best_of(candidates)
-    result = Sweep(sweep.knob, tuple(candidates), picked.value, len(context.train), len(context.development))
+    result = Sweep(sweep.knob, tuple(candidates), picked.value, len(context.train), len(context.development), failed)
     return {
-        **trained[candidates.index(picked)],
+        **trained[candidates.index(picked)].left,
         "sweep": asdict(result),
         "development": {
             "folders": list[JsonValue](task.folder for task in tasks),
-            "weights": dict(weights),
+            "weights": dict(weighing.weights),
             "judged": [principle.id for principle in judged],
-            "shards": list[JsonValue](
-                sorted({key for one in compared for key in (*one.before, *one.after, *one.shards)})
-            ),
+            "shards": _shards(compared),
+            **weighing.left,
         },
     }
+
+
+def _shards(compared: Sequence[Compared]) -> list[JsonValue]:
+    return [*sorted({key for one in compared for key in (*one.before, *one.after, *one.shards)})]
 
 
 async def _refuse_long_development(context: RunContext) -> None:
@@ -112,6 +147,25 @@ async def _refuse_long_development(context: RunContext) -> None:
         async with await context.policy_client() as client:
             sampling = held_out_sampling(context, identity_of(context.model))
             await refuse_too_long(client, context.development, sampling)
+
+
+async def _ensure_tried(context: RunContext, knob: str, value: float, task: Task) -> Trained | FailedCandidate:
+    """The value's adapter, or why its settings lead to none: kept too, so that it is found and told once."""
+    key = f"{task.folder}/failed.json"
+    if await context.artifacts.exists(key):
+        return _FAILED.validate_json(await context.artifacts.get(key))
+    try:
+        return Trained(value, task, await ensure_trained(context, task))
+    except TrainerFailed as error:
+        failed = FailedCandidate(value, error.complaint)
+        await context.warn("train", f"the sweep leaves {knob} {value:g} out: {error.complaint}")
+        await context.artifacts.put_new(key, _FAILED.dump_json(failed))
+        return failed
+
+
+def _no_adapter(knob: str, failed: Sequence[FailedCandidate]) -> str:
+    reasons = "; ".join(f"{knob} {one.value:g}: {one.reason}" for one in failed)
+    return f"training.sweep: no value led to an adapter; start another run with other settings. {reasons}"
 
 
 def tasks_of(context: RunContext, sweep: SweepSettings, later: int) -> list[Task]:
@@ -131,25 +185,26 @@ def tasks_of(context: RunContext, sweep: SweepSettings, later: int) -> list[Task
     ]
 
 
-async def development_weights(context: RunContext) -> Mapping[str, float]:
+async def development_weights(context: RunContext) -> Weighing:
     """How much each principle counts: what it did in the mix, else as far as the judge is qualified.
 
     Raises RunFailed, before anything is trained, where none does.
     """
     stages = await context.tools.store.runs.stages(context.run.id)
     fitted: Mapping[str, float] = {}
+    left: JsonObject = {}
     if "judge" in stages:
         judged = stages["judge"].result
         qualification = qualification_from(judged["qualification"])
         fitted = fitted_weights(judged.get("calibration"))
     else:
-        qualification = await _qualified_now(context)
+        qualification, left = await _qualified_now(context)
     weights = fitted or weights_of(context, qualification)
     if not any(weights.values()):
         raise RunFailed(
             f"training.sweep: nothing can compare its adapters: {no_weight(context.constitution, qualification)}"
         )
-    return weights
+    return Weighing(weights, left)
 
 
 def wins_of(
@@ -175,12 +230,12 @@ def wins_of(
     return wins
 
 
-async def _qualified_now(context: RunContext) -> Qualification:
+async def _qualified_now(context: RunContext) -> tuple[Qualification, JsonObject]:
     """Of a run without the stage `judge`. No judge is started for a constitution of checks alone."""
     if not context.constitution.judged:
-        return qualification_of(context.judge.served_name, context.constitution, ())
+        return qualification_of(context.judge.served_name, context.constitution, ()), {}
     async with await context.judge_client() as client:
-        return standing_of(context, client, await ensure_answers(context, client))
+        return await examined(context, client)
 
 
 async def _ensure_compared(
@@ -222,22 +277,8 @@ async def _kls(context: RunContext, contests: Sequence[Contest], compared: Seque
             _write_replies, replies, contest, await read_shards(context.artifacts, one.after, Sample)
         )
         arguments += ["--of", str(adapter), str(replies)]
-    found: list[tuple[ReplyKl, ...]] = []
-
-    async def read(line: str) -> None:
-        if line.startswith('{"type": "result"'):
-            found.append(_KLS.validate_python(json.loads(line)["kl"]))
-
-    async def start() -> Ended:
-        return await context.tools.run_training(arguments, context.scratch / "sweep" / "kl.log", read)
-
-    async def mourn(number: int) -> None:
-        await context.warn("train", f"measuring the KL was killed by signal {number}; it begins again")
-
-    ended = await run_again_when_killed(start, lambda: 0, mourn)
-    if ended.status != 0 or not found:
-        raise RunFailed(f"measuring the KL ended with status {ended.status}: {ended.complaint}; resume the run")
-    return found[-1]
+    said = await run_job(context, "train", "measuring the KL", arguments, context.scratch / "sweep" / "kl.log")
+    return _KLS.validate_python(json.loads(said[-1])["kl"])
 
 
 def _write_replies(path: Path, contest: Contest, samples: Sequence[Sample]) -> None:

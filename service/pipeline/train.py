@@ -10,23 +10,24 @@ from pydantic import JsonValue
 
 from judges.errors import JudgeUnavailable
 from service.engines import folder_of
-from service.errors import RunFailed
+from service.errors import RunFailed, TrainerFailed
 from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
 from service.pipeline.scoring import open_scoring
 from service.pipeline.start import fetch_start
+from service.pipeline.trained import ADAPTER_FILES
 from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.schemas import TrainingSettings
 from service.shards import read_shard
 from service.store.records import JsonObject, NewEvent
+from training.errors import NO_ADAPTER_STATUS
 from training.rows import PreferenceRow, write_prompts, write_rows
 
 _LAW = "constitution.yaml"
 _SCORES = "scores.json"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ async def run_train(context: RunContext) -> JsonObject:
 
 
 async def ensure_trained(context: RunContext, task: Task) -> JsonObject:
-    """As `run_train` says, of one task."""
+    """As `run_train` says, of one task. Raises TrainerFailed where its settings lead to no adapter."""
     folder = task.folder
     if not await context.artifacts.exists(f"{folder}/result.json"):
         await context.tools.engines.make_room_for_training()
@@ -83,20 +84,6 @@ async def ensure_trained(context: RunContext, task: Task) -> JsonObject:
     if not context.request.training.writes_replies:
         left["reward_model"] = {key: result[key] for key in ("normal", "held_out")}
     return left
-
-
-async def fetch_adapter(context: RunContext, folder: Path) -> Path:
-    """The trained adapter as a folder on this machine."""
-    trained = (await context.result_of("train")).result
-    return await fetch_trained(context, str(trained["folder"]), folder)
-
-
-async def fetch_trained(context: RunContext, trained: str, folder: Path) -> Path:
-    """What `ensure_trained` left in the folder `trained` of the store, as a folder on this machine."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (*ADAPTER_FILES, "metrics.jsonl", "config.json"):
-        await context.artifacts.get_file(f"{trained}/{name}", folder / name)
-    return folder
 
 
 async def _train(context: RunContext, task: Task) -> Path:
@@ -135,10 +122,13 @@ async def _train_on(context: RunContext, task: Task, knobs: Mapping[str, JsonVal
         raise JudgeUnavailable(ended.complaint)  # the judge died beneath the trainer, which goes on with a new one
     of = "".join(f" of {knob} {value}" for knob, value in task.told.items())
     if ended.status > 0:
-        raise RunFailed(
+        said = (
             f"the trainer{of} ended with status {ended.status}: {ended.complaint}; mend it and resume the run, or "
             "start another with other settings"
         )
+        if ended.status == NO_ADAPTER_STATUS:
+            raise TrainerFailed(said, ended.complaint.removeprefix("error: "))
+        raise RunFailed(said)
     if ended.status < 0:
         raise RunFailed(
             f"the trainer{of} was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} "

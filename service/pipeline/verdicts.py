@@ -6,7 +6,7 @@ to answer (as a server, not as a judge) ends the run, and what it failed on is n
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pydantic import JsonValue
 
@@ -19,9 +19,8 @@ from service.pipeline.context import RunContext
 from service.pipeline.faults import refuse_faulty
 from service.pipeline.progress import Progress
 from service.pipeline.sample import identity_of
-from service.shards import publish_shard
 from service.store.records import JsonObject
-from service.verdict_shards import verdicts_key
+from service.verdict_shards import ensure_principle_shards, verdicts_key
 
 PromptPairs = tuple[Comparison, ...]
 
@@ -53,27 +52,26 @@ async def _ensure_group(
     pairs = [pair for prompt in group for pair in prompt]
     if not pairs:
         return ()
-    keys = {principle.id: verdict_key(context, principle, pairs) for principle in principles}
-    missing = []
-    for principle in principles:
-        if await context.artifacts.exists(keys[principle.id]):
-            await progress.add(len(pairs), new=False)
-        else:
-            missing.append(principle)
-    for principle in missing:
-        if isinstance(principle, CheckedPrinciple):
-            verdicts = [check_comparison(pair, principle) for pair in pairs]
-            await publish_shard(context.artifacts, keys[principle.id], verdicts, PrincipleVerdict)
-            await progress.add(len(pairs))
-    judged = [principle for principle in missing if isinstance(principle, JudgedPrinciple)]
-    if judged:
+
+    async def ask(ids: Collection[str]) -> Sequence[PrincipleVerdict]:
+        if there := len(principles) - len(ids):
+            await progress.add(len(pairs) * there, new=False)
+        missing = [principle for principle in principles if principle.id in ids]
+        checks = [principle for principle in missing if isinstance(principle, CheckedPrinciple)]
+        checked = [check_comparison(pair, check) for check in checks for pair in pairs]
+        if checked:
+            await progress.add(len(checked))
+        judged = [principle for principle in missing if isinstance(principle, JudgedPrinciple)]
+        if not judged:
+            return checked
         answers = await all_of(_judge_prompt(context, client, prompt, judged, progress) for prompt in group)
         found = [verdict for answer in answers for verdict in answer]
         refuse_faulty(client.model, [verdict.verdict for verdict in found])
-        for principle in judged:
-            own = [verdict for verdict in found if verdict.principle_id == principle.id]
-            await publish_shard(context.artifacts, keys[principle.id], own, PrincipleVerdict)
-    return tuple(keys.values())
+        return [*checked, *found]
+
+    return await ensure_principle_shards(
+        context.artifacts, {one.id: verdict_key(context, one, pairs) for one in principles}, ask
+    )
 
 
 async def _judge_prompt(

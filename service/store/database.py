@@ -83,6 +83,11 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", _on_connect)
             event.listen(self.engine.sync_engine, "begin", _on_begin)
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether the caller stands in a block of `joined`."""
+        return _joint.get() is not None
+
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         joint = _joint.get()

@@ -33,7 +33,6 @@ async def submit(turn: Turn, task_id: str, answer: Answer) -> TaskLabel:
     if answer.choice != "skip":
         _count(task, turn.project, 1)
         await _make_repeats_due(turn, task)
-    await turn.session.flush()
     return task_label(label, task)
 
 
@@ -57,7 +56,6 @@ async def undo(turn: Turn) -> LeasedTask | None:
         await _forget_repeats(turn.session, task.id, turn.annotator.id)
     label.undone_at = turn.now
     lease.state, lease.leased_until = "leased", turn.until
-    await turn.session.flush()
     return leased_task(task, lease)
 
 
@@ -69,7 +67,6 @@ async def save_draft(turn: Turn, task_id: str, text: str) -> None:
     lease.draft = text
     if lease.leased_until > turn.now:
         lease.leased_until = turn.until
-    await turn.session.flush()
 
 
 async def give_back(session: AsyncSession, label: Label) -> None:
@@ -87,19 +84,12 @@ async def give_back(session: AsyncSession, label: Label) -> None:
 
 
 async def _assigned(turn: Turn, task_id: str) -> tuple[LabelTask, TaskAssignment]:
-    query = (
-        select(LabelTask, TaskAssignment)
-        .join(TaskAssignment, TaskAssignment.task_id == LabelTask.id)
-        .where(
-            TaskAssignment.task_id == ("" if "\0" in task_id else task_id),
-            TaskAssignment.annotator_id == turn.annotator.id,
-            TaskAssignment.state != "due",
-        )
-    )
-    row = (await turn.session.execute(query)).first()
-    if row is None:
+    """Without a query, where the turn has read them ahead."""
+    known = "" if "\0" in task_id else task_id
+    lease = await turn.session.get(TaskAssignment, (known, turn.annotator.id))
+    if lease is None or lease.state == "due":
         raise NotFound(f"task {task_id!r} was not given to this annotator; ask for the next one")
-    return row[0], row[1]
+    return await turn.session.get_one(LabelTask, known), lease
 
 
 async def _label_of(turn: Turn, task_id: str) -> Label:
@@ -180,6 +170,8 @@ def _count(task: LabelTask, project: LabelProject, step: int) -> None:
 
 async def _make_repeats_due(turn: Turn, task: LabelTask) -> None:
     """But for one that this annotator answered before, when an earlier answer to the task was taken back."""
+    if not turn.project.repeats:
+        return
     there = select(TaskAssignment.task_id).where(TaskAssignment.annotator_id == turn.annotator.id)
     waiting = select(LabelTask).where(LabelTask.repeat_of == task.id, LabelTask.id.not_in(there))
     turn.session.add_all([new_assignment(turn, repeat) for repeat in await turn.session.scalars(waiting)])

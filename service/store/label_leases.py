@@ -41,12 +41,13 @@ async def _alive(turn: Turn, count: int) -> Sequence[tuple[LabelTask, TaskAssign
 
 async def _choose(turn: Turn, wanted: int) -> list[LabelTask]:
     """Up to `wanted` tasks for this annotator, in the order in which they are to be seen."""
-    chosen = await _waiting(turn, "training", wanted)
+    chosen = await _waiting(turn, "training", wanted) if turn.project.training_tasks else []
     room = await turn.budget_room()
     left = wanted - len(chosen) if room is None else min(wanted - len(chosen), room)
     if left <= 0:
         return chosen
-    fresh = sorted([*await _waiting(turn, "open", left), *await _due(turn, left)], key=lambda task: task.position)
+    due = await _due(turn, left) if turn.project.repeats else []
+    fresh = sorted([*await _waiting(turn, "open", left), *due], key=lambda task: task.position)
     gold_places = [n for n in range(left) if _is_gold_place(turn, len(chosen) + n)]
     gold = await _waiting(turn, "gold", len(gold_places)) if gold_places else []
     for n in range(left):
@@ -127,7 +128,6 @@ async def _lease(turn: Turn, tasks: list[LabelTask]) -> list[LeasedTask]:
         lease.state, lease.leased_until, lease.served = "leased", turn.until, turn.annotator.served + number
         leases.append(leased_task(task, lease))
     turn.annotator.served += len(tasks)
-    await turn.session.flush()
     return leases
 
 

@@ -1,16 +1,16 @@
 """Label projects: made with their tasks, which are leased to annotators, answered, and taken back."""
 
-import contextlib
-from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+import asyncio
+from collections.abc import Sequence
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import Conflict, InvalidInput, NotFound
 from service.store import label_answers, label_leases
-from service.store.annotators import Annotators
-from service.store.database import new_id
+from service.store.annotators import Annotators, Clock, utc_now
+from service.store.database import Database, new_id
+from service.store.label_queue import TurnQueue
 from service.store.label_records import (
     Answer,
     LabelProjectRecord,
@@ -22,16 +22,19 @@ from service.store.label_records import (
 )
 from service.store.label_rows import conversation_json, lane_of, project_record, task_label
 from service.store.label_tables import Annotator, LabelProject, LabelTask, TaskAssignment
-from service.store.label_turns import Turn, lock_project, open_turn
+from service.store.label_turns import lock_project
 from service.store.lookup import find, page, to_json
-from service.store.tables import Label, rfc3339
+from service.store.tables import Label
 
-LEASE_S = 20 * 60
 _ROWS_AT_ONCE = 1000
 
 
 class LabelProjects(Annotators):
     """Label projects with their annotators, tasks and answers."""
+
+    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+        super().__init__(database, clock)
+        self._queue = TurnQueue(database, clock)
 
     async def create(self, new: NewLabelProject, tasks: Sequence[NewTask]) -> LabelProjectRecord:
         """With its tasks, which are given out in their order. Raises InvalidInput for none."""
@@ -50,9 +53,11 @@ class LabelProjects(Annotators):
             gold_share=new.gold_share,
             budget_labels=new.budget_labels,
             tasks=len(tasks),
+            training_tasks=sum(task.training for task in tasks),
+            repeats=sum(lane_of(task) == "repeat" for task in tasks),
             open_tasks=sum(lane_of(task) == "open" for task in tasks),
         )
-        rows = _task_rows(row.id, tasks)
+        rows = await asyncio.to_thread(_task_rows, row.id, tasks)
         async with self._db.write() as session:
             session.add(row)
             await session.flush()
@@ -94,16 +99,16 @@ class LabelProjects(Annotators):
 
     async def next_tasks(self, annotator_id: str, count: int) -> Sequence[LeasedTask]:
         """Up to `count` tasks that this annotator holds from now on: those of before first. Empty when all is done."""
-        async with self._turn(annotator_id) as turn:
-            return await label_leases.lease_next(turn, count)
+        return await self._queue.take(annotator_id, lambda turn: label_leases.lease_next(turn, count))
 
     async def submit(self, annotator_id: str, task_id: str, answer: Answer) -> TaskLabel:
         """Sent twice, it is there once: the second time gives the first label. See `undo` for a change of mind.
 
         A lease that has lapsed still counts where the overlap and the budget have room, else Conflict.
         """
-        async with self._turn(annotator_id) as turn:
-            return await label_answers.submit(turn, task_id, answer)
+        return await self._queue.take(
+            annotator_id, lambda turn: label_answers.submit(turn, task_id, answer), task_id=task_id
+        )
 
     async def label_of(self, annotator_id: str, task_id: str) -> TaskLabel:
         """What this annotator answered. Raises NotFound where they did not."""
@@ -124,13 +129,13 @@ class LabelProjects(Annotators):
 
         Raises Conflict where that was a skip and others have taken the task since.
         """
-        async with self._turn(annotator_id) as turn:
-            return await label_answers.undo(turn)
+        return await self._queue.take(annotator_id, label_answers.undo)
 
     async def save_draft(self, annotator_id: str, task_id: str, text: str) -> None:
         """Keep what was typed so far, and the lease with it."""
-        async with self._turn(annotator_id) as turn:
-            await label_answers.save_draft(turn, task_id, text)
+        await self._queue.take(
+            annotator_id, lambda turn: label_answers.save_draft(turn, task_id, text), task_id=task_id
+        )
 
     async def progress(self, annotator_id: str) -> Progress:
         """What this annotator did, and what is left for them."""
@@ -144,14 +149,11 @@ class LabelProjects(Annotators):
                 .group_by(TaskAssignment.state, LabelTask.lane)
             )
             counts = [(state, lane, number) for state, lane, number in await session.execute(mine)]
-            training = await session.scalar(
-                select(func.count()).where(LabelTask.label_project_id == project.id, LabelTask.lane == "training")
-            )
         seen = sum(number for _, lane, number in counts if lane in ("open", "training"))
         return Progress(
             done=sum(number for state, _, number in counts if state == "answered"),
             skipped=sum(number for state, _, number in counts if state == "skipped"),
-            open_tasks=project.open_tasks + (training or 0) - seen if project.status == "open" else 0,
+            open_tasks=project.open_tasks + project.training_tasks - seen if project.status == "open" else 0,
             budget_left=max(0, project.budget_labels - project.labels) if project.budget_labels else None,
         )
 
@@ -171,12 +173,6 @@ class LabelProjects(Annotators):
             if after:
                 query = query.where(Label.id > after.replace("\0", "\uffff"))
             return [task_label(label, task) for label, task in await session.execute(query)]
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, annotator_id: str) -> AsyncIterator[Turn]:
-        now = self._clock()
-        async with self._db.write() as session:
-            yield await open_turn(session, annotator_id, rfc3339(now), rfc3339(now + timedelta(seconds=LEASE_S)))
 
 
 async def _locked(session: AsyncSession, project_id: str, id_or_name: str) -> LabelProject:

@@ -25,6 +25,8 @@ class LabelProject(OfProject, Table):
     gold_share: Mapped[float]
     budget_labels: Mapped[int]
     tasks: Mapped[int]
+    training_tasks: Mapped[int]
+    repeats: Mapped[int]
     open_tasks: Mapped[int]
     labels: Mapped[int] = mapped_column(default=0)
 

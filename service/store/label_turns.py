@@ -3,6 +3,7 @@
 On Postgres that is a lock on the project's name, on SQLite there is one writer anyway. So what a turn counts stays so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -12,16 +13,36 @@ from service.errors import NotAllowed
 from service.store.label_tables import Annotator, LabelProject, LabelTask, TaskAssignment
 from service.store.lookup import one_at_a_time
 
+LEASE_S = 20 * 60
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`now` and `until` are RFC 3339: when it is, and when a lease given now ends."""
+    """`now` and `until` are RFC 3339: when it is, and when a lease given now ends.
+
+    `read_ahead` keeps the rows of all turns of the transaction, so that `session.get` finds them without a query.
+    """
 
     session: AsyncSession
-    annotator: Annotator
-    project: LabelProject
+    found: tuple[Annotator, LabelProject] | None
     now: str
     until: str
+    read_ahead: list[object]
+
+    def refuse_stranger(self) -> None:
+        """Raises NotAllowed for an annotator who is unknown or was revoked."""
+        if self.found is None or self.found[0].revoked_at is not None:
+            raise NotAllowed("this annotator is unknown or was revoked; ask for a new invitation")
+
+    @property
+    def annotator(self) -> Annotator:
+        assert self.found is not None
+        return self.found[0]
+
+    @property
+    def project(self) -> LabelProject:
+        assert self.found is not None
+        return self.found[1]
 
     async def people_on(self, task_id: str) -> int:
         """Who has answered the task or holds a lease that is alive, this annotator apart."""
@@ -58,16 +79,28 @@ async def lock_project(session: AsyncSession, label_project_id: str) -> None:
     await one_at_a_time(session, f"label project {label_project_id}")
 
 
-async def open_turn(session: AsyncSession, annotator_id: str, now: str, until: str) -> Turn:
-    """Raises NotAllowed for an annotator who is unknown or was revoked."""
-    label_project_id = await session.scalar(select(Annotator.label_project_id).where(Annotator.id == annotator_id))
-    if label_project_id is not None:
-        await lock_project(session, label_project_id)
-        found = await session.execute(
-            select(Annotator, LabelProject)
-            .join(LabelProject, LabelProject.id == Annotator.label_project_id)
-            .where(Annotator.id == annotator_id, Annotator.revoked_at.is_(None))
+async def open_turns(
+    session: AsyncSession, annotator_ids: Sequence[str], task_ids: Sequence[str], now_until: tuple[str, str]
+) -> dict[str, Turn]:
+    """One for each annotator, known or not. The tasks of that id are read with these annotators' leases of them."""
+    people = [id for id in annotator_ids if "\0" not in id]
+    tasks = [id for id in task_ids if "\0" not in id]
+    projects = select(Annotator.label_project_id).where(Annotator.id.in_(people)).distinct()
+    for id in sorted(await session.scalars(projects)):  # always in this order, so that no two wait for each other
+        await lock_project(session, id)
+    found = await session.execute(
+        select(Annotator, LabelProject)
+        .join(LabelProject, LabelProject.id == Annotator.label_project_id)
+        .where(Annotator.id.in_(people))
+    )
+    rows = {annotator.id: (annotator, project) for annotator, project in found}
+    read_ahead: list[object] = []
+    if tasks:
+        leases = (
+            select(LabelTask, TaskAssignment)
+            .join(TaskAssignment, TaskAssignment.task_id == LabelTask.id)
+            .where(TaskAssignment.task_id.in_(tasks), TaskAssignment.annotator_id.in_(people))
         )
-        if (row := found.first()) is not None:
-            return Turn(session, row[0], row[1], now, until)
-    raise NotAllowed("this annotator is unknown or was revoked; ask for a new invitation")
+        read_ahead += [tuple(row) for row in await session.execute(leases)]
+    now, until = now_until
+    return {id: Turn(session, rows.get(id), now, until, read_ahead) for id in annotator_ids}

@@ -32,10 +32,6 @@ class Labels:
             await session.flush()
             return label_record(row)
 
-    async def get(self, project_id: str, id: str) -> LabelRecord:
-        async with self._db.read() as session:
-            return label_record(await find(session, Label, project_id, id))
-
     async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[LabelRecord]:
         """Up to `limit` + 1, oldest first."""
         query = select(Label).where(Label.project_id == project_id, Label.undone_at.is_(None))

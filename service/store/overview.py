@@ -104,12 +104,12 @@ class Overview:
         async with self._db.read() as session:
             return {str(row.stage): event_record(row) for row in await session.scalars(found)}
 
-    async def metrics(self, run_id: str) -> Sequence[EventRecord]:
-        """In order; of a long training every second step, or third, so that there are at most `MOST_STEPS`."""
+    async def metrics(self, run_id: str, most: int = MOST_STEPS) -> Sequence[EventRecord]:
+        """In order; of a long training every second step, or third, so that there are about `most`."""
         own: tuple[ColumnElement[bool], ...] = (Event.run_id == run_id, Event.type == "metric")
         async with self._db.read() as session:
             count = await session.scalar(select(func.count()).select_from(Event).where(*own)) or 0
-            apart = -(-count // MOST_STEPS)
+            apart = -(-count // most)
             if apart > 1:
                 own = (*own, or_(Event.done % apart == 0, Event.done == Event.total))
             rows = await session.scalars(select(Event).where(*own).order_by(Event.seq))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.gpu import Lengths, steady_pairs_per_s
+from benchmarks.gpu import Lengths, block, steady_pairs_per_s
 from benchmarks.trainer_sides import SideRun
 from tests.house.test_imports import BARE, run_python
 
@@ -13,8 +13,20 @@ def test_it_runs_on_a_bare_node():
     said = run_python(f"{BARE}\nfrom benchmarks.gpu import main\nmain(['--tiny'])")
     line = json.loads(said.splitlines()[-1])
     assert line["pairs"] == 24
-    for method in ("dpo", "reward"):
-        assert line[method]["pairs_per_s"] > 0 and 0 < line[method]["gemm_share"] < 2
+    for method, unit in (("dpo", "pair"), ("reward", "pair"), ("ppo", "episode")):
+        found = line[method]
+        assert found["tokens_per_s"] == pytest.approx(found[f"{unit}s_per_s"] * found[f"tokens_per_{unit}"])
+        assert found["tokens_per_s"] > 0 and found["peak_memory_bytes"] > 0 and 0 < found["gemm_share"] < 2
+    # The pair has the chat template's tokens once, the rejected reply apart: 16 letters. Each reply's end is not fed.
+    assert line["dpo"]["tokens_per_pair"] - line["ppo"]["tokens_per_episode"] == 16
+
+
+def test_the_table_has_a_row_a_method():
+    found = {"dpo": {"pairs_per_s": 2.0}, "ppo": {"episodes_per_s": 3.0, "mfu": 0.25}}
+    for one in found.values():
+        one |= {"tokens_per_s": 100.0, "peak_memory_bytes": 2**30}
+    assert "| ppo | 3.0 | 100 | 25% | 1.0 | not run |" in block(found, "a GPU")
+    assert "| dpo | 2.0 | 100 | unknown | 1.0 | not run |" in block(found, "a GPU")
 
 
 def test_the_first_steps_do_not_count():

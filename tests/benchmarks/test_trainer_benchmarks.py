@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from benchmarks import dpo, growth, reward
-from benchmarks.flops import RowLengths, Shape, dpo_flops, read_shape, reward_flops
+from benchmarks.flops import (
+    EpisodeLengths,
+    RowLengths,
+    Shape,
+    dpo_flops,
+    ppo_update_flops,
+    read_shape,
+    reward_flops,
+)
 from benchmarks.gemm import gemm_flops_per_s, products
 from benchmarks.peers import environments
 from benchmarks.reward import Accuracy, accuracy_of_scores
@@ -42,6 +50,10 @@ def test_flops_by_hand():
     assert dpo_flops(SMALL, [row, row]) == 2 * (3 * 408 + 4 * 152 + 3 * 100)
     # With the replies' last tokens: eight tokens, 30 pairs of them, no head.
     assert reward_flops(SMALL, [row]) == 2 * (2 * 8 * 34) + 3 * (4 * 30 * 2)
+    # Four tokens of an episode go in, 10 pairs of them, two are scored. Forwards by base, policy and value model, then
+    # two of these forwards and back: 3 + 2 x 2 passes of linear layers, 3 + 2 x 3 of attention, 2 + 2 of the head.
+    episode = EpisodeLengths(prompt=3, reply=2)
+    assert ppo_update_flops(SMALL, [episode]) == 7 * (2 * 4 * 34) + 9 * (4 * 10 * 2) + 4 * (2 * 2 * 10)
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9))
@@ -50,6 +62,9 @@ def test_lengths_count_what_the_layout_has(prompt, chosen, rejected):
     row = RowLengths(prompt, chosen, rejected)
     assert row.tokens == group.tokens
     assert row.visible == (group_mask(group, torch.float32, torch.device("cpu")) == 0).sum().item()
+    alone, episode = TokenGroup("r", (1,) * prompt, ((1,) * chosen,)), EpisodeLengths(prompt, chosen)
+    assert episode.tokens == alone.tokens
+    assert episode.visible == (group_mask(alone, torch.float32, torch.device("cpu")) == 0).sum().item()
 
 
 def test_the_ceiling_multiplies_what_a_step_multiplies(tiny):

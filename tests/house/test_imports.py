@@ -26,7 +26,7 @@ from importlib.machinery import PathFinder
 class Bare(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        absent = name.split(".")[0] in {NOT_ON_A_GPU_NODE | {"matplotlib", "scipy", "re2", "tenacity"}!r}
+        absent = name.split(".")[0] in {NOT_ON_A_GPU_NODE | {"matplotlib", "scipy", "sklearn", "re2", "tenacity"}!r}
         return None if absent else PathFinder.find_spec(name, path, target)
 sys.meta_path = [Bare if finder is PathFinder else finder for finder in sys.meta_path]
 """

@@ -1,5 +1,8 @@
 """Mixing: shares, conflicts, caps and weights, worked by hand."""
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,13 +72,14 @@ def test_conflict_policies(policy: str, ids: list[str], review: list[str]):
     assert mixed.report.dropped_by_conflict == {"human_wins": 1, "average": 1, "drop": 2, "review": 2}[policy]
 
 
-def test_averaging_weighs_both_beliefs():
-    # the person: X wins with 1.0 at weight 1; the machine: Y wins with 0.8, so X with 0.2, at weight 3 -> 1.6 / 4
-    person = make_row("h", chosen="X", rejected="Y", p_chosen=1.0, weight=1.0)
-    other = make_row("m", chosen="Y", rejected="X", p_chosen=0.8, weight=3.0, source="ai")
+def test_averaging_multiplies_the_odds():
+    # the person: X wins with 3 : 1 at weight 1; the machine: Y wins with 4 : 1 at weight 2
+    # log-odds of X: (1 * log 3 - 2 * log 4) / 2  ->  odds of Y: sqrt(16 / 3) = 2.3094  ->  0.69783
+    person = make_row("h", chosen="X", rejected="Y", p_chosen=0.75, weight=1.0)
+    other = make_row("m", chosen="Y", rejected="X", p_chosen=0.8, weight=2.0, source="ai")
     row = averaged(person, other)
     assert (row.chosen, row.rejected, row.source) == ("Y", "X", "human")
-    assert row.p_chosen == pytest.approx(0.6)
+    assert row.p_chosen == pytest.approx(0.697830, abs=1e-6)
 
 
 def test_a_tie_and_another_prompt_are_no_conflict():
@@ -108,3 +112,101 @@ def test_rows_in_the_wrong_list_and_shared_ids_are_refused():
         mix_rows(machine(1), [], MixConfig())
     with pytest.raises(TrainingError, match="'same' comes 2 times"):
         mix_rows([make_row("same")], [make_row("same", source="ai", chosen="z")], MixConfig())
+
+
+def both(right: int, wrong: int) -> tuple[list[PreferenceRow], list[PreferenceRow]]:
+    """Pairs that a person labelled and the judge was sure of; it was right, then wrong, by the person."""
+    human, judged = [], []
+    for n in range(right + wrong):
+        sides = (
+            {"chosen": f"x{n:03}", "rejected": f"y{n:03}"} if n % 2 else {"chosen": f"y{n:03}", "rejected": f"x{n:03}"}
+        )
+        told = sides if n < right else {"chosen": sides["rejected"], "rejected": sides["chosen"]}
+        human.append(make_row(f"h{n}", prompt_id=f"p{n}", p_chosen=1.0, **sides))
+        judged.append(make_row(f"m{n}", prompt_id=f"p{n}", p_chosen=0.99, source="ai", **told))
+    return human, judged
+
+
+def test_measured_weights_count_a_verdict_by_what_it_is_worth():
+    # belief 0.99 beside votes of 1 and 0, 32 of 40 right: 24 * 0.49 * 0.5, over people's usual agreement of 0.452
+    # beyond chance, and 40 * 0.49^2; prior 2.5 at weight 1
+    mixed = mix_rows(*both(32, 8), MixConfig(ratio=1, weights="measured"))
+    weight = (24 * 0.49 * 0.5 / 0.452 + 2.5) / (40 * 0.49**2 + 2.5)
+    standing = mixed.report.standings[0]
+    assert (standing.source, standing.shared_votes, standing.agreement) == ("ai", 40, 0.8)
+    assert standing.weight == pytest.approx(weight)
+    assert all(row.weight == pytest.approx(weight) for row in mixed.rows if row.source == "ai")
+    assert {row.weight for row in mixed.rows if row.source == "human"} == {1.0}
+
+
+def test_calibration_brings_sure_verdicts_to_their_accuracy():
+    # votes name its winner in 80 %; people agree beyond chance by 0.452, so on the whole it is 0.3 / sqrt(0.452)
+    human, judged = both(320, 80)
+    soft = [row for row in mix_rows(human, judged, MixConfig(ratio=1, calibrate=True)).rows if row.source == "ai"]
+    assert all(row.p_chosen == pytest.approx(0.5 + 0.3 / math.sqrt(0.452), abs=0.01) for row in soft)
+    assert {row.weight for row in soft} == {1.0}
+    # measured too, that goes into the weight: slope 1 / sqrt(0.452) beside a person's sure vote, times 2p - 1
+    config = MixConfig(ratio=1, weights="measured", calibrate=True)
+    sure = [row for row in mix_rows(human, judged, config).rows if row.source == "ai"]
+    assert {row.p_chosen for row in sure} == {0.99}
+    assert all(row.weight == pytest.approx(0.6 / 0.452, abs=0.03) for row in sure)
+
+
+def test_verdicts_on_peoples_pairs_measure_and_stay_outside():
+    human, judged = both(32, 8)
+    others = machine(5, source="ai")
+    mixed = mix_rows(human, others, MixConfig(ratio=1, weights="measured"), measured=judged)
+    assert mixed.report.standings[0].shared_votes == 40 and mixed.report.ai == 5
+    assert mixed.report.conflicts == 0
+
+
+def test_a_machine_that_people_speak_against_is_left_out_and_counted():
+    human, judged = both(5, 35)
+    for config in (MixConfig(ratio=1, calibrate=True), MixConfig(ratio=1, weights="measured")):
+        report = mix_rows(human, judged, config).report
+        assert (report.ai, report.dropped_by_reliability, report.human) == (0, 40, 40)
+        assert report.standings[0].weight == 0
+
+
+def test_what_people_changed():
+    human, judged = both(6, 4)
+    changed = mix_rows(human, judged, MixConfig(ratio=1)).report.people
+    assert (changed.decided, changed.conflicts_won, changed.flips) == (10, 4, 4)
+    assert changed.weight_share == pytest.approx(10 / 16)  # the four verdicts that lost are out
+    heavy = mix_rows(human, judged, MixConfig(ratio=1, conflict="average", machine_weight=9)).report.people
+    assert (heavy.conflicts_won, heavy.flips) == (0, 0)
+    assert mix_rows([], judged, MixConfig()).report.people.flips == 0
+
+
+@given(st.integers(0, 25), st.integers(0, 25), st.randoms(use_true_random=False), st.sampled_from([True, False]))
+def test_the_mix_does_not_follow_the_rows_order(right, wrong, draw, calibrate):
+    human, judged = both(right, wrong)
+    config = MixConfig(ratio=0.4, weights="measured", calibrate=calibrate, conflict="average", cap_per_annotator=7)
+    one = mix_rows(human, judged, config)
+    assert one == mix_rows(human, judged, config)
+    shuffled_human, shuffled = draw.sample(human, len(human)), draw.sample(judged, len(judged))
+    other = mix_rows(shuffled_human, shuffled, config)
+    assert sorted(one.rows, key=lambda row: row.id) == sorted(other.rows, key=lambda row: row.id)
+    assert one.report == other.report
+    assert one.report.effective_sample_size <= len(one.rows) + 1e-9
+
+
+@given(st.lists(st.floats(0, 100), max_size=30))
+def test_the_effective_sample_size_is_between_one_and_the_rows(weights: list[float]):
+    found = effective_sample_size([make_row(weight=weight) for weight in weights])
+    some = sum(weight * weight for weight in weights) > 0
+    assert (1 - 1e-9 <= found <= len(weights) + 1e-9) if some else found == 0
+
+
+def test_a_check_of_length_keeps_its_verdicts():
+    human, checked = [], []
+    for n in range(40):
+        sides = {"prompt_id": f"p{n}", "chosen": f"short {n}", "rejected": f"long {n} " * 9}
+        human.append(make_row(f"h{n}", p_chosen=1.0, **sides))
+        checked.append(make_row(f"m{n}", p_chosen=0.9, source="check", **sides))
+    (by_check,) = mix_rows(human, checked, MixConfig(ratio=1, calibrate=True)).report.standings
+    (by_judge,) = mix_rows(
+        human, [replace(row, source="ai") for row in checked], MixConfig(ratio=1, calibrate=True)
+    ).report.standings
+    assert by_check.pays_length == 0 and by_check.worth > 0.8
+    assert by_judge.pays_length < -2 and by_judge.worth < by_check.worth

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from judges.records import Message
+from training.__main__ import main
 from training.configs import DpoConfig, RewardConfig, SftConfig, TrainConfig, config_from
 from training.dpo import train_dpo
-from training.errors import ConfigError, TrainingError
+from training.errors import NO_ADAPTER_STATUS, ConfigError, TrainingError
 from training.held_out import held_out_prompts
 from training.reward import train_reward
 from training.rows import PreferenceRow, write_rows
@@ -119,6 +120,14 @@ def test_a_limit_broken_before_any_checkpoint_is_an_error(tmp_path: Path, tiny: 
     with pytest.raises(TrainingError, match=r"kl is .*, beyond its limit 0.0001, and no checkpoint is older"):
         train_dpo(config)
     assert not (config.output / "result.json").exists()
+
+
+def test_settings_that_lead_to_no_adapter_have_an_exit_status_of_their_own(tmp_path: Path, tiny: Path, capsys):
+    values = settings(tmp_path, tiny, different(12), checkpoint_every_steps=100, epochs=6, max_kl=1e-4)
+    (tmp_path / "dpo.yaml").write_text(json.dumps(values))
+    assert main(["dpo", str(tmp_path / "dpo.yaml")]) == NO_ADAPTER_STATUS
+    assert "beyond its limit 0.0001, and no checkpoint is older" in capsys.readouterr().err
+    assert main(["dpo", str(tmp_path / "dpo.yaml"), "--set", "beta=x"]) == 2
 
 
 def test_every_trainer_measures_what_it_does_not_train_on(tmp_path: Path, tiny: Path):

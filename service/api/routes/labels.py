@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from judges.records import Message
@@ -10,9 +10,11 @@ from service.api.guard import RepeatableRoute
 from service.api.state import AskingHere, Backend, BackendHere, KeyHere
 from service.api.wire import NO_NUL, After, Deleted, LabelBody, Limit, Page, PreferenceSetBody, page_of
 from service.errors import InvalidInput, NotAllowed
-from service.exchange.preferences import Pair, human_row
+from service.exchange.formats.pair import Pair
+from service.exchange.preferences import human_row
 from service.labelling.human_sets import HumanSet, add_human_set
 from service.store.label_records import AnnotatorRecord, Answer
+from service.store.label_rows import as_one_text
 from service.store.records import KeyRecord, LabelRecord
 from training.rows import PreferenceRow
 
@@ -62,12 +64,15 @@ class TaskAnswer(BaseModel):
 def _kind(body: object) -> str:
     """What is sent: with a task's id it answers that."""
     named = isinstance(body, TaskAnswer) or (isinstance(body, dict) and "task_id" in body)
-    return "answer" if named else "label"
+    return "(answer)" if named else "(label)"
 
 
 LabelOrAnswer = Annotated[
-    Annotated[NewLabel, Tag("label")] | Annotated[TaskAnswer, Tag("answer")],
+    Annotated[NewLabel, Tag("(label)")] | Annotated[TaskAnswer, Tag("(answer)")],
     Discriminator(_kind),
+    Body(
+        examples=[{"annotator": "ann_1", "prompt": "Why is the sky blue?", "a": "Air.", "b": "Magic.", "choice": "a"}]
+    ),
 ]
 
 
@@ -104,7 +109,18 @@ async def _answer(new: TaskAnswer, backend: Backend, asking: KeyRecord | Annotat
         annotator_id = (await backend.store.label_projects.by_id(asking.project_id, new.annotator)).id
     answer = Answer(new.choice, new.comment, tuple(new.ranking), new.rewrite, new.seconds)
     label = await backend.store.label_projects.submit(annotator_id, new.task_id, answer)
-    return LabelBody.model_validate(await backend.store.labels.get(asking.project_id, label.label_id))
+    return LabelBody(
+        id=label.label_id,
+        annotator=annotator_id,
+        prompt=as_one_text(label.prompt),
+        a=label.replies[0],
+        b=label.replies[1] if len(label.replies) > 1 else "",
+        choice=label.choice,
+        principle_id=label.principle_id,
+        comment=label.comment,
+        created_at=label.created_at,
+        task_id=label.task_id,
+    )
 
 
 @router.get("", operation_id="list_labels")

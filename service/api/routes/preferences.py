@@ -1,9 +1,9 @@
-"""Preference sets: import people's pairs, page through rows, export, report, delete."""
+"""Preference sets: import pairs, page through rows, export, report, delete. Sets of millions are read in parts."""
 
 import asyncio
-import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, get_args
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -13,13 +13,15 @@ from service.api.guard import RepeatableRoute
 from service.api.state import Backend, BackendHere, KeyHere
 from service.api.uploads import FORM, read_upload, resource_name
 from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, page_of
-from service.errors import InvalidInput, NotFound
+from service.errors import InvalidInput
+from service.exchange.export import MEDIA_TYPES, FileKind, left_out, stored_chunks
+from service.exchange.formats.registry import FORMATS, LAYOUTS, Format
+from service.exchange.importing import import_preferences
 from service.exchange.messages import as_json
-from service.exchange.preferences import Format, holds, read_preferences, write_preferences
-from service.shards import from_parquet, to_parquet
+from service.exchange.preferences import PreferenceFile
+from service.preference_rows import PreferenceRows, RowFilter
 from service.store.records import PreferenceSetRecord
-from training.mix import effective_sample_size
-from training.rows import PreferenceRow
+from training.rows import PreferenceRow, Source
 
 router = APIRouter(prefix="/v1/preference-sets", tags=["preference sets"], route_class=RepeatableRoute)
 _EXAMPLE = (
@@ -36,7 +38,13 @@ _BODY = {
         },
     }
 }
-_EXPORT: dict[int | str, dict[str, Any]] = {200: {"content": {"application/jsonl": {"schema": {"type": "string"}}}}}
+_EXPORT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in MEDIA_TYPES.values()}}
+}
+Unsure = Annotated[
+    float | None, Query(ge=0, le=0.5, description="Only rows whose belief is at most this far from one half.")
+]
+SkipBroken = Annotated[bool, Query(description="Skip lines that cannot be read, and name them in the report.")]
 
 
 @router.post("", status_code=201, openapi_extra=_BODY, operation_id="create_preference_set")
@@ -46,26 +54,27 @@ async def create(
     key: KeyHere,
     name: Annotated[str | None, Query(max_length=128)] = None,
     format: Annotated[Format | None, Query(description="Told from the first line where it is not given.")] = None,
+    skip_broken: SkipBroken = False,
 ) -> PreferenceSetBody:
-    """Import people's pairs. A broken row refuses the file, with the line of every fault; nothing is stored then."""
+    """Import pairs. A broken row refuses the file, with the line of every fault, unless `skip_broken` is asked for."""
     upload = await read_upload(request, backend.settings.max_upload_mb * 1_000_000)
-    origin = upload.filename or "upload"
     format = format or _format(upload.format)
-    # Large files take long: other requests are answered meanwhile.
-    rows = await asyncio.to_thread(read_preferences, upload.data, upload.filename, upload.content_type, format, origin)
-    data = await asyncio.to_thread(to_parquet, rows, PreferenceRow)
-    digest = hashlib.sha256(data).hexdigest()
-    artifact = f"preferences/{digest}.parquet"
-    await backend.artifacts.put_new(artifact, data)
+    file = PreferenceFile(upload.data, upload.filename, upload.content_type, format, upload.filename or "upload")
+    with tempfile.TemporaryDirectory(prefix="ch-") as folder:
+        path = Path(folder) / "rows.parquet"
+        # Large files take long: other requests are answered meanwhile.
+        imported = await asyncio.to_thread(import_preferences, file, path, skip_broken=skip_broken)
+        artifact = f"preferences/{imported.sha256}.parquet"
+        await backend.artifacts.put_file(artifact, path)
     record = PreferenceSetRecord(
         id="",
         project_id=key.project_id,
         name=resource_name(upload.name or name, upload.filename, "preferences"),
-        kind="human" if all(row.source == "human" for row in rows) else "mixed",
-        sha256=digest,
+        kind="human" if imported.human else "mixed",
+        sha256=imported.sha256,
         artifact=artifact,
-        rows=len(rows),
-        report=_report(rows),
+        rows=imported.rows,
+        report=imported.report,
         run_id=None,
         created_at="",
     )
@@ -86,32 +95,39 @@ async def get(id: str, backend: BackendHere, key: KeyHere) -> PreferenceSetBody:
 
 
 @router.get("/{id}/rows", operation_id="list_preference_rows")
-async def rows(id: str, backend: BackendHere, key: KeyHere, after: After = None, limit: Limit = 20) -> JSONResponse:
-    """The rows in their order, as pages; `after` is a row's id."""
-    found = await _rows(backend, key.project_id, id)
-    start = _place_of(after, found) + 1 if after else 0
-    page = [row_body(row) for row in found[start : start + limit]]
-    return JSONResponse({"object": "list", "data": page, "has_more": start + limit < len(found)})
+async def rows(
+    id: str,
+    backend: BackendHere,
+    key: KeyHere,
+    after: After = None,
+    limit: Limit = 20,
+    source: Source | None = None,
+    principle: Annotated[str | None, Query(max_length=64, description="Only rows that it has an answer for.")] = None,
+    unsure: Unsure = None,
+) -> JSONResponse:
+    """The rows in their order, as pages; `after` is a row's id. Filters: source, principle, unsure."""
+    stored = await _stored(backend, key.project_id, id)
+    page = await asyncio.to_thread(stored.page, after, limit, RowFilter(source, principle, unsure))
+    return JSONResponse({"object": "list", "data": [row_body(row) for row in page.rows], "has_more": page.has_more})
 
 
 @router.get("/{id}/export", operation_id="export_preference_set", responses=_EXPORT, response_class=StreamingResponse)
-async def export(id: str, backend: BackendHere, key: KeyHere, format: Format = "charter") -> StreamingResponse:
-    """All rows as JSONL. Only the format `charter` keeps beliefs, weights and sources.
+async def export(
+    id: str,
+    backend: BackendHere,
+    key: KeyHere,
+    format: Format = "charter",
+    kind: Annotated[FileKind, Query(alias="as", description="The kind of file.")] = "jsonl",
+) -> StreamingResponse:
+    """All rows as a file. Only the format `charter` keeps everything.
 
     A row that the format cannot hold (a tie, say, or a system turn) is left out; X-Left-Out tells how many.
     """
-    found = await _rows(backend, key.project_id, id)
-    left_out = sum(not holds(format, row) for row in found)
-    headers = {"Content-Disposition": f'attachment; filename="{id}.{format}.jsonl"', "X-Left-Out": str(left_out)}
-    lines: Iterator[str] = write_preferences(found, format)
-    return StreamingResponse(lines, media_type="application/jsonl", headers=headers)
-
-
-@router.get("/{id}/report", operation_id="report_preference_set")
-async def report(id: str, backend: BackendHere, key: KeyHere) -> dict[str, JsonValue]:
-    """Sources, weights, prompts, ties and the effective sample size; of a run's set also how it was mixed."""
-    record = await backend.store.preference_sets.get(key.project_id, id)
-    return _report(await _rows(backend, key.project_id, id)) | record.report
+    stored = await _stored(backend, key.project_id, id)
+    without = await asyncio.to_thread(_left_out, stored, format)
+    headers = {"Content-Disposition": f'attachment; filename="{id}.{format}.{kind}"', "X-Left-Out": str(without)}
+    chunks = stored_chunks(stored, format, kind)
+    return StreamingResponse(chunks, media_type=MEDIA_TYPES[kind], headers=headers)
 
 
 @router.delete("/{id}", operation_id="delete_preference_set")
@@ -140,39 +156,24 @@ def row_body(row: PreferenceRow) -> dict[str, JsonValue]:
     }
 
 
-def _place_of(id: str, rows: Sequence[PreferenceRow]) -> int:
-    """Raises NotFound: from the first page again, a client that follows `after` would never end."""
-    for index, row in enumerate(rows):
-        if row.id == id:
-            return index
-    raise NotFound(f"after: there is no row {id!r} in this set")
-
-
 def _format(asked: str | None) -> Format | None:
     """A form's field. Raises InvalidInput that lists what there is."""
-    for known in get_args(Format):
+    for known in FORMATS:
         if asked == known:
-            format: Format = known
-            return format
+            return known
     if asked is not None:
-        raise InvalidInput(f"format: {asked!r} is not known; take one of {', '.join(get_args(Format))}")
+        raise InvalidInput(f"format: {asked!r} is not known; take one of {', '.join(FORMATS)}")
     return None
 
 
-async def _rows(backend: Backend, project_id: str, id: str) -> tuple[PreferenceRow, ...]:
+async def _stored(backend: Backend, project_id: str, id: str) -> PreferenceRows:
     record = await backend.store.preference_sets.get(project_id, id)
-    return from_parquet(await backend.artifacts.get(record.artifact), PreferenceRow)
+    file = await backend.artifacts.open(record.artifact)
+    return await asyncio.to_thread(PreferenceRows, file)
 
 
-def _report(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
-    sources = [row.source for row in rows]
-    return {
-        "rows": len(rows),
-        "human": sources.count("human"),
-        "ai": sources.count("ai"),
-        "check": sources.count("check"),
-        "prompts": len({row.prompt_id for row in rows}),
-        "annotators": len({name for row in rows for name in row.annotators}),
-        "ties": sum(row.p_chosen == 0.5 for row in rows),
-        "effective_sample_size": effective_sample_size(rows),
-    }
+def _left_out(stored: PreferenceRows, format: Format) -> int:
+    """Counted before the first byte goes out: headers come first."""
+    if format == "charter":
+        return 0
+    return stored.ties() if LAYOUTS[format].only_ties else left_out(stored.batches(), format)

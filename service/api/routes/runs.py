@@ -188,14 +188,16 @@ def _stages_cut_off(request: RunRequest) -> list[str]:
 
 
 async def _refuse_unknown_principles(request: RunRequest, backend: Backend, project_id: str) -> None:
-    """A misspelt id would leave its principle without a weight."""
-    if not request.judge.allow_unqualified:
+    """A misspelt id would leave its principle without a weight, or to whom it should not belong."""
+    named = {"judge.allow_unqualified": request.judge.allow_unqualified, "mix.owners": tuple(request.mix.owners)}
+    if not any(named.values()):
         return
     law = await backend.store.constitutions.get(project_id, request.constitution)
     known = [principle.id for principle in load_constitution(law.source, name=law.name).principles]
     problems = tuple(
-        f"judge.allow_unqualified: {id!r} is no principle of {law.name!r}; it has {', '.join(known)}"
-        for id in request.judge.allow_unqualified
+        f"{setting}: {id!r} is no principle of {law.name!r}; it has {', '.join(known)}"
+        for setting, ids in named.items()
+        for id in ids
         if id not in known
     )
     if problems:

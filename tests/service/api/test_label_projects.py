@@ -69,6 +69,11 @@ async def test_an_annotator_answers_by_cookie_and_token(service, made):
         sent = [await client.post("/v1/labels", json=answer, headers=token) for _ in range(2)]
         assert [one.status_code for one in sent] == [201, 201]
         assert sent[0].json() == sent[1].json()
+        kept = [
+            await client.post("/v1/labels", json=answer, headers=token | {"Idempotency-Key": "k"}) for _ in range(2)
+        ]
+        assert [one.json() for one in kept] == [sent[0].json()] * 2
+        assert "Idempotent-Replayed" in kept[1].headers
         assert sent[0].json()["annotator"] == invitation["annotator"]["id"]
     [label] = (await service.http.get(f"{BASE}/helpful/labels")).json()["data"]
     assert label["replies"]["ab".index(label["choice"])] == task["replies"][0]

@@ -101,6 +101,11 @@ FORMATS = {
         "fields": {"prompt": "Why?", "response_a": "Hm.", "response_b": "Because."},
         "responses": [{"status": "submitted", "user_id": "u", "values": {"preference": {"value": "b"}}}],
     },
+    "label-studio": {
+        "data": {"prompt": "Why?", "response_a": "Hm.", "response_b": "Because."},
+        "annotations": [{"result": [{"type": "pairwise", "value": {"selected": "right"}}]}],
+    },
+    "nemo-aligner": {"prompt": "Why?", "chosen_response": "Because.", "rejected_response": "Hm."},
 }
 
 
@@ -118,6 +123,46 @@ async def test_each_format_comes_in_and_goes_out(service: Service, format: str) 
         assert back.status_code == 201, (target, back.text)
         again = (await service.http.get(f"/v1/preference-sets/{back.json()['id']}/rows")).json()["data"][0]
         assert (again["prompt"], again["chosen"], again["rejected"]) == (row["prompt"], "Because.", "Hm."), target
+
+
+@pytest.mark.parametrize("kind", ["json", "csv", "parquet"])
+async def test_an_export_as_another_kind_of_file(service: Service, kind: str) -> None:
+    tie = '{"prompt": "Who?", "chosen": "You.", "rejected": "Me.", "p_chosen": 0.5}\n'
+    id = (await service.http.post("/v1/preference-sets", content=PAIRS + tie)).json()["id"]
+    out = await service.http.get(f"/v1/preference-sets/{id}/export", params={"format": "trl", "as": kind})
+    assert out.headers["X-Left-Out"] == "1" and f"trl.{kind}" in out.headers["Content-Disposition"]
+    back = await service.http.post(f"/v1/preference-sets?filename=back.{kind}", content=out.content)
+    assert back.status_code == 201 and back.json()["rows"] == 1, back.text
+
+
+async def test_broken_pairs_are_skipped_and_named_where_asked(service: Service) -> None:
+    made = await service.http.post("/v1/preference-sets?skip_broken=true", content=PAIRS + "{broken\n")
+    assert made.status_code == 201 and made.json()["report"]["skipped_lines"] == 1
+    report = (await service.http.get(f"/v1/preference-sets/{made.json()['id']}/report")).json()
+    assert report["rows"] == 1 and report["skipped"][0].startswith("line 2: not JSON")
+
+
+async def test_rows_are_filtered(service: Service) -> None:
+    more = '{"prompt": "Who?", "chosen": "You.", "rejected": "Me.", "p_chosen": 0.6}\n'
+    id = (await service.http.post("/v1/preference-sets", content=PAIRS + more)).json()["id"]
+    for query, found in (("unsure=0.1", 1), ("source=human", 2), ("source=ai", 0), ("principle=brief", 0)):
+        rows = (await service.http.get(f"/v1/preference-sets/{id}/rows?{query}")).json()["data"]
+        assert len(rows) == found, query
+
+
+async def test_a_full_report_looks_at_the_rows(service: Service) -> None:
+    await service.http.post("/v1/constitutions", content=CONSTITUTION)
+    await service.http.post("/v1/prompt-sets?name=prompts", content='{"prompt": "Why?", "split": "held_out"}')
+    id = (await service.http.post("/v1/preference-sets", content=PAIRS)).json()["id"]
+    assert "coverage" not in (await service.http.get(f"/v1/preference-sets/{id}/report")).json()
+    asked = {"full": True, "constitution": "short", "prompts": "prompts"}
+    answer = await service.http.get(f"/v1/preference-sets/{id}/report", params=asked)
+    assert answer.status_code == 200, answer.text
+    report = answer.json()
+    assert [one["principle_id"] for one in report["coverage"]["principles"]] == ["brief"]
+    assert (report["rows"], report["leakage"]["exact"]) == (1, 1)
+    missing = await service.http.get(f"/v1/preference-sets/{id}/report", params=asked | {"prompts": "none"})
+    assert missing.status_code == 404
 
 
 async def test_a_broken_pair_names_its_line(service: Service) -> None:

@@ -80,6 +80,9 @@ async def test_a_misspelt_principle_is_named(service: Service, tmp_path: Path) -
         assert answer.status_code == status, answer.text
     said = "judge.allow_unqualified: 'breif' is no principle of 'short'; it has brief"
     assert answer.json()["errors"] == [said]
+    answer = await service.http.post("/v1/runs", json=body | {"mix": {"owners": {"breif": "human"}}})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [said.replace("judge.allow_unqualified", "mix.owners")]
 
 
 async def test_weights_from_people_need_people_and_enough_of_them(service: Service, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from judges.records import Message
 from service.errors import InvalidInput
-from service.exchange.preferences import Format, read_preferences
+from service.exchange.formats.registry import Format
+from service.exchange.preferences import read_preferences
 from training.rows import PreferenceRow
 
 ASKED = (Message("user", "Why?"),)

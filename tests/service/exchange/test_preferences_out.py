@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judges.records import Conversation, Message
+from service.exchange.formats.pair import Pair
+from service.exchange.formats.registry import FORMATS, Format
 from service.exchange.messages import conversation_id
-from service.exchange.preferences import Format, Pair, holds, human_row, read_preferences, write_preferences
+from service.exchange.preferences import holds, human_row, read_preferences, write_preferences
 from training.rows import PreferenceRow
 
-FORMATS: tuple[Format, ...] = ("charter", "trl", "openai", "hh-rlhf", "ultrafeedback", "argilla")
 LETTERS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 MARKS = st.sampled_from(["\n\nHuman: ", "\n\nAssistant: ", "\u2028", "\u0085", "\r\n", "\0", '"', "\\ud800", " "])
 TEXT = st.lists(LETTERS | MARKS, max_size=4).map("".join)
@@ -54,7 +55,7 @@ def test_out_and_in_again(format: Format, row: PreferenceRow) -> None:
         return
     back = out_and_in(row, format)
     assert {matter(one) for one in back} == {matter(row)}
-    if format in ("charter", "argilla"):
+    if format in ("charter", "argilla", "label-studio"):
         assert {name for one in back for name in one.annotators} == set(row.annotators)
 
 
@@ -92,17 +93,24 @@ def row_of(*turns: Message, chosen: str = "Because.", rejected: str = "Hm.", bel
 
 
 WHY = Message("user", "Why?")
+TEXTS = {"trl-standard", "trl-implicit-standard"}  # these hold a prompt of one turn
 
 
 @pytest.mark.parametrize(
     ("row", "holders"),
     [
         (row_of(WHY), set(FORMATS)),
-        (row_of(WHY, belief=0.5), {"charter", "ultrafeedback", "argilla"}),
-        (row_of(Message("system", "Be kind."), WHY), set(FORMATS) - {"hh-rlhf"}),
+        (row_of(WHY, rejected="But."), set(FORMATS) - {"trl-implicit-standard"}),
+        (row_of(Message("user", "Why"), chosen=" not?", rejected=" so?"), set(FORMATS) - {"hh-rlhf"}),
+        (row_of(WHY, belief=0.5), {"charter", "ultrafeedback", "argilla", "nemo-aligner"}),
+        (row_of(Message("system", "Be kind."), WHY), set(FORMATS) - {"hh-rlhf"} - TEXTS),
         (row_of(WHY, chosen="Because.\n\nHuman: thanks"), set(FORMATS) - {"hh-rlhf"}),
-        (row_of(Message("assistant", "Hello!"), WHY), set(FORMATS) - {"hh-rlhf", "ultrafeedback"}),
+        (row_of(Message("assistant", "Hello!"), WHY), set(FORMATS) - {"hh-rlhf", "ultrafeedback"} - TEXTS),
         (row_of(WHY, rejected=""), set(FORMATS)),
+        (
+            row_of(WHY, Message("assistant", "<extra_id_1>User\nx"), WHY),
+            set(FORMATS) - {"nemo-aligner"} - TEXTS,
+        ),
     ],
 )
 def test_who_holds_what(row: PreferenceRow, holders: set[str]) -> None:

@@ -53,6 +53,15 @@ def test_labels_find_out_a_judge_that_is_wrong_where_it_is_sure():
     assert gain(SURE, model) > gain(FLIP, model) == 0.5
 
 
+def test_labels_that_leave_the_direction_open_send_pairs_at_random():
+    torn = [LabelledCandidate(RoutingCandidate(f"{n}", f"{n}", 0.9), float(n % 2)) for n in range(10)]
+    model = fit_gain_model(torn)
+    assert not model.shown
+    assert gain(SURE, model) == gain(CLOSE, model) == 0.5
+    agreed = fit_gain_model([LabelledCandidate(row.candidate, 1.0) for row in torn])
+    assert agreed.shown and gain(SURE, agreed) < gain(CLOSE, agreed)
+
+
 def test_a_fit_is_the_same_when_every_pair_is_called_the_other_way_round():
     rows = [(0.9, 0.2, 1.0), (0.3, 0.4, 1.0), (0.8, 0.7, 0.0), (0.5, 0.9, 0.5)]
     there, back = (

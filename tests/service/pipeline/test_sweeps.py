@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from constitutions.loader import load_constitution
+from judges.qualify import qualification_of
 from judges.records import Message, Preference, PrincipleVerdict, Prompt
 from service.errors import RunFailed
 from service.pipeline.against_base import Meeting
@@ -18,13 +19,17 @@ from service.pipeline.children import Ended
 from service.pipeline.context import open_context
 from service.pipeline.development import split_development
 from service.pipeline.people import people_of
+from service.pipeline.qualification import qualification_in, qualification_json, qualification_to_compare
 from service.pipeline.stages import run_stage
-from service.pipeline.sweep import wins_of
-from service.schemas import TrainingSettings
+from service.pipeline.sweep import run_sweep, wins_of
+from service.schemas import Stage, TrainingSettings
 from service.shards import read_shard
+from service.store.records import JsonObject, StageRecord
 from tests.service.pipeline.bench import LAW, add_run, open_bench, prompts, report_on
-from tests.service.pipeline.test_methods import unpacked
+from tests.service.pipeline.test_methods import unpacked, warnings
+from tests.service.pipeline.test_scoring import CHECKED, JUDGED, add_law
 from training.__main__ import main
+from training.errors import NO_ADAPTER_STATUS
 from training.rows import PreferenceRow
 
 BETAS = TrainingSettings(sweep={"beta": (0.1, 0.3)}, development_share=0.4)
@@ -128,6 +133,91 @@ async def test_a_run_stopped_between_two_candidates_goes_on_with_the_second(tmp_
         assert any("picked of 2" in note and "2 development prompts" in note for note in manifest["notes"])
     finally:
         await bench.close()
+
+
+class FailsOf(InThisProcess):
+    """The trainer of these values breaks a limit before its first checkpoint."""
+
+    def __init__(self, *betas: float) -> None:
+        super().__init__()
+        self._betas = betas
+
+    async def run(self, arguments: Sequence[str], log: Path, on_line: Callable[[str], Awaitable[None]]) -> Ended:
+        if arguments[0] == "dpo" and json.loads(Path(arguments[1]).read_text())["beta"] in self._betas:
+            self.asked.append("failed")
+            return Ended(NO_ADAPTER_STATUS, "error: step 1: kl is 9, beyond its limit 1, and no checkpoint is older")
+        return await super().run(arguments, log, on_line)
+
+
+async def test_a_value_that_leads_to_no_adapter_is_named_and_the_others_go_on(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home")
+    try:
+        training = {"method": "dpo", "lora_rank": 2, "pairs_per_step": 4}
+        training |= {"sweep": {"beta": [0.2, 0.4, 0.6]}, "development_share": 0.34}
+        stages: tuple[Stage, ...] = ("sample", "judge", "mix", "train", "bundle")
+        run = await add_run(bench, tiny, training=training, stages=stages)
+        trainer = FailsOf(0.2, 0.6)
+        context = await open_context(run.id, replace(bench.tools, run_training=trainer.run))
+        for stage in stages[:3]:
+            await run_stage(context, stage)
+        await run_sweep(context)  # a run that is killed before the stage's result is kept asks nothing twice
+        await run_stage(context, "train")
+        assert trainer.asked == ["failed", "dpo", "failed", "merge", "kl", "kl"]
+        reason = "step 1: kl is 9, beyond its limit 1, and no checkpoint is older"
+        assert await warnings(bench, run) == [f"the sweep leaves beta {beta} out: {reason}" for beta in (0.2, 0.6)]
+        sweep = (await report_on(bench, run.id))["sweep"]
+        assert sweep["picked"] == 0.4 and [one["value"] for one in sweep["candidates"]] == [0.4]
+        assert sweep["failed"] == [{"value": beta, "reason": reason} for beta in (0.2, 0.6)]
+        await run_stage(context, "bundle")
+        bundle = await unpacked(bench, run, tmp_path)
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        assert manifest["sweep"] == sweep and f"No adapter came of beta 0.2: {reason}." in manifest["notes"]
+        for page in ("README.md", "report.html"):
+            assert f"No adapter came of beta 0.6: {reason}." in (bundle / page).read_text()
+
+        run = await add_run(bench, tiny, training=training, stages=("sample", "judge", "mix", "train"))
+        context = await open_context(run.id, replace(bench.tools, run_training=FailsOf(0.2, 0.4, 0.6).run))
+        for stage in stages[:3]:
+            await run_stage(context, stage)
+        with pytest.raises(RunFailed, match=r"no value led to an adapter.*beta 0\.2: step 1.*0\.4: step 1.*0\.6: step"):
+            await run_stage(context, "train")
+    finally:
+        await bench.close()
+
+
+async def test_an_online_sweep_keeps_how_far_the_judge_that_compared_is_trusted(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home")
+    try:
+        training = {"method": "rloo", "lora_rank": 2, "reply_tokens": 4, "pairs_per_step": 4, "replies_per_prompt": 2}
+        training |= {"sweep": {"kl_weight": [0.1, 0.2]}, "development_share": 0.34}
+        law, stages = await add_law(bench, JUDGED + CHECKED), ("train", "bundle")
+        run = await add_run(bench, tiny, constitution=law, training=training, stages=stages)
+        context = await open_context(run.id, replace(bench.tools, run_training=InThisProcess().run))
+        for stage in run.request.stages:
+            await run_stage(context, stage)
+        development = (await bench.store.runs.stages(run.id))["train"].result["development"]
+        assert isinstance(development, dict) and development["judged"] == ["kindness"]
+        for shard in development["qualification_shards"]:
+            assert await bench.artifacts.exists(shard)
+        standing = (await report_on(bench, run.id))["qualification"]
+        assert [one["verdict"] for one in standing["per_principle"]] == ["trusted", "unproven", "trusted"]
+        bundle = await unpacked(bench, run, tmp_path)
+        notes = json.loads((bundle / "manifest.json").read_text())["notes"]
+        assert "On 'honesty' the judge is unproven: its verdict weighs nothing." in notes
+        assert not any(note.startswith("In the picking") for note in notes)
+        assert "`kindness`: trusted" in (bundle / "README.md").read_text()
+    finally:
+        await bench.close()
+
+
+def test_where_a_judge_graded_and_compared_both_standings_are_told() -> None:
+    law = load_constitution(LAW.format(version="1", kindness="Answers are kind."))
+    graded, compared = (qualification_json(qualification_of(name, law, ())) for name in ("graded", "compared"))
+    left: JsonObject = {"scores": {"qualification": graded}, "development": {"qualification": compared}}
+    stages = {"train": StageRecord("train", left, 1.0, "")}
+    assert (qualification_in(stages), qualification_to_compare(stages)) == (graded, compared)
+    del left["scores"]
+    assert qualification_in(stages) == qualification_to_compare(stages) == compared
 
 
 async def test_peoples_pairs_on_development_prompts_are_left_out(tmp_path: Path, tiny: Path) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select
 
 from service.errors import Conflict, NotFound
 from service.store.label_records import Answer
+from service.store.label_tables import LabelTask
 from service.store.store import Store
 from tests.service.store.label_rows import labelling, pair, repeat
 
@@ -140,10 +142,6 @@ class Machine(RuleBasedStateMachine):
 
 
 async def _ids_in_lane(store, lane):
-    from sqlalchemy import select
-
-    from service.store.label_tables import LabelTask
-
     async with store.database.read() as session:
         return set(await session.scalars(select(LabelTask.id).where(LabelTask.lane == lane)))
 
@@ -153,6 +151,6 @@ def test_any_order_of_steps(sqlite_template):
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -359,3 +359,43 @@ async def test_many_at_once_lose_nothing_double_nothing_and_keep_the_overlap(peo
     assert max(by_task.count(task) for task in by_task) == 2
     # 20 of budget; one may be left over where the last free tasks lay with people who had answered them already.
     assert 18 <= len(labels) <= 20
+
+
+async def test_of_what_comes_together_each_has_its_own_outcome(people):
+    made = await people.make([pair(n) for n in range(4)])
+    ada, bob, cem = [await people.annotator(made, name) for name in ("Ada", "Bob", "Cem")]
+    [one], [two] = [await people.projects.next_tasks(name, 1) for name in (ada, bob)]
+    await people.projects.revoke(people.project, made.id, cem)
+    outcomes = await asyncio.gather(
+        people.projects.submit(ada, one.id, FIRST),
+        people.projects.submit(ada, two.id, FIRST),
+        people.projects.submit(bob, two.id, Answer("ranked")),
+        people.projects.next_tasks(cem, 1),
+        people.projects.submit(bob, two.id, FIRST),
+        people.projects.submit(bob, two.id, Answer("tie")),
+        people.projects.next_tasks(bob, 2),
+        people.projects.next_tasks("a\0b", 1),
+        return_exceptions=True,
+    )
+    kinds = [type(outcome) for outcome in outcomes]
+    assert kinds[1:4] == [NotFound, InvalidInput, NotAllowed] and kinds[7] is NotAllowed
+    assert outcomes[4] == outcomes[5]
+    assert len(outcomes[6]) == 2
+    assert {label.label_id for label in await people.labels(made)} == {outcomes[0].label_id, outcomes[4].label_id}
+
+
+async def test_an_answer_within_anothers_transaction_is_undone_with_it(people, store):
+    made = await people.make([pair(1)])
+    ada = await people.annotator(made)
+    [task] = await people.projects.next_tasks(ada, 1)
+
+    async def opening(_session):
+        """Nothing."""
+
+    with pytest.raises(KeyError):
+        async with store.database.joined(opening):
+            label = await people.projects.submit(ada, task.id, FIRST)
+            assert (await people.projects.label_of(ada, task.id)) == label
+            raise KeyError
+    assert list(await people.labels(made)) == []
+    assert [again.id for again in await people.projects.next_tasks(ada, 1)] == [task.id]

@@ -25,6 +25,8 @@ def upgrade() -> None:
         sa.Column("gold_share", sa.Double(), nullable=False),
         sa.Column("budget_labels", sa.Integer(), nullable=False),
         sa.Column("tasks", sa.Integer(), nullable=False),
+        sa.Column("training_tasks", sa.Integer(), nullable=False),
+        sa.Column("repeats", sa.Integer(), nullable=False),
         sa.Column("open_tasks", sa.Integer(), nullable=False),
         sa.Column("labels", sa.Integer(), nullable=False),
         sa.Column("id", ID, nullable=False),

@@ -1,0 +1,165 @@
+"""Label Studio tasks with annotations and predictions: the `Pairwise` tag on two texts, and the `Ranker` on a list.
+
+Label Studio keeps no labelling configuration in its exports, so the replies are known by usual names of their fields.
+A ranking gives a pair for each two items. A pairwise task has no tie: nothing picked leaves no result.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import pyarrow as pa
+from pydantic import JsonValue
+
+from judges.records import Conversation
+from service.exchange.cells import list_of, mapping_of
+from service.exchange.formats.extras import Extras, chosen_second, read_extras, side_tags, write_extras
+from service.exchange.formats.pair import Pair, number_within, one_question
+from service.exchange.messages import as_json, conversation, ends_with_user, reply
+from training.rows import PreferenceRow
+
+# Their shape depends on the configuration: in a table they are JSON.
+SCHEMA = pa.schema([(name, pa.string()) for name in ("data", "annotations", "predictions", "meta")])
+PROMPTS = ("prompt", "question", "instruction", "input")
+SIDES = (
+    ("response_a", "response_b"),
+    ("response1", "response2"),
+    ("text1", "text2"),
+    ("answer1", "answer2"),
+    ("left", "right"),
+    ("a", "b"),
+)
+LISTS = ("items", "responses", "answers")
+_TEXTS = ("body", "text", "html", "title")
+# Of a ranker with several columns: the one that keeps the order, before any that sorts items away.
+_COLUMNS = ("rank", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """The better reply, the worse one, and whether the better one stood left; None in a list."""
+
+    good: str
+    bad: str
+    left: bool | None
+
+
+def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
+    data = mapping_of(value.get("data"))
+    if data is None or ("annotations" not in value and "predictions" not in value):
+        raise ValueError("a Label Studio task needs data (prompt, response_a, response_b) and annotations")
+    name = next((known for known in PROMPTS if known in data), PROMPTS[0])
+    prompt = ends_with_user(conversation(data.get(name), f"data.{name}"), f"data.{name}")
+    extras = read_extras(mapping_of(value.get("meta")), "meta")
+    for annotation in list_of(value.get("annotations")):
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
+            belief = 1.0 if extras.p_chosen is None else extras.p_chosen
+            for one in _decided(data, annotation):
+                who = _person(annotation.get("completed_by"))
+                tags = _side_tags(one, extras)
+                yield Pair(prompt, one.good, one.bad, belief, extras.weight, (who,) if who else (), tags=tags)
+    for prediction in list_of(value.get("predictions")):
+        if isinstance(prediction, dict):
+            yield from _predicted(prompt, data, prediction, extras)
+
+
+def write(row: PreferenceRow) -> dict[str, JsonValue]:
+    """The chosen reply stands left, unless its labeller saw it on the right.
+
+    People's rows are annotations, a machine's a prediction.
+    """
+    prompt: JsonValue = row.prompt[0].content if one_question(row) else as_json(row.prompt)
+    left, right = (row.rejected, row.chosen) if chosen_second(row) else (row.chosen, row.rejected)
+    selected: JsonValue = {"selected": "left" if left == row.chosen else "right"}
+    picked: list[JsonValue] = [
+        {"from_name": "preference", "to_name": "preference", "type": "pairwise", "value": selected}
+    ]
+    annotations: list[JsonValue] = []
+    predictions: list[JsonValue] = []
+    if row.source == "human":
+        answer: dict[str, JsonValue] = {"was_cancelled": False, "result": picked}
+        annotations = [answer | {"completed_by": {"email": name}} for name in row.annotators] or [answer]
+    else:
+        predictions = [{"model_version": row.judge, "score": row.p_chosen, "result": picked}]
+    return {
+        "data": {"prompt": prompt, "response_a": left, "response_b": right},
+        "annotations": annotations,
+        "predictions": predictions,
+        "meta": write_extras(row),
+    }
+
+
+def holds(row: PreferenceRow) -> bool:
+    """People cannot say a tie in a pairwise task; a machine's prediction can have the score of one."""
+    return row.p_chosen != 0.5 or row.source != "human"
+
+
+def _predicted(
+    prompt: Conversation, data: Mapping[str, JsonValue], prediction: Mapping[str, JsonValue], extras: Extras
+) -> Iterator[Pair]:
+    """A machine's order. A score below one half is not a belief in it, and is refused."""
+    belief = number_within(prediction.get("score"), 1.0, "a prediction's score", 0.5, 1.0)
+    judge = prediction.get("model_version")
+    for one in _decided(data, prediction):
+        yield Pair(
+            prompt,
+            one.good,
+            one.bad,
+            belief,
+            extras.weight,
+            source=extras.machine,
+            judge="" if judge is None else str(judge),
+            tags=_side_tags(one, extras),
+        )
+
+
+def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> Iterator[_Decided]:
+    """Of each result. A prediction may be the result itself."""
+    for result in list_of(answer.get("result")) or [dict(answer)]:
+        value = mapping_of(result.get("value")) if isinstance(result, dict) else None
+        if value and "selected" in value:
+            yield _selected(data, value["selected"])
+        elif value and "ranker" in value:
+            yield from (_Decided(*pair, left=None) for pair in combinations(_ranked(data, value["ranker"]), 2))
+
+
+def _selected(data: Mapping[str, JsonValue], picked: JsonValue) -> _Decided:
+    sides = next((both for both in SIDES if set(both) <= set(data)), None)
+    if sides is None:
+        known = "; ".join(" and ".join(both) for both in SIDES)
+        raise ValueError(f"data has the fields {', '.join(data)}; name the two replies as one of: {known}")
+    if picked not in ("left", "right"):
+        raise ValueError(f"the selected side is {picked!r}; it must be left or right")
+    left, right = (reply(data[name], f"data.{name}") for name in sides)
+    return _Decided(left, right, left=True) if picked == "left" else _Decided(right, left, left=False)
+
+
+def _ranked(data: Mapping[str, JsonValue], ranker: JsonValue) -> Sequence[str]:
+    """The texts, the best first."""
+    columns = ranker if isinstance(ranker, dict) else {"rank": ranker}
+    order = next((columns[name] for name in _COLUMNS if columns.get(name)), None)
+    if order is None and len(columns) == 1:
+        order = next(iter(columns.values()))
+    items = next((data[name] for name in LISTS if isinstance(data.get(name), list)), None)
+    if not isinstance(order, list) or not isinstance(items, list):
+        raise ValueError(f"a ranking needs the list of ids in `ranker`, and the items in data.{LISTS[0]}")
+    texts: dict[str, str] = {}
+    for index, item in enumerate(items):
+        text = next((item[name] for name in _TEXTS if item.get(name)), None) if isinstance(item, dict) else None
+        if not isinstance(item, dict) or not isinstance(text, str):
+            raise ValueError(f"data.items[{index}] has no text; write {{id, body}}")
+        texts[str(item.get("id"))] = text
+    if unknown := [id for id in order if str(id) not in texts]:
+        raise ValueError(f"the ranking names {unknown[0]!r}, which data.items does not have")
+    return [texts[str(id)] for id in order]
+
+
+def _side_tags(one: _Decided, extras: Extras) -> tuple[tuple[str, str], ...]:
+    return () if one.left is None else side_tags(first=one.left, extras=extras)
+
+
+def _person(value: JsonValue) -> str:
+    """An id, or an object with an email."""
+    if isinstance(value, dict):
+        value = value.get("email") or value.get("id")
+    return "" if value is None else str(value)

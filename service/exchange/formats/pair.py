@@ -1,0 +1,86 @@
+"""What a line of any format says of two replies, and the numbers that lines carry beside them."""
+
+import math
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from judges.records import Conversation
+from training.rows import PreferenceRow, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What every format holds at least; `tags` keep the numbers of a format that are no belief: margin, scores."""
+
+    prompt: Conversation
+    chosen: str
+    rejected: str
+    p_chosen: float = 1.0
+    weight: float = 1.0
+    annotators: tuple[str, ...] = ()
+    source: Source = "human"
+    judge: str = ""
+    per_principle: tuple[tuple[str, float], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What two scores say: the belief, and the scores themselves where they say more than it."""
+
+    p_chosen: float
+    tags: tuple[tuple[str, str], ...]
+
+
+def belief_of_scores(value: dict[str, JsonValue], chosen: str, rejected: str) -> Scores:
+    """Two scores under these keys: equal ones are a tie, two that sum to 1 are a belief, others are kept as tags.
+
+    A score that is missing or no number says nothing.
+    """
+    high, low = as_number(value.get(chosen)), as_number(value.get(rejected))
+    if high is None or low is None:
+        return Scores(1.0, ())
+    if high + low == 1 and high >= low >= 0:
+        return Scores(high, ())
+    return Scores(0.5 if high == low else 1.0, ((chosen, repr(high)), (rejected, repr(low))))
+
+
+def scores_of(row: PreferenceRow, chosen: str, rejected: str) -> dict[str, JsonValue]:
+    """The scores that a row came with, else its belief and what is left of 1."""
+    high, low = tag_number(row, chosen), tag_number(row, rejected)
+    if high is None or low is None:
+        return {chosen: row.p_chosen, rejected: 1 - row.p_chosen}
+    return {chosen: high, rejected: low}
+
+
+def tag_number(row: PreferenceRow, name: str) -> float | None:
+    """The number that a tag keeps, None where there is none."""
+    text = dict(row.tags).get(name)
+    return None if text is None else as_number(text)
+
+
+def as_number(value: JsonValue) -> float | None:
+    """A number or a text of one (a table's cell); None for anything else, and for what is not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def number_within(value: JsonValue, default: float, what: str, low: float, high: float) -> float:
+    """Raises ValueError that names `what`."""
+    if value is None:
+        return default
+    number = as_number(value)
+    if number is None or not low <= number <= high:
+        raise ValueError(f"{what} is {value!r}; take a number from {low:g} to {high:g}")
+    return number
+
+
+def one_question(row: PreferenceRow) -> bool:
+    """Whether the prompt is one turn of the user's, which a plain text can hold."""
+    return len(row.prompt) == 1 and row.prompt[0].role == "user"

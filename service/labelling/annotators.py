@@ -1,0 +1,151 @@
+"""One annotator's work in numbers: right on gold, with the others, quick, leaning to a side, changing, repeating.
+
+The others are those with an answer to the same question; their majority is taken without the annotator. Left out:
+what follows from the numbers, which is a weight (reliability.py), never the loss of a label.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from judges.intervals import Interval
+from service.labelling.agreement import (
+    FEWEST,
+    Choices,
+    Number,
+    Question,
+    Rate,
+    Unknown,
+    comparisons,
+    majority,
+    question_of,
+    rate,
+    too_few,
+)
+from service.store.label_records import TaskLabel
+
+# Nobody reads 15 words a second: 200 to 400 a minute is usual (Rayner et al. 2016), so this is skimming at the best.
+WORDS_PER_SECOND = 15.0
+LEAST_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """From the first to the last half of the work: both rates, and their difference with its 95 % bounds, -1 to 1.
+
+    Newcombe's interval from two of Wilson's (1998, method 10). A change whose bounds hold 0 may be chance.
+    """
+
+    measure: Literal["gold", "agreement"]
+    first: Interval
+    last: Interval
+    change: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatorQuality:
+    """`first_share` is how often the reply shown first was taken, of the choices of one reply: sides are shuffled, so
+    0.5 is no bias. `quick_share` are answers faster than their text can be read. `repeats` is how often the same
+    question got the same answer again. `weight` is what a label counts in the mix, 1 for an annotator like most.
+    """
+
+    annotator_id: str
+    labels: int
+    skips: int
+    gold_accuracy: Rate
+    with_majority: Rate
+    median_seconds: Number
+    quick_share: Rate
+    first_share: Rate
+    drift: Drift | Unknown
+    repeats: Rate
+    weight: float
+
+
+def annotator_quality(
+    annotator_id: str, labels: Sequence[TaskLabel], choices: Choices, weight: float
+) -> AnnotatorQuality:
+    """`labels` are the project's, in order of time; `choices` everybody's first ones."""
+    mine = [label for label in labels if label.annotator_id == annotator_id and not label.training]
+    chosen = comparisons(mine)
+    gold = [label.choice == label.gold for label in chosen if label.gold is not None]
+    followed = _followed(annotator_id, chosen, choices)
+    sides = [_took_first(label) for label in chosen if label.choice in ("a", "b")]
+    timed = [label for label in mine if label.seconds > 0 and label.choice != "skip"]
+    repeats = _repeats(chosen)
+    return AnnotatorQuality(
+        annotator_id=annotator_id,
+        labels=sum(label.choice != "skip" for label in mine),
+        skips=sum(label.choice == "skip" for label in mine),
+        gold_accuracy=rate(sum(gold), len(gold), "gold answers"),
+        with_majority=rate(sum(followed), len(followed), "answers beside a majority of others"),
+        median_seconds=(
+            median(label.seconds for label in timed) if len(timed) >= FEWEST else too_few(len(timed), "timed answers")
+        ),
+        quick_share=rate(sum(is_quick(label) for label in timed), len(timed), "timed answers"),
+        first_share=rate(sum(sides), len(sides), "choices of one reply"),
+        drift=_drift(gold, followed),
+        repeats=rate(sum(repeats), len(repeats), "repeated questions"),
+        weight=weight,
+    )
+
+
+def is_quick(label: TaskLabel) -> bool:
+    """Faster than the replies can be skimmed, or than a second. The prompt is not counted: it may be known."""
+    words = sum(len(reply.split()) for reply in label.replies)
+    return label.seconds < max(LEAST_SECONDS, words / WORDS_PER_SECOND)
+
+
+def difference(first: Interval, last: Interval) -> tuple[float, float, float]:
+    """last - first with its 95 % bounds, from the intervals of two independent rates (Newcombe 1998, method 10)."""
+    change = last.estimate - first.estimate
+    down = math.hypot(last.estimate - last.low, first.high - first.estimate)
+    up = math.hypot(last.high - last.estimate, first.estimate - first.low)
+    return change, change - down, change + up
+
+
+def _took_first(label: TaskLabel) -> bool:
+    shown_first = "a" if label.order[0] == 0 else "b"
+    return label.choice == shown_first
+
+
+def _followed(annotator_id: str, chosen: Sequence[TaskLabel], choices: Choices) -> list[bool]:
+    """Once a question, in order of time: the same choice as most of the others?"""
+    seen: set[Question] = set()
+    followed = []
+    for label in chosen:
+        question = question_of(label)
+        if question in seen:
+            continue
+        seen.add(question)
+        others = [said[question] for who, said in choices.items() if who != annotator_id and question in said]
+        if (most := majority(others)) is not None:
+            followed.append(label.choice == most)
+    return followed
+
+
+def _repeats(chosen: Sequence[TaskLabel]) -> list[bool]:
+    """Each later answer to a question beside the first one."""
+    said: dict[Question, list[str]] = defaultdict(list)
+    for label in chosen:
+        said[question_of(label)].append(label.choice)
+    return [again == answers[0] for answers in said.values() for again in answers[1:]]
+
+
+def _drift(gold: Sequence[bool], followed: Sequence[bool]) -> Drift | Unknown:
+    """On gold where both halves have enough of it, else by agreement."""
+    measures: tuple[tuple[Literal["gold", "agreement"], Sequence[bool]], ...] = (
+        ("gold", gold),
+        ("agreement", followed),
+    )
+    for measure, right in measures:
+        half = len(right) // 2
+        first, last = (rate(sum(part), len(part), "answers") for part in (right[:half], right[half:]))
+        if isinstance(first, Interval) and isinstance(last, Interval):
+            return Drift(measure, first, last, *difference(first, last))
+    return Unknown(f"too few: {max(len(gold), len(followed))} answers to compare, {2 * FEWEST} are needed")

@@ -1,0 +1,127 @@
+"""The quality of a project's labels: agreement, each annotator, and the judge as one more annotator.
+
+All from labels as the store hands them out. Skips and training answers are counted and measure nothing; of several
+answers of one annotator to one question the first one counts for agreement, the others for repeats. A number that the
+labels do not allow is Unknown with its reason. `dataclasses.asdict` of the report is JSON.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.labelling.agreement import (
+    Choices,
+    Number,
+    PairAgreement,
+    Question,
+    Rate,
+    comparisons,
+    first_choices,
+    in_order,
+    kappa,
+    majority,
+    nominal_alpha,
+    ordinal_alpha,
+    pair_agreements,
+    question_of,
+    rate,
+)
+from service.labelling.annotators import AnnotatorQuality, annotator_quality
+from service.labelling.reliability import reliabilities
+from service.store.label_records import TaskLabel
+
+JUDGE = "judge"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeQuality:
+    """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator."""
+
+    questions: int
+    gold_accuracy: Rate
+    with_majority: Rate
+    kappa: Number
+    alpha: Number
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """`questions` are pairs under a principle or overall, `overlapping` those that two people or more answered.
+
+    `alpha` is Krippendorff's over choices, `ranking_alpha` his ordinal one over places in rankings.
+    """
+
+    labels: int
+    skips: int
+    training: int
+    questions: int
+    overlapping: int
+    alpha: Number
+    ranking_alpha: Number
+    gold_accuracy: Rate
+    annotators: tuple[AnnotatorQuality, ...]
+    pairs: tuple[PairAgreement, ...]
+    judge: JudgeQuality
+
+
+def quality_report(labels: Sequence[TaskLabel]) -> QualityReport:
+    """Of one project's labels, in any order."""
+    ordered = in_order(labels)
+    real = [label for label in ordered if not label.training]
+    choices = first_choices(ordered)
+    weight = {one.annotator_id: one.weight for one in reliabilities(ordered)}
+    gold = [label.choice == label.gold for label in comparisons(ordered) if label.gold is not None]
+    said = _said(choices)
+    return QualityReport(
+        labels=sum(label.choice != "skip" for label in real),
+        skips=sum(label.choice == "skip" for label in real),
+        training=len(ordered) - len(real),
+        questions=len(said),
+        overlapping=sum(len(answers) > 1 for answers in said.values()),
+        alpha=nominal_alpha(choices),
+        ranking_alpha=ordinal_alpha(ordered),
+        gold_accuracy=rate(sum(gold), len(gold), "gold answers"),
+        annotators=tuple(
+            annotator_quality(who, ordered, choices, weight.get(who, 1.0))
+            for who in sorted({label.annotator_id for label in ordered})
+        ),
+        pairs=pair_agreements(choices),
+        judge=_judge_quality(ordered),
+    )
+
+
+def judge_choice(p_a: float) -> str:
+    """What the judge would have clicked."""
+    return "tie" if p_a == 0.5 else "a" if p_a > 0.5 else "b"
+
+
+def _judge_quality(ordered: Sequence[TaskLabel]) -> JudgeQuality:
+    believed = {
+        question_of(label): judge_choice(label.judge_p_a)
+        for label in comparisons(ordered)
+        if label.judge_p_a is not None
+    }
+    gold = {question_of(label): label.gold for label in comparisons(ordered) if label.gold is not None}
+    checked = [believed[question] == right for question, right in gold.items() if question in believed]
+    choices = first_choices(ordered)
+    said = _said(choices)
+    most = {question: winner for question, answers in said.items() if (winner := majority(answers)) is not None}
+    shared = [question for question in most if question in believed]
+    people, judge = [most[question] for question in shared], [believed[question] for question in shared]
+    return JudgeQuality(
+        questions=len(believed),
+        gold_accuracy=rate(sum(checked), len(checked), "gold questions that the judge answered"),
+        with_majority=rate(
+            sum(a == b for a, b in zip(people, judge, strict=True)), len(shared), "questions beside a majority"
+        ),
+        kappa=kappa(people, judge, "questions beside a majority"),
+        alpha=nominal_alpha({**choices, JUDGE: believed}),
+    )
+
+
+def _said(choices: Choices) -> dict[Question, list[str]]:
+    """All first answers to each question."""
+    said: dict[Question, list[str]] = {}
+    for mine in choices.values():
+        for question, choice in mine.items():
+            said.setdefault(question, []).append(choice)
+    return said

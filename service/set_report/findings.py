@@ -1,0 +1,131 @@
+"""What an examination of a preference set finds. Plain records: the heavy libraries are where they are made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from judges.measures import Statistic
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of `pairs` with its 95 % interval, clustered by prompt; None, and the `reason`, where there is none."""
+
+    pairs: int
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LengthEffect:
+    """`longer_wins` of the pairs of two lengths; `slope` is the log-odds of winning for each doubling in characters."""
+
+    longer_wins: Share
+    slope: Statistic
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureEffect:
+    """How many chosen and rejected replies have it (0 to 1), and how often it wins where one reply alone has it."""
+
+    feature: str
+    of_chosen: float
+    of_rejected: float
+    wins: Share
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBias:
+    """Of the `decided` pairs of one source, ties left aside. `first_wins`: where the order on the page is known."""
+
+    source: str
+    rows: int
+    decided: int
+    length: LengthEffect
+    features: tuple[FeatureEffect, ...]
+    first_wins: Share
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipleUse:
+    """Rows that it `answered`, was `decisive` in, or pulled against the belief in (`overruled`)."""
+
+    principle_id: str
+    answered: int
+    decisive: int
+    overruled: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterUse:
+    """A kind of prompts, its rows, and in how many of them each principle was decisive."""
+
+    cluster: str
+    prompts: int
+    rows: int
+    decisive: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A principle that decides nothing on a kind of prompts, and prompts of this kind to sample more replies for."""
+
+    principle_id: str
+    cluster: str
+    suggested: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    rows_without_answers: int
+    principles: tuple[PrincipleUse, ...]
+    clusters: tuple[ClusterUse, ...]
+    holes: tuple[Hole, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """`exact` rows repeat another's prompt and replies, `contradicting` ones name another winner for them.
+
+    `near` rows belong to groups of near-duplicates (prompt and both replies) that are no exact ones; `groups` are the
+    ids of the largest. A text read twice weighs twice in training.
+    """
+
+    exact: int
+    contradicting: int
+    near: int
+    near_groups: int
+    groups: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A held-out prompt, and the set's prompt that is the same or near it."""
+
+    held_out_id: str
+    held_out: str
+    trained_id: str
+    trained: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leakage:
+    """Of `held_out` prompts, how many stand in the set word for word (`exact`), or nearly; `leaks` are the first."""
+
+    held_out: int
+    exact: int
+    near: int
+    leaks: tuple[Leak, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetReport:
+    """Of the set's `rows`, `examined` were looked at: all, unless there are more than `most_rows`."""
+
+    rows: int
+    examined: int
+    coverage: Coverage
+    bias: tuple[SourceBias, ...]
+    duplicates: Duplicates
+    leakage: Leakage

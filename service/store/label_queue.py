@@ -1,0 +1,120 @@
+"""Turns of many annotators in one transaction: what comes while one is under way is carried out together by the next.
+
+Fifty answers at once are two transactions instead of fifty that wait for one another. An answer is told when it is
+committed, never before. A step looks before it writes, so that one which is refused leaves nothing behind.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.errors import ServiceError
+from service.store.annotators import Clock
+from service.store.database import Database
+from service.store.label_turns import LEASE_S, Turn, open_turns
+from service.store.tables import rfc3339
+
+_MOST_TOGETHER = 64
+Result = TypeVar("Result")
+Tell = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One step of one annotator. `carry_out` returns how to tell its outcome, `fail` tells of another one's fault.
+
+    `task_id` is the task that it is about, if it is about one: it is read with those of the others.
+    """
+
+    annotator_id: str
+    task_id: str | None
+    carry_out: Callable[[Turn], Awaitable[Tell]]
+    fail: Callable[[BaseException], None]
+
+
+class TurnQueue:
+    """Of one process; other processes have their own, and the database keeps them apart."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._db = database
+        self._clock = clock
+        self._entries: list[_Entry] = []
+        self._work: asyncio.Task[None] | None = None
+
+    async def take(
+        self, annotator_id: str, step: Callable[[Turn], Awaitable[Result]], task_id: str | None = None
+    ) -> Result:
+        """The step's result, when it is committed. Raises what the step raises, or the database."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        entry = _entry(annotator_id, step, task_id, future)
+        if self._db.is_joined:  # its transaction is the caller's own
+            (await self._together([entry]))[0]()
+            return await future
+        self._entries.append(entry)
+        if self._work is None or self._work.done():
+            # Its own context: it must not write into the transaction of whoever happened to come first.
+            self._work = asyncio.create_task(self._carry_out_all(), context=contextvars.Context())
+        return await future
+
+    async def _carry_out_all(self) -> None:
+        while self._entries:
+            batch, self._entries = self._entries[:_MOST_TOGETHER], self._entries[_MOST_TOGETHER:]
+            try:
+                await self._carry_out(batch)
+            finally:
+                for entry in batch:  # where all is told, this tells nothing
+                    entry.fail(ServiceError("the service stopped before this was stored; send it again"))
+
+    async def _carry_out(self, batch: Sequence[_Entry]) -> None:
+        """Together; where that fails, one by one, so that one's fault is not another's."""
+        try:
+            tells = await self._together(batch)
+        except (SQLAlchemyError, ServiceError) as error:
+            if len(batch) == 1:
+                batch[0].fail(error)
+                return
+            for entry in batch:
+                await self._carry_out([entry])
+            return
+        for tell in tells:
+            tell()
+
+    async def _together(self, batch: Sequence[_Entry]) -> list[Tell]:
+        now = self._clock()
+        until = rfc3339(now + timedelta(seconds=LEASE_S))
+        people = [entry.annotator_id for entry in batch]
+        tasks = [entry.task_id for entry in batch if entry.task_id is not None]
+        async with self._db.write() as session:
+            turns = await open_turns(session, people, tasks, (rfc3339(now), until))
+            return [await entry.carry_out(turns[entry.annotator_id]) for entry in batch]
+
+
+def _entry(
+    annotator_id: str,
+    step: Callable[[Turn], Awaitable[Result]],
+    task_id: str | None,
+    future: asyncio.Future[Result],
+) -> _Entry:
+    def fail(error: BaseException) -> None:
+        if not future.done():
+            future.set_exception(error)
+
+    def succeed(result: Result) -> None:
+        if not future.done():  # whoever asked may have gone away
+            future.set_result(result)
+
+    async def carry_out(turn: Turn) -> Tell:
+        try:
+            turn.refuse_stranger()
+            result = await step(turn)
+        except ServiceError as error:
+            refused = error
+            return lambda: fail(refused)
+        return lambda: succeed(result)
+
+    return _Entry(annotator_id, task_id, carry_out, fail)

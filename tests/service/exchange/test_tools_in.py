@@ -1,0 +1,148 @@
+"""Files of labelling tools and of rated completions, in the shapes that their own documents show."""
+
+import json
+
+import pytest
+
+from judges.records import Message
+from service.errors import InvalidInput
+from service.exchange.preferences import read_preferences
+from training.rows import PreferenceRow
+
+WHY = (Message("user", "Why?"),)
+
+
+def read(*values: object) -> list[PreferenceRow]:
+    return read_preferences(json.dumps(values).encode(), "tool.json", "", None, "tool")
+
+
+def said(rows: list[PreferenceRow]) -> list[tuple[str, str, float]]:
+    return [(row.chosen, row.rejected, row.p_chosen) for row in rows]
+
+
+THREE = {"prompt": "Why?", "response_a": "A", "response_b": "B", "response_c": "C"}
+TWO = {"prompt": "Why?", "response_a": "A", "response_b": "B"}
+
+
+def test_a_ranking_of_argilla_gives_a_pair_for_each_two() -> None:
+    # b first, a and c share the second place: b > a, b > c, a = c.
+    ranking = [{"value": "response_b", "rank": 1}, {"value": "response_a", "rank": 2}, {"value": "c", "rank": 2}]
+    answer = {"status": "submitted", "user_id": "u1", "values": {"order": {"value": ranking}}}
+    rows = read({"fields": THREE, "responses": [answer]})
+    assert said(rows) == [("B", "A", 1.0), ("B", "C", 1.0), ("A", "C", 0.5)]
+    assert {row.annotators for row in rows} == {("u1",)} and {row.prompt for row in rows} == {WHY}
+
+
+def test_a_label_among_three_beats_the_others() -> None:
+    answer = {"status": "submitted", "values": {"preference": {"value": "response_c"}}}
+    assert said(read({"fields": THREE, "responses": [answer]})) == [("C", "A", 1.0), ("C", "B", 1.0)]
+
+
+def test_a_suggestion_of_argilla_is_the_judges() -> None:
+    suggestion = {"question_id": "q", "type": "model", "value": "b", "agent": "big-judge", "score": 0.75}
+    (row,) = read({"fields": TWO, "suggestions": [suggestion]})
+    assert (row.source, row.judge, row.annotators) == ("ai", "big-judge", ())
+    assert said([row]) == [("B", "A", 0.75)]
+
+
+def test_argilla_as_its_sdk_writes_it() -> None:
+    record = {
+        "id": "1",
+        "fields": TWO,
+        "metadata": {},
+        "suggestions": {"preference": {"value": "a", "score": 0.9, "agent": "judge"}},
+        "responses": {"preference": [{"value": "b", "user_id": "u1"}, {"value": "a", "user_id": "u2"}]},
+    }
+    rows = read(record)
+    assert said(rows) == [("B", "A", 1.0), ("A", "B", 1.0), ("A", "B", 0.9)]
+    assert [row.source for row in rows] == ["human", "human", "ai"]
+
+
+def test_a_pairwise_task_of_label_studio() -> None:
+    picked = {"from_name": "pw", "to_name": "pw", "type": "pairwise", "value": {"selected": "right"}}
+    task = {
+        "id": 1,
+        "data": {"prompt": "Why?", "text1": "A", "text2": "B"},
+        "annotations": [
+            {"id": 7, "completed_by": 3, "was_cancelled": False, "result": [picked]},
+            {"id": 8, "completed_by": {"id": 4, "email": "x@y.z"}, "was_cancelled": False, "result": []},
+            {"id": 9, "completed_by": 5, "was_cancelled": True, "result": [picked]},
+        ],
+        "predictions": [{"model_version": "judge", "score": 0.8, "result": [picked]}],
+    }
+    rows = read(task)
+    assert said(rows) == [("B", "A", 1.0), ("B", "A", 0.8)]
+    assert [(row.source, row.judge, row.annotators) for row in rows] == [("human", "", ("3",)), ("ai", "judge", ())]
+
+
+@pytest.mark.parametrize("order", [["y", "x", "z"], {"rank": ["y", "x", "z"]}, {"_": ["y", "x", "z"], "bad": []}])
+def test_a_ranker_task_of_label_studio(order: object) -> None:
+    # As the documents of the Ranker tag show it: items with id, title and body; the ids in their order.
+    items = [{"id": "x", "title": "1", "body": "A"}, {"id": "y", "body": "B"}, {"id": "z", "html": "C"}]
+    ranked = {"from_name": "rank", "to_name": "rank", "type": "ranker", "value": {"ranker": order}}
+    rows = read({"data": {"prompt": "Why?", "items": items}, "annotations": [{"result": [ranked]}]})
+    assert said(rows) == [("B", "A", 1.0), ("B", "C", 1.0), ("A", "C", 1.0)]
+
+
+def test_a_prediction_may_be_the_result_itself() -> None:
+    items = [{"id": "llm_1", "body": "A"}, {"id": "llm_2", "body": "B"}]
+    prediction = {"type": "ranker", "value": {"ranker": {"_": ["llm_2", "llm_1"], "biased_results": []}}}
+    assert said(read({"data": {"prompt": "Why?", "items": items}, "predictions": [prediction]})) == [("B", "A", 1.0)]
+
+
+def completion(text: str, **ratings: str) -> dict[str, object]:
+    return {"model": "m", "response": text, "annotations": {name: {"Rating": value} for name, value in ratings.items()}}
+
+
+def test_ratings_of_ultrafeedback() -> None:
+    # Means: A (5 + 3) / 2 = 4; B 4, since its honesty is N/A; C 1. So A = B, A > C, B > C; D has no rating at all.
+    given = [
+        completion("A", helpfulness="5", honesty="3"),
+        completion("B", helpfulness="4", honesty="N/A"),
+        completion("C", helpfulness="1", honesty="1"),
+        completion("D", helpfulness="N/A"),
+    ]
+    rows = read({"source": "x", "instruction": "Why?", "models": [], "completions": given})
+    assert said(rows) == [("A", "B", 0.5), ("A", "C", 1.0), ("B", "C", 1.0)]
+    assert rows[0].per_principle == (("helpfulness", 1.0),)
+    assert rows[1].per_principle == (("helpfulness", 1.0), ("honesty", 1.0))
+    assert {row.source for row in rows} == {"ai"}
+    assert dict(rows[1].tags) == {"score_chosen": "4.0", "score_rejected": "1.0"}
+
+
+def test_nemo_aligner_in_its_template() -> None:
+    # The line of NeMo-Aligner's own guide.
+    line = {
+        "prompt": "<extra_id_0>System\n\n<extra_id_1>User\nWhich year?\n<extra_id_1>Assistant\n",
+        "chosen_response": "1215\n<extra_id_1>",
+        "rejected_response": "I refuse.\n<extra_id_1>",
+    }
+    (row,) = read(line)
+    assert (row.prompt, row.chosen, row.rejected) == ((Message("user", "Which year?"),), "1215", "I refuse.")
+
+
+def test_implicit_prompts_of_trl() -> None:
+    (row,) = read({"chosen": "The sky is blue.", "rejected": "The sky is green."})
+    assert (row.prompt, row.chosen, row.rejected) == ((Message("user", "The sky is"),), " blue.", " green.")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"fields": {"prompt": "a", "response": "b"}, "responses": []}, "fields needs two replies"),
+        ({"fields": TWO, "suggestions": [{"value": "a", "score": 0.3}]}, "a suggestion's score is 0.3"),
+        (
+            {"fields": TWO, "responses": [{"status": "submitted", "values": {"q": {"value": [{"value": "x"}]}}}]},
+            "is no place in a ranking of response_a, response_b",
+        ),
+        ({"data": {"prompt": "a", "x": "y"}, "annotations": [{"result": [{"value": {"selected": "left"}}]}]}, "name"),
+        ({"data": {"prompt": "a"}, "annotations": [{"result": [{"value": {"ranker": ["x"]}}]}]}, "data.items"),
+        ({"instruction": "a", "completions": 3}, "completions is not a list"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c", "margin": "wide"}, "margin is 'wide'"),
+        ({"chosen": "x", "rejected": "y"}, "the text that both begin with is empty"),
+    ],
+)
+def test_a_fault_is_named(value: object, told: str) -> None:
+    with pytest.raises(InvalidInput, match="item 1: ") as error:
+        read(value)
+    assert told in str(error.value)

@@ -1,0 +1,218 @@
+"""The quality report, against published worked examples, numbers by hand, and properties of any set of labels."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from judges.intervals import Interval, wilson
+from service.labelling.agreement import Unknown, alpha_of_counts
+from service.labelling.annotators import difference
+from service.labelling.quality import quality_report
+from service.labelling.reliability import LEAST_WEIGHT, MOST_WEIGHT, reliabilities, weight_of
+from tests.service.labelling.answers import label, labels_of
+
+# Krippendorff (2011), Computing Krippendorff's Alpha-Reliability, section C: four observers, twelve units.
+
+
+def published_counts():
+    rows = [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3],
+        [None, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, None],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, None],
+    ]
+    return [[column.count(value) for value in range(1, 6)] for column in zip(*rows, strict=True)]
+
+
+def annotator(report, name):
+    return next(one for one in report.annotators if one.annotator_id == name)
+
+
+def test_alpha_of_the_published_example():
+    assert alpha_of_counts(published_counts(), "nominal") == pytest.approx(0.743, abs=5e-4)
+    assert alpha_of_counts(published_counts(), "ordinal") == pytest.approx(0.815, abs=5e-4)
+
+
+def test_kappa_of_the_textbook_example():
+    # Fifty proposals: both yes 20, both no 15, only the first yes 5, only the second yes 10. Kappa is 0.4.
+    report = quality_report(
+        [*labels_of("x", "a" * 25 + "b" * 25), *labels_of("y", "a" * 20 + "b" * 5 + "a" * 10 + "b" * 15)]
+    )
+    (pair,) = report.pairs
+    assert (pair.first, pair.second, pair.shared) == ("x", "y", 50)
+    assert pair.kappa == pytest.approx(0.4)
+    assert pair.agreement == wilson(35, 50)
+
+
+def test_ordinal_alpha_counts_near_places_as_near():
+    def ranked(who, ranking, n):
+        return label(who, f"pair_{n}", "ranked", kind="rank", replies=("x", "y", "z"), ranking=ranking, number=n)
+
+    same = [ranked(who, (0, 1, 2), n) for who in "xy" for n in range(4)]
+    near = [*same[:7], ranked("y", (0, 2, 1), 3)]
+    far = [*same[:7], ranked("y", (2, 1, 0), 3)]
+    assert quality_report(same).ranking_alpha == pytest.approx(1)
+    assert 1 > quality_report(near).ranking_alpha > quality_report(far).ranking_alpha
+    assert isinstance(quality_report(same).alpha, Unknown)
+
+
+def test_newcombe_of_the_published_example():
+    # Newcombe (1998), Statistics in Medicine 17, table II: 56/70 against 48/80, method 10.
+    assert difference(wilson(48, 80), wilson(56, 70)) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
+def test_an_annotator_in_numbers():
+    gold = labels_of("x", "a" * 12 + "b" * 4, gold="a")
+    swapped = labels_of("x", "a" * 10, start=100, order=(1, 0), seconds=0.5, principle_id="honest")
+    one = annotator(quality_report([*gold, *swapped, label("x", "later", "skip", number=200)]), "x")
+    assert (one.labels, one.skips) == (26, 1)
+    assert one.gold_accuracy == wilson(12, 16)
+    # Twelve times a shown first; b and the swapped a were shown second.
+    assert one.first_share == wilson(12, 26)
+    assert one.quick_share == wilson(10, 26)
+    assert one.median_seconds == 20
+    assert isinstance(one.with_majority, Unknown) and "too few: 0" in one.with_majority.reason
+    assert isinstance(one.drift, Unknown)
+
+
+def test_a_long_reply_takes_longer_to_read():
+    # 300 words at 15 a second are 20 seconds.
+    long = {"replies": ("word " * 150, "word " * 150)}
+    slow = labels_of("x", "a" * 10, **long, seconds=20.1)
+    quick = labels_of("y", "a" * 10, **long, seconds=19.9)
+    report = quality_report([*slow, *quick])
+    assert annotator(report, "x").quick_share.estimate == 0
+    assert annotator(report, "y").quick_share.estimate == 1
+
+
+def test_the_majority_is_of_the_others():
+    # x differs from y and z on the last 5 of 20; with x counted in, nothing would change; with y alone, no majority.
+    labels = [*labels_of("x", "a" * 15 + "b" * 5), *labels_of("y", "a" * 20), *labels_of("z", "a" * 20)]
+    report = quality_report(labels)
+    assert annotator(report, "x").with_majority == wilson(15, 20)
+    # For y the others tie where x differs, so those five are not counted.
+    assert annotator(report, "y").with_majority == wilson(15, 15)
+
+
+def test_drift_is_seen_on_gold():
+    one = annotator(quality_report(labels_of("x", "a" * 20 + "b" * 20, gold="a")), "x")
+    assert one.drift.measure == "gold"
+    assert (one.drift.first, one.drift.last) == (wilson(20, 20), wilson(0, 20))
+    assert one.drift.change == -1 and one.drift.high < -0.7
+
+
+def test_repeats_are_measured_and_count_once_for_agreement():
+    first, again = labels_of("x", "a" * 12), labels_of("x", "a" * 9 + "bbb", start=50, routed_by="repeat")
+    report = quality_report([*again, *first])
+    assert annotator(report, "x").repeats == wilson(9, 12)
+    assert (report.questions, report.overlapping, report.labels) == (12, 0, 24)
+
+
+def test_training_answers_measure_nothing():
+    report = quality_report(labels_of("x", "b" * 20, gold="a", training=True))
+    assert (report.labels, report.training) == (0, 20)
+    assert isinstance(report.gold_accuracy, Unknown)
+    assert annotator(report, "x").weight == 1
+
+
+def test_the_judge_is_one_more_annotator():
+    people = [
+        row
+        for who in ("x", "y")
+        for row in (
+            *labels_of(who, "a" * 10, judge_p_a=0.9, gold="a"),
+            *labels_of(who, " " * 10 + "bbbbb", judge_p_a=0.7),
+        )
+    ]
+    judge = quality_report(people).judge
+    assert judge.questions == 15
+    assert judge.gold_accuracy == wilson(10, 10)
+    assert judge.with_majority == wilson(10, 15)
+    assert judge.kappa == pytest.approx(0)  # it said a each time: chance agrees as often
+    assert judge.alpha < quality_report(people).alpha == pytest.approx(1)
+
+
+def test_weights_by_hand():
+    # Ten gold answers, five right: (8 + 5) / (10 + 10) = 0.65, and log(0.65 / 0.35) / log(4).
+    one, other = reliabilities([*labels_of("x", "a" * 5 + "b" * 5, gold="a"), *labels_of("y", "abab", start=90)][:14])
+    assert one.accuracy == pytest.approx(0.65) and one.checked == 10
+    assert one.weight == pytest.approx(math.log(0.65 / 0.35) / math.log(4))
+    assert other.checked == 4
+
+
+def test_nobody_to_check_against_weighs_one():
+    (one,) = reliabilities(labels_of("x", "ab" * 50))
+    assert (one.weight, one.checked) == (1, 0)
+
+
+def test_a_random_annotator_weighs_little_and_never_nothing():
+    truth = "ab" * 40
+    careless = "aabb" * 20
+    found = {
+        one.annotator_id: one
+        for one in reliabilities([*labels_of("x", truth), *labels_of("y", truth), *labels_of("z", careless)])
+    }
+    assert found["z"].accuracy == pytest.approx((8 + 40) / 90, abs=0.01)
+    assert LEAST_WEIGHT <= found["z"].weight < 0.15 < 1 < found["x"].weight <= MOST_WEIGHT
+
+
+def test_gold_turns_two_who_err_alike():
+    truth, wrong = "ab" * 20, "ba" * 20
+    alike = [*labels_of("x", wrong), *labels_of("y", wrong), *labels_of("z", truth)]
+    gold = [dataclasses.replace(row, gold="ab"[n % 2]) for n, row in enumerate(labels_of("z", truth))]
+    without = {one.annotator_id: one.weight for one in reliabilities(alike)}
+    held = {one.annotator_id: one.weight for one in reliabilities([*alike[:80], *gold])}
+    assert without["x"] > without["z"]
+    assert held["x"] == LEAST_WEIGHT and held["z"] > 1
+
+
+@given(accuracy=st.floats(0.001, 0.999), more=st.floats(0, 0.5), kinds=st.integers(2, 4))
+def test_a_weight_rises_with_accuracy_and_is_capped(accuracy, more, kinds):
+    weight = weight_of(accuracy, kinds)
+    assert LEAST_WEIGHT <= weight <= weight_of(min(accuracy + more, 0.999), kinds) <= MOST_WEIGHT
+
+
+rows = st.lists(
+    st.builds(
+        label,
+        annotator=st.sampled_from(["x", "y", "z"]),
+        pair=st.sampled_from([f"p{n}" for n in range(15)]),
+        choice=st.sampled_from(["a", "b", "tie", "both_bad", "skip"]),
+        number=st.integers(0, 10_000),
+        gold=st.none() | st.sampled_from(["a", "b"]),
+        judge_p_a=st.none() | st.floats(0, 1),
+        seconds=st.floats(0, 100),
+        order=st.permutations((0, 1)).map(tuple),
+    ),
+    max_size=60,
+    unique_by=lambda row: row.label_id,
+)
+
+
+@given(labels=rows, seed=st.randoms())
+def test_any_labels_give_a_report_that_hangs_on_no_order(labels, seed):
+    report = quality_report(labels)
+    json.dumps(dataclasses.asdict(report), allow_nan=False)
+    shuffled = list(labels)
+    seed.shuffle(shuffled)
+    assert quality_report(shuffled) == report
+    for one in report.annotators:
+        assert LEAST_WEIGHT <= one.weight <= MOST_WEIGHT
+        for found in (one.gold_accuracy, one.with_majority, one.first_share, one.quick_share, one.repeats):
+            assert isinstance(found, Unknown) or (isinstance(found, Interval) and found.low <= found.high)
+    for number in (report.alpha, *(pair.kappa for pair in report.pairs)):
+        assert isinstance(number, Unknown) or -1 <= number <= 1
+
+
+@given(labels=rows)
+def test_names_of_annotators_do_not_matter(labels):
+    turn = {"x": "z", "y": "x", "z": "y"}
+    renamed = [dataclasses.replace(row, annotator_id=turn[row.annotator_id]) for row in labels]
+    before, after = quality_report(labels), quality_report(renamed)
+    assert before.alpha == after.alpha
+    weights = {one.annotator_id: one.weight for one in after.annotators}
+    assert {turn[one.annotator_id]: pytest.approx(one.weight, abs=1e-6) for one in before.annotators} == weights

@@ -1,0 +1,146 @@
+"""What stands on the pages, and that it stands there as text."""
+
+import re
+
+from service.pages.layout import HEADERS
+from tests.service.pages.conftest import Pages
+from tests.service.pages.seeding import BUNDLE
+
+
+async def test_what_a_model_wrote_is_text_on_every_page(pages: Pages) -> None:
+    seen = 0
+    for page in pages.seeded.pages:
+        answer = await pages.person.get(page)
+        assert answer.status_code == 200, page
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+        # The only scripts are files of ours, and nothing carries a style or a handler.
+        assert re.findall(r"<script(?! src=\"/static/)[^>]*>", answer.text) == []
+        assert re.findall(r"<[^>]+\s(?:style|on\w+)=", answer.text.replace("&lt;", "")) == []
+        seen += answer.text.count("&lt;script&gt;alert(")
+    assert seen >= 8
+
+
+async def test_the_newest_run_stands_first(pages: Pages) -> None:
+    text = (await pages.person.get("/ui/runs")).text
+    assert text.index(pages.seeded.living_run) < text.index(pages.seeded.finished_run)
+    assert (
+        "25.0 % → 75.0 %" in text and "62.5 %" in text
+    )  # all checks before and after; the judged principle's win rate
+    assert text.count("short@2") == 2
+
+
+async def test_long_lists_have_pages(pages: Pages) -> None:
+    made = [await pages.backend.store.runs.get_any(pages.seeded.finished_run)]
+    for _ in range(20):
+        made.append(
+            await pages.backend.store.runs.create(
+                pages.project, made[0].request, made[0].references, pages.backend.enqueue
+            )
+        )
+    first = (await pages.person.get("/ui/runs")).text
+    older = re.search(r'href="(/ui/runs\?before=[^"]+)">Older', first)
+    assert older is not None
+    second = (await pages.person.get(older[1])).text
+    links = [re.findall(r"/ui/runs/(run_\w+)", text) for text in (first, second)]
+    assert [len(own) for own in links] == [20, 2]
+    assert len({*links[0], *links[1]}) == 22
+    assert "Older" not in second and "Newest" in second
+
+
+async def test_a_run_tells_its_stages_curves_and_effect(pages: Pages) -> None:
+    text = (await pages.person.get(f"/ui/runs/{pages.seeded.finished_run}")).text
+    for said in ("The run has succeeded.", "finished in 61.0 s", "1 min 1 s", "mean words", "held out kl", "+50.0"):
+        assert said in text, said
+    assert f"/ui/adapters/{pages.seeded.adapter}/download" in text
+    living = (await pages.person.get(f"/ui/runs/{pages.seeded.living_run}")).text
+    assert re.search(r'<progress aria-label="sample" max="12" value="3">', living)
+    assert "about 9.0 s left" in living
+    curves = (await pages.person.get(f"/ui/runs/{pages.seeded.finished_run}/curves")).json()
+    assert [(one["name"], one["steps"]) for one in curves] == [("loss", [1, 2, 3]), ("kl", [1, 2, 3])]
+    assert curves[1]["series"][1] == {"label": "held out kl", "values": [None, None, 0.1]}
+
+
+async def test_a_session_opens_the_stream_of_events(pages: Pages) -> None:
+    address = f"/ui/runs/{pages.seeded.finished_run}/events?after=1"
+    answer = await pages.person.get(address)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text.startswith("id: 2\nevent: stage\n")
+    assert (await pages.person.get(address, headers={"Last-Event-ID": "7"})).text.startswith("id: 8\n")
+
+
+async def test_a_failed_run_can_be_resumed(pages: Pages) -> None:
+    await pages.backend.store.runs.move(pages.seeded.living_run, "failed", "the <b>disk</b> is full")
+    page = f"/ui/runs/{pages.seeded.living_run}"
+    text = (await pages.person.get(page)).text
+    assert "the &lt;b&gt;disk&lt;/b&gt; is full" in text
+    csrf = re.search(r'name="csrf" value="(\w+)"', text)
+    assert csrf is not None
+    assert (await pages.person.post(f"{page}/resume", data={"csrf": csrf[1]})).status_code == 303
+    assert (await pages.backend.store.runs.get_any(pages.seeded.living_run)).status == "queued"
+    again = await pages.person.post(f"{page}/resume", data={"csrf": csrf[1]})
+    assert again.status_code == 409 and "only a failed or cancelled run" in again.text
+    assert again.headers["content-type"].startswith("text/html")
+
+
+async def test_versions_are_compared_word_by_word(pages: Pages) -> None:
+    seeded = pages.seeded
+    text = (await pages.person.get(f"/ui/constitutions/{seeded.new_law}?against={seeded.old_law}")).text
+    assert "What changed from version 1 to 2" in text and "Changed: brief" in text
+    assert re.search(r"<del>.*fifty.*</del>", text) and re.search(r"<ins>.*thirty.*</ins>", text)
+    assert "Changed: kind" not in text
+    alone = (await pages.person.get(f"/ui/constitutions/{seeded.new_law}")).text
+    assert "What changed" not in alone and "The reply is &lt;b&gt;kind&lt;/b&gt;." in alone
+
+
+async def test_pairs_are_found_by_source_principle_doubt_and_text(pages: Pages) -> None:
+    page = f"/ui/preference-sets/{pages.seeded.preference_set}"
+
+    async def found(query: str) -> list[str]:
+        text = (await pages.person.get(f"{page}?{query}")).text
+        return re.findall(r"<code>(row_\d|h1)</code>", text)
+
+    assert await found("") == ["row_0", "row_1", "row_2", "h1"]
+    assert await found("source=human") == ["h1"]
+    assert await found("unsure=true") == ["row_0"]
+    assert await found("principle=kind") == ["row_0", "row_1", "row_2"]
+    assert await found("principle=kin") == []
+    assert await found("text=REPLY+2") == ["row_2"]
+    assert await found('text="blue"') == ["h1"]
+    assert await found("text=sky&source=ai&begin=1") == ["row_1", "row_2"]
+    assert await found("begin=9") == []
+
+
+async def test_a_pair_shows_both_orders_of_each_principle(pages: Pages) -> None:
+    page = f"/ui/preference-sets/{pages.seeded.preference_set}/pairs"
+    part = await pages.person.get(f"{page}/0/verdicts", headers={"HX-Request": "true"})
+    assert "<html" not in part.text
+    # The chosen reply is B: 1 - 0.45, and 1 - 0.25 where B was shown first.
+    assert re.findall(r"(\d\.\d\d)\s*<?/?", part.text)[:3] == ["0.55", "0.75", "0.30"]
+    assert "abstained: no label mass" in part.text and "The two orders name different winners." in part.text
+    assert "did not compare this pair" in (await pages.person.get(f"{page}/3/verdicts")).text
+    assert (await pages.person.get(f"{page}/99/verdicts")).status_code == 200
+
+
+async def test_an_adapter_is_downloaded(pages: Pages) -> None:
+    answer = await pages.person.get(f"/ui/adapters/{pages.seeded.adapter}/download")
+    assert answer.content == BUNDLE and answer.headers["content-type"] == "application/gzip"
+
+
+async def test_what_is_not_there_is_told_on_a_page(pages: Pages) -> None:
+    for page in ("/ui/runs/run_x", "/ui/constitutions/con_x", "/ui/preference-sets/<b>", "/ui/adapters/adp_x", "/ui/x"):
+        answer = await pages.person.get(page)
+        assert answer.status_code == 404 and "<h1>Not Found</h1>" in answer.text, page
+        assert "<b>" not in answer.text and answer.headers["Content-Security-Policy"]
+    bad = await pages.person.get(f"/ui/preference-sets/{pages.seeded.preference_set}?begin=-1")
+    assert bad.status_code == 422 and "begin" in bad.text
+
+
+async def test_another_project_sees_nothing(pages: Pages) -> None:
+    other = (await pages.backend.store.access.ensure_project("other")).id
+    secret = (await pages.backend.store.access.create_key(other, "k", ("read", "write"))).secret
+    async with pages.with_key(secret) as person:
+        for page in pages.seeded.pages:
+            answer = await person.get(page)
+            assert "short" not in answer.text and "mixed" not in answer.text.replace("mixed pairs are a set", ""), page
+            assert answer.status_code == (200 if page.count("/") == 2 else 404), page
+        assert (await person.get(f"/ui/adapters/{pages.seeded.adapter}/download")).status_code == 404

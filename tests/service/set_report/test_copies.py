@@ -1,0 +1,49 @@
+"""Copies, near-copies and leaks that were planted."""
+
+from dataclasses import replace
+
+from judges.records import Message
+from service.set_report.clusters import Asked
+from service.set_report.duplicates import duplicates_in
+from service.set_report.leakage import leakage_between
+from service.set_report.near import NearTexts
+from training.rows import PreferenceRow
+
+LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+ROW = PreferenceRow("r", "p", (Message("user", "Why?"),), LONG, "Hm.", 1.0, 1.0, "human")
+
+
+def test_copies_and_contradictions() -> None:
+    rows = [
+        ROW,
+        replace(ROW, id="again"),
+        replace(ROW, id="against", chosen="Hm.", rejected=LONG),
+        replace(ROW, id="tie", p_chosen=0.5),
+        replace(ROW, id="near", chosen=LONG + " eighteen"),
+        replace(ROW, id="other", chosen="Something else is said here, which shares no three words."),
+    ]
+    found = duplicates_in(rows, 0.8)
+    # Three repeat the first's texts, one of them with the other winner; the longer one is near.
+    assert (found.exact, found.contradicting) == (3, 1)
+    assert found.groups == (("near", "r"),) and found.near == 2
+
+
+def test_near_texts_by_their_triples() -> None:
+    # 17 words are 15 triples; one more word is one triple more: 15 of 16 are shared.
+    texts = NearTexts({"a": LONG, "b": LONG + " eighteen", "c": "nothing of the kind at all, not a word"}, 0.8)
+    assert texts.near(LONG.upper()) == ("a", "b")
+    assert texts.groups() == (("a", "b"),)
+    assert texts.near("") == ()
+
+
+def test_leaks() -> None:
+    trained = {id: Asked(id, text) for id, text in (("t1", LONG), ("t2", "How do I boil an egg?"))}
+    held_out = [
+        Asked("h1", "how do I  boil an EGG?"),
+        Asked("h2", LONG + " eighteen"),
+        Asked("h3", "Which planets are the largest ones that we know of?"),
+    ]
+    found = leakage_between(trained, held_out, 0.8)
+    assert (found.held_out, found.exact, found.near) == (3, 1, 1)
+    assert [(leak.held_out_id, leak.trained_id) for leak in found.leaks] == [("h1", "t2"), ("h2", "t1")]
+    assert leakage_between(trained, [], 0.8).held_out == 0

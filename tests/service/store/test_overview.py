@@ -1,0 +1,45 @@
+"""What the pages ask of the store: the newest first, and the events that they draw."""
+
+from service.store.records import NewEvent, RunRecord
+from service.store.store import Store
+from tests.service.store.rows import Rows
+
+
+async def test_lists_are_newest_first_and_go_on_before_an_id(store: Store, rows: Rows) -> None:
+    made = [(await rows.constitution("law", str(number), f"{number}" * 64)).id for number in range(4)]
+    found = await store.overview.constitutions(rows.project, None, 2)
+    assert [one.id for one in found] == made[:0:-1]  # one more than asked: there are older ones
+    assert [one.id for one in await store.overview.constitutions(rows.project, made[1], 2)] == made[:1]
+    assert [one.version for one in await store.overview.versions(rows.project, "law")] == ["3", "2", "1", "0"]
+    assert await store.overview.versions(rows.project, "other") == []
+    assert await store.overview.constitutions("prj_other", None, 2) == []
+    assert await store.overview.constitutions(rows.project, "\0", 2) == []
+
+
+async def test_a_run_stands_with_its_law_stage_and_effect(store: Store, rows: Rows, run: RunRecord) -> None:
+    await store.runs.record_stage(run.id, "sample", {"samples": 1}, 1.0)
+    await store.runs.record_stage(run.id, "evaluate", {"principles": []}, 1.0)
+    (line,) = await store.overview.runs(rows.project, None, 20)
+    assert (line.run.id, line.constitution, line.stage) == (run.id, "law@1", "revise")
+    assert line.evaluated == {"principles": []} and line.finished == {"sample", "evaluate"}
+    adapter, pairs = await rows.adapter(run.id), await rows.preferences(run_id=run.id)
+    assert [one.id for one in await store.overview.adapters(rows.project, None, 20)] == [adapter.id]
+    assert [one.id for one in await store.overview.preference_sets(rows.project, None, 20)] == [pairs.id]
+
+
+async def test_progress_is_the_last_of_each_stage(store: Store, run: RunRecord) -> None:
+    for stage, done in (("sample", 1), ("judge", 5), ("sample", 2)):
+        await store.runs.add_event(run.id, NewEvent(stage, "progress", done=done, total=9))
+    await store.runs.add_event(run.id, NewEvent("judge", "warning", data={"message": "slow"}))
+    progress = await store.overview.progress(run.id)
+    assert {stage: event.done for stage, event in progress.items()} == {"sample": 2, "judge": 5}
+    assert [event.type for event in await store.overview.told(run.id, 5)] == ["warning", "stage"]
+    assert [event.seq for event in await store.overview.told(run.id, 1)] == [5]
+    assert await store.overview.last_seq(run.id) == 5 and await store.overview.last_seq("run_x") == 0
+
+
+async def test_a_long_training_is_thinned(store: Store, run: RunRecord) -> None:
+    for step in range(1, 12):
+        await store.runs.add_event(run.id, NewEvent("train", "metric", done=step, total=11, data={"step": step}))
+    assert [event.done for event in await store.overview.metrics(run.id)] == list(range(1, 12))
+    assert [event.done for event in await store.overview.metrics(run.id, most=4)] == [3, 6, 9, 11]
