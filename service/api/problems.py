@@ -16,7 +16,7 @@ from service.pages.layout import show
 
 PROBLEM_TYPE = "application/problem+json"
 # Whoever reads a page is told on a page.
-PAGES = (("/ui/", "ui_problem.html"), ("/label", "label_problem.html"))
+PAGES = (("/ui/", "ui_problem.html"), ("/label/", "label_problem.html"))
 STATUSES: tuple[tuple[type[CharterError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
@@ -42,7 +42,7 @@ class Problem(BaseModel):
 def problem(request: Request, status: int, detail: str, code: str = "", errors: tuple[str, ...] = ()) -> Response:
     """The answer to a request that went wrong; on a page, a page with the same words."""
     title = HTTPStatus(status).phrase
-    page = next((page for prefix, page in PAGES if request.url.path.startswith(prefix)), None)
+    page = next((page for prefix, page in PAGES if f"{request.url.path}/".startswith(prefix)), None)
     if page is not None and "HX-Request" not in request.headers:  # a script of ours reads the JSON
         return show(
             request, page, {"status": status, "title": title, "detail": detail, "errors": errors}, status=status

@@ -9,7 +9,7 @@ from judges.records import Message
 from service.store.label_records import LabelProjectRecord, NewTask, TaskLabel
 from tests.browser.conftest import NewPage, Violations
 from tests.browser.serving import Served
-from tests.service.pages.label_seed import compare, law, rank, rewrite, seed
+from tests.service.pages.label_seed import compare, invitation, law, rank, rewrite, seed
 
 pytestmark = pytest.mark.browser
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
@@ -130,11 +130,11 @@ def test_an_answer_survives_the_network_and_the_browser(served: Served, begun: B
 
 def test_a_service_that_fails_is_asked_again(served: Served, begun: Begun):
     page, project = begun([compare(n) for n in range(1, 4)], "faults")
-    answers = iter([503, 429])
+    answers = iter([503, 200])
 
     def fail_twice(route: Route) -> None:
         status = next(answers, None)
-        route.continue_() if status is None else route.fulfill(status=status, body="{}")
+        route.continue_() if status is None else route.fulfill(status=status, body="<html>Welcome to our hotel</html>")
 
     page.route("**/label/answer", fail_twice)
     press(page, "1")
@@ -250,6 +250,23 @@ def test_training_tells_the_right_answer(begun: Begun):
     expect(page.get_by_role("link", name="Next")).to_be_focused()
     page.keyboard.press("Enter")
     shows(page, "Question 2:")
+
+
+def test_who_waits_is_told_when_there_is_a_task(served: Served, begun: Begun, new_page: NewPage):
+    page, project = begun([compare(1)], "waiting")
+    other = new_page()
+    other.clock.install()
+    other.goto(served.do(invitation(served.backend, project, "Grace")))
+    other.get_by_role("button", name="Begin").click()
+    expect(other.get_by_role("heading", name="No task just now")).to_be_visible()
+    other.clock.run_for(16_000)
+    expect(other.get_by_role("status")).to_contain_text("This page looks for a task every 15 seconds.")
+    press(page, "s")
+    expect(page.get_by_role("heading", name="All done")).to_be_visible()
+    other.clock.run_for(16_000)
+    expect(other.get_by_role("status")).to_contain_text("There is a task for you.")
+    other.get_by_role("link", name="Go on").click()
+    shows(other, "Question 1:")
 
 
 def test_without_scripts(served: Served, begun: Begun):

@@ -41,39 +41,55 @@ export class Outbox {
     this.sending = true;
     while (this.answers.length && !this.locked) {
       const answer = this.answers[0];
-      const response = await this.post(answer.body);
-      if (this.isToWait(response)) break;
+      const { status, text } = await this.post(answer.body);
+      if (this.isToWait(status, text)) break;
       this.failures = 0;
       this.answers.shift();
       localStorage.removeItem(this.prefix + answer.task);
-      if (response.ok) this.told.saved(await response.text());
-      else this.told.refused((await response.json().catch(() => ({ detail: response.statusText }))).detail);
+      if (status === 200) this.told.saved(text);
+      else this.told.refused(detail(text));
     }
     this.sending = false;
   }
 
-  post(body) {
+  // Status 0: the network, or a service that was silent for too long.
+  async post(body) {
     const headers = {
       "Content-Type": "application/x-www-form-urlencoded",
       "HX-Request": "true",
       "X-CSRF-Token": this.csrf(),
     };
-    const signal = AbortSignal.timeout(PATIENCE_MS);
-    return fetch("/label/answer", { method: "POST", body, headers, signal }).catch(() => null);
+    try {
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      const response = await fetch("/label/answer", { method: "POST", body, headers, signal });
+      return { status: response.status, text: await response.text() };
+    } catch {
+      return { status: 0, text: "" };
+    }
   }
 
   // True where the answer must wait: for the network, for the service, or for the person to enter again.
-  isToWait(response) {
+  isToWait(status, text) {
     const number = this.answers.length === 1 ? "1 answer is" : `${this.answers.length} answers are`;
-    if (response?.status === 401 || response?.status === 403) {
+    if (status === 401 || status === 403) {
       this.locked = true;
       this.told.trouble(`Your session has ended: ${number} kept in this browser. Open your invitation's link again.`);
       return true;
     }
-    if (response && response.status < 500 && response.status !== 408 && response.status !== 429) return false;
+    // A page that is not ours, such as a hotel's, may come with a 200.
+    const isOurs = status === 200 ? text.includes('id="progress"') : status >= 400 && status < 500;
+    if (isOurs && status !== 408 && status !== 429) return false;
     this.told.trouble(`Not saved yet: ${number} kept in this browser, and sent as soon as the service can be reached.`);
     setTimeout(() => this.send(), RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)]);
     this.failures += 1;
     return true;
+  }
+}
+
+function detail(text) {
+  try {
+    return JSON.parse(text).detail;
+  } catch {
+    return "the service gave no reason";
   }
 }

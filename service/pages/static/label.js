@@ -41,6 +41,7 @@ class Desk {
     if (this.outbox.holds(this.article.dataset.task)) this.advance();
     else this.show(this.article, this.status.dataset.say !== "");
     if (this.status.dataset.say) this.say(this.status.dataset.say);
+    history.replaceState(null, "", "/label");
     this.outbox.send();
   }
 
