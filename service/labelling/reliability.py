@@ -38,8 +38,8 @@ def reliabilities(labels: Sequence[TaskLabel]) -> tuple[Reliability, ...]:
     choices = first_choices(labels)
     gold = {question_of(label): label.gold for label in comparisons(labels) if label.gold is not None}
     answers: dict[Question, dict[str, str]] = {}
-    for who, said in sorted(choices.items()):
-        for question, choice in said.items():
+    for who, mine in sorted(choices.items()):
+        for question, choice in mine.items():
             answers.setdefault(question, {})[who] = choice
     checkable = {question: said for question, said in answers.items() if len(said) > 1 or question in gold}
     used = {choice for said in checkable.values() for choice in said.values()} | set(gold.values())
