@@ -11,13 +11,13 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.mixing_world import Floats, World, rows_of
-from training.mix import MixConfig, MixReport, mix_rows
+from training.mix import MixConfig, mix_rows
 from training.rows import PreferenceRow
 
 Arm = Literal["human", "ai", "concatenation", "ours"]
 ARMS: tuple[Arm, ...] = ("human", "ai", "concatenation", "ours")
 CALLS_A_PAIR = 2
-PILOT_LABELS, MOST_ON_JUDGED, ROUNDS, POWER = 40, 150, 8, 4
+PILOT_LABELS, MOST_ON_JUDGED, ROUNDS, POWER = 24, 80, 5, 4
 OURS = MixConfig(ratio=1.0, weights="measured", calibrate=True, conflict="average")
 
 
@@ -31,13 +31,12 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """What an arm trains on, what it paid for, in calls, and the mix's report (of ours alone)."""
+    """What an arm trains on, and what it paid for, in calls."""
 
     rows: tuple[PreferenceRow, ...]
     labels: int
     judged: int
     calls: int
-    report: MixReport | None = None
 
 
 def buy(arm: Arm, world: World, p_a_N: Floats, budget: Budget) -> Bought:
@@ -60,36 +59,32 @@ def _plain(world: World, p_a_N: Floats, budget: Budget, labelled: Floats, judged
 
 
 def _ours(world: World, p_a_N: Floats, budget: Budget) -> Bought:
-    """A pilot, then the rest in rounds."""
+    """A pilot, then the rest in rounds. Its labels go to judged pairs, to measure by, then to those judged last."""
     pool = len(world.vote_N)
     labels = min(PILOT_LABELS, budget.calls // (budget.human_cost + CALLS_A_PAIR))
     judged = labels
     for rounds_left in range(ROUNDS, 0, -1):
-        found = _mixed(world, p_a_N, budget, labels, judged)
-        share = _judges_share(found, budget)
-        calls = (budget.calls - found.calls) // rounds_left
+        share = _judges_share(world, p_a_N, min(labels, MOST_ON_JUDGED), budget)
+        calls = (budget.calls - _paid(budget, labels, judged)) // rounds_left
         judged = min(pool, judged + int(calls * share) // CALLS_A_PAIR)
         left = budget.calls - _paid(budget, labels, judged) if rounds_left == 1 else int(calls * (1 - share))
         labels = min(pool, labels + left // budget.human_cost)
-    return _mixed(world, p_a_N, budget, labels, judged)
+    on_judged = min(labels, MOST_ON_JUDGED)
+    labelled = np.concatenate([np.arange(on_judged), pool - 1 - np.arange(labels - on_judged)])
+    people = rows_of(world, labelled, world.vote_N, "human")
+    mixed = mix_rows(people, rows_of(world, np.arange(judged), p_a_N, "ai"), OURS)
+    return Bought(mixed.rows, labels, judged, _paid(budget, labels, judged))
 
 
-def _judges_share(found: Bought, budget: Budget) -> float:
+def _judges_share(world: World, p_a_N: Floats, shared: int, budget: Budget) -> float:
     """Of the calls to spend next: by the power of what a call gives, since it is known from few labels only."""
-    worth = found.report.standings[0].worth if found.report else None
+    at = np.arange(shared)
+    people, machine = rows_of(world, at, world.vote_N, "human"), rows_of(world, at, p_a_N, "ai")
+    worth = mix_rows(people, machine, OURS).report.standings[0].worth if shared else None
     if worth is None:
         return 1.0
     ratio = (worth * budget.human_cost / CALLS_A_PAIR) ** POWER
     return ratio / (1 + ratio)
-
-
-def _mixed(world: World, p_a_N: Floats, budget: Budget, labels: int, judged: int) -> Bought:
-    """The first labels go to judged pairs, to measure by; the others to pairs that come last in the judge's turn."""
-    on_judged = min(labels, MOST_ON_JUDGED)
-    labelled = np.concatenate([np.arange(on_judged), len(world.vote_N) - 1 - np.arange(labels - on_judged)])
-    people = rows_of(world, labelled, world.vote_N, "human")
-    mixed = mix_rows(people, rows_of(world, np.arange(judged), p_a_N, "ai"), OURS)
-    return Bought(mixed.rows, labels, judged, _paid(budget, labels, judged), mixed.report)
 
 
 def _paid(budget: Budget, labels: int, judged: int) -> int:

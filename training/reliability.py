@@ -47,11 +47,13 @@ class BeliefFit:
     """People's preference = sigmoid(slope * (log-odds of the belief - pays_length * gap) + per_length * gap).
 
     A slope is 0 or more. `pays_length` is what a gap in length of 1 is to the judge, `per_length` to people.
+    `slope_sd` is how far the slope may still be off.
     """
 
     slope: float
     pays_length: float
     per_length: float
+    slope_sd: float
     votes: int
 
     def apply(self, belief: float, length_gap: float) -> float:
@@ -94,9 +96,10 @@ def fit_belief(shared: Sequence[SharedPair], pays_length: float) -> BeliefFit | 
     # Sums in floating point follow the order; a fixed one keeps the mix the same for the same rows.
     points = sorted((logit(pair.belief) - pays_length * pair.length_gap, pair.length_gap, pair.vote) for pair in shared)
     slope, per_length = _newton(points)
+    slope_sd = _slope_sd(points, (slope, per_length))
     if slope < 0:
         slope, per_length = 0.0, 0.0
-    return BeliefFit(slope, pays_length, per_length, len(shared))
+    return BeliefFit(slope, pays_length, per_length, slope_sd, len(shared))
 
 
 def measured_weight(shared: Sequence[SharedPair], given: float, people_scale: float) -> float:
@@ -128,15 +131,19 @@ def whole_belief(p_vote: float, beyond_chance: float) -> float:
 
 
 def verdict_worth(fit: BeliefFit, shared: Sequence[SharedPair], beyond_chance: float) -> float:
-    """How many labels one verdict is worth: the mean of (2 * belief in a vote - 1)(2 * belief in people - 1), 0 to 1.
+    """How many labels of a person one verdict is worth, 0 to 1 / people's agreement beyond chance.
 
-    It is the product of a verdict's correlations with a vote and with what people prefer on the whole: more than its
-    Fisher information beside that of a label which is always right, less than beside one that errs by pure chance.
-    Compare it with what a verdict and a label cost.
+    It is the ratio of their Fisher information: of two noisy signs of what people prefer on the whole, that is the
+    ratio of the squared correlations with it. A label's is people's agreement beyond chance, a calibrated verdict's the
+    mean of (2 * belief - 1)^2, here the mean over what the slope may still be: few votes rule little out.
     """
-    beliefs = sorted(fit.apply(pair.belief, pair.length_gap) for pair in shared)
-    products = ((2 * belief - 1) * (2 * whole_belief(belief, beyond_chance) - 1) for belief in beliefs)
-    return math.fsum(products) / max(len(beliefs), 1)
+    worths = []
+    for pair in sorted(shared, key=lambda pair: (pair.belief, pair.length_gap)):
+        belief = fit.apply(pair.belief, pair.length_gap)
+        log_odds = logit(pair.belief) - fit.pays_length * pair.length_gap
+        unsure = 2 * belief * (1 - belief) * log_odds * fit.slope_sd
+        worths.append(min(((2 * belief - 1) ** 2 + unsure**2) / beyond_chance, 1.0) / beyond_chance)
+    return math.fsum(worths) / max(len(worths), 1)
 
 
 def calibrated(row: PreferenceRow, fit: BeliefFit, beyond_chance: float) -> PreferenceRow:
@@ -168,16 +175,28 @@ def _newton(points: Sequence[_Point]) -> tuple[float, float]:
 def _step(points: Sequence[_Point], at: tuple[float, float]) -> tuple[float, float]:
     """The gradient over the curvature, both with the priors'."""
     to_slope, to_length = (at[0] - 1) / SLOPE_SD**2, at[1] / LENGTH_SD**2
-    of_slope, both, of_length = 1 / SLOPE_SD**2, 0.0, 1 / LENGTH_SD**2
     for x, gap, vote in points:
+        error = sigmoid(at[0] * x + at[1] * gap) - vote
+        to_slope, to_length = to_slope + error * x, to_length + error * gap
+    of_slope, both, of_length = _curvature(points, at)
+    determinant = of_slope * of_length - both * both
+    slope_step = (of_length * to_slope - both * to_length) / determinant
+    return slope_step, (of_slope * to_length - both * to_slope) / determinant
+
+
+def _slope_sd(points: Sequence[_Point], at: tuple[float, float]) -> float:
+    of_slope, both, of_length = _curvature(points, at)
+    return math.sqrt(of_length / (of_slope * of_length - both * both))
+
+
+def _curvature(points: Sequence[_Point], at: tuple[float, float]) -> tuple[float, float, float]:
+    """Of the loss by slope twice, by both, by length twice."""
+    of_slope, both, of_length = 1 / SLOPE_SD**2, 0.0, 1 / LENGTH_SD**2
+    for x, gap, _ in points:
         p = sigmoid(at[0] * x + at[1] * gap)
-        to_slope, to_length = to_slope + (p - vote) * x, to_length + (p - vote) * gap
         spread = p * (1 - p)
         of_slope, both, of_length = of_slope + spread * x * x, both + spread * x * gap, of_length + spread * gap**2
-    determinant = of_slope * of_length - both * both
-    return (of_length * to_slope - both * to_length) / determinant, (
-        of_slope * to_length - both * to_slope
-    ) / determinant
+    return of_slope, both, of_length
 
 
 def _loss(points: Sequence[_Point], at: tuple[float, float]) -> float:

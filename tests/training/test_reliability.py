@@ -81,7 +81,7 @@ def test_the_length_that_a_judge_pays_for_is_taken_out():
 
 def test_a_machine_that_people_speak_against_says_nothing():
     fit = fit_belief(shared(10, 60), 0.0)
-    assert fit == BeliefFit(0.0, 0.0, 0.0, 70)
+    assert fit is not None and (fit.slope, fit.per_length) == (0, 0)
     assert fit.apply(0.99, 0.5) == 0.5
 
 
@@ -112,11 +112,19 @@ def test_a_weight_is_the_slope_of_votes_on_beliefs():
     assert measured_weight(certain, 1.0, 0.01) == 4.0
 
 
-def test_a_verdicts_worth_is_the_product_of_its_correlations():
-    # voted for in 80 %: correlation 0.6 with a vote; with people, who agree beyond chance by 0.64, 0.6 / 0.8 = 0.75
-    fit = BeliefFit(math.log(4) / math.log(0.88 / 0.12), 0.0, 0.0, 100)
-    assert verdict_worth(fit, shared(80, 20), 0.64) == pytest.approx(0.6 * 0.75)
-    assert verdict_worth(BeliefFit(0.0, 0.0, 0.0, 100), shared(50, 50), 0.64) == 0
+def test_a_verdicts_worth_is_its_information_beside_a_labels():
+    # voted for in 80 %, so 0.6^2 / 0.64 is the squared correlation with people, who agree beyond chance by 0.64: / 0.64
+    slope = math.log(4) / math.log(0.88 / 0.12)
+    assert verdict_worth(BeliefFit(slope, 0.0, 0.0, 0.0, 100), shared(80, 20), 0.64) == pytest.approx(0.36 / 0.64**2)
+    # a slope of 0 that may as well be 0.1: (2 * 0.25 * log-odds * 0.1)^2 / 0.64^2
+    unsure = (0.5 * math.log(0.88 / 0.12) * 0.1) ** 2 / 0.64**2
+    assert verdict_worth(BeliefFit(0.0, 0.0, 0.0, 0.1, 100), shared(50, 50), 0.64) == pytest.approx(unsure)
+    assert verdict_worth(BeliefFit(9.0, 0.0, 0.0, 0.0, 100), shared(80, 20), 0.5) == pytest.approx(2, abs=0.01)
+
+
+def test_more_votes_leave_less_open():
+    few, many = fit_belief(shared(15, 5), 0.0), fit_belief(shared(1500, 500), 0.0)
+    assert few is not None and many is not None and few.slope_sd > 5 * many.slope_sd
 
 
 def test_one_vote_errs_and_people_on_the_whole_less():
@@ -142,6 +150,6 @@ def test_pairs_are_shared_whichever_won():
 def test_length_can_turn_a_pair():
     row = make_row("m", chosen="long" * 10, rejected="short", p_chosen=0.6, source="ai", per_principle=(("p", 0.6),))
     assert length_gap(row) == pytest.approx(35 / 45)
-    turned = calibrated(row, BeliefFit(1.0, 2.0, -1.0, 50), 1.0)
+    turned = calibrated(row, BeliefFit(1.0, 2.0, -1.0, 0.0, 50), 1.0)
     assert (turned.chosen, turned.per_principle) == ("short", (("p", pytest.approx(0.4)),))
     assert turned.p_chosen == pytest.approx(1 - 1 / (1 + math.exp(3 * 35 / 45 - math.log(1.5))))
