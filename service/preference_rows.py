@@ -65,7 +65,7 @@ class PreferenceRows:
 
     def stored(self) -> Iterator[pa.RecordBatch]:
         """All rows in their order, as they are stored: see `service/shards.py`."""
-        yield from self._file.iter_batches(batch_size=_ROWS_AT_ONCE)
+        yield from self._file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False)
 
     def page(self, after: str | None, limit: int, wanted: RowFilter) -> RowPage:
         """The next rows after the one with the id `after`. Raises NotFound where no row has it.
@@ -135,7 +135,7 @@ class PreferenceRows:
         for group in range(self._file.metadata.num_row_groups):
             end = start + self._file.metadata.row_group(group).num_rows
             if any(start <= place < end for place in places):
-                for batch in self._file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[group]):
+                for batch in self._file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group], use_threads=False):
                     here = [place - start for place in places if start <= place < start + batch.num_rows]
                     rows += records_of(batch.take(pa.array(here, pa.int64())), PreferenceRow) if here else ()
                     start += batch.num_rows
