@@ -13,7 +13,7 @@ help:
 	@echo "make test    all tests but the house rules, which make check runs"
 	@echo "make check   format, lint (code and Dockerfile), types, import contract, house tests"
 	@echo "make bench   the benchmarks, and the tables of docs/performance.md anew (CHARTER_DATA as for tables)"
-	@echo "make tables  the tables of docs/judging.md and docs/people.md anew (CHARTER_DATA names the folder of the published sets)"
+	@echo "make tables  the tables of docs/judging.md and people.md anew (CHARTER_DATA names the folder of the published sets)"
 	@echo "make setup   the virtual environment alone (the others do it where it is missing)"
 	@echo "make format  format the code"
 	@echo "make clean   remove the environment and what was built"
@@ -56,6 +56,7 @@ tables: setup
 	$(BIN)/python -m benchmarks.qualification --docs
 	$(BIN)/python -m benchmarks.ranking --draws 4000 --docs
 	$(BIN)/python -m benchmarks.calibration --docs
+	-$(BIN)/python -m benchmarks.routing --docs
 	$(BIN)/python -m benchmarks.precision --docs
 	$(BIN)/python -m benchmarks.mixing --docs
 

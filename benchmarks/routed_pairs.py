@@ -1,7 +1,8 @@
 """The part of `benchmarks.routing` on HH-RLHF (Bai et al. 2022, arXiv:2204.05862).
 
-No judge's verdicts are recorded there, so two stand-ins judge: logistic regression of people's choices on the words of the replies, and on their length. Each is
-fitted on half of the prompts and judges the other half, and so in turn. Both are right in about 60 %.
+No judge's verdicts are recorded there, so two stand-ins judge: logistic regression of people's choices on the words of
+the replies, and on their length. Each is fitted on half of the prompts and judges the other half, and so in turn. Both
+are right in about 60 %.
 """
 
 import gzip

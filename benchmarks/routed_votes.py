@@ -10,6 +10,7 @@ from benchmarks.routed_gain import RANDOM_SHARE, SHARE, Gain, Judged, right_N, r
 from judges.calibration.labels import Floats
 from judges.calibration.prediction_powered import powered_mean
 from judges.intervals import student_t_975
+from service.labelling.estimates import on_log_odds
 from service.labelling.gains import UNFITTED, RoutingCandidate, expected_gains
 
 # Pairs in a set of the usual size, drawn with replacement from the file's 419: a tenth of them is 200 labels.
@@ -38,7 +39,7 @@ class Coverage:
 
 
 def judged_setups(votes: Sequence[Votes], *, with_panel: bool) -> tuple[Judged, ...]:
-    """Every setup; with a panel, it is the same model's other prompts, where these are above chance."""
+    """Every setup; with a panel, those whose model's other prompts, the panel, are above chance."""
     setups = sorted({vote.setup for vote in votes})
     panel = recorded_panel(votes, setups, everything)
     p_a_NJ, label_N = panel.table.p_a_NJ, panel.label_N
@@ -46,8 +47,8 @@ def judged_setups(votes: Sequence[Votes], *, with_panel: bool) -> tuple[Judged, 
     found = []
     for j, setup in enumerate(setups):
         others = [k for k, other in enumerate(setups) if with_panel and other.model == setup.model and k != j]
-        if not others or right_J[others].mean() < LEAST_PANEL:
-            others = []
+        if with_panel and (not others or right_J[others].mean() < LEAST_PANEL):
+            continue
         candidates = tuple(
             RoutingCandidate(
                 pair_id=item,
@@ -85,6 +86,7 @@ def _coverage(judged: Judged, draws: int) -> Coverage:
         rows = random.integers(0, len(verdict_N), PAIRS)
         labelled, others = rows[:labels], rows[labels:]
         interval = powered_mean(verdict_N[labelled], belief_N[labelled], belief_N[others]).interval
+        interval = on_log_odds(interval)
         held.append(interval.low <= truth <= interval.high)
         halves.append((interval.high - interval.low) / 2)
         targeted = others[np.argsort(belief_N[others], kind="stable")[: budget - labels]]

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import JsonValue, TypeAdapter
 
+from service.errors import ServiceError
 from service.labelling.schemas import LabelProjectRequest
 
 Item = TypeVar("Item")
@@ -83,8 +84,11 @@ class LabelProjectCalls:
         return TypeAdapter(LabelProject).validate_python(self._get(_path(id)))
 
     def invite(self: Calls, id: str, name: str) -> Invitation:
-        """The link is told once."""
-        return TypeAdapter(Invitation).validate_python(self._post(f"{_path(id)}/invitations", {"name": name}))
+        """The link is told once. Raises ServiceError where the connection broke just then, and it is lost."""
+        answer = self._post(f"{_path(id)}/invitations", {"name": name})
+        if isinstance(answer, dict) and answer["url"] is None:
+            raise ServiceError(f"{name!r} is invited, but the link was lost on its way; revoke them and invite again")
+        return TypeAdapter(Invitation).validate_python(answer)
 
     def annotators(self: Calls, id: str) -> Iterator[Annotator]:
         return self._all(f"{_path(id)}/annotators", Annotator)

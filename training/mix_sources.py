@@ -99,7 +99,8 @@ def counted_rows(
         own = [row for row in machine if row.source == source]
         judged = list({row.id: row for row in (*own, *measured) if row.source == source}.values())
         shared = shared_pairs(judged, human)
-        fit = fit_belief(shared, pays_length(judged)) if knobs.calibrate else None
+        # A check of length is meant to go by length; a judge's taste for it is taken out.
+        fit = fit_belief(shared, pays_length(judged) if source == "ai" else 0.0) if knobs.calibrate else None
         weight = _weight(shared, fit, measure)
         rows = [_counted_row(row, fit, weight, measure) for row in own]
         # What the user gave no weight stays at none; what the labels give none is left out.

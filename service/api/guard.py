@@ -1,6 +1,7 @@
 """What stands before every route: Host, size of the body, API key, scope, rate, and repeated POSTs.
 
-Default deny: a path that is not in PUBLIC needs a key, whatever route is added later.
+Default deny: a path that is not in PUBLIC needs a key, whatever route is added later; an annotator's session opens what
+`annotator_calls.py` lists.
 """
 
 import hashlib

@@ -75,8 +75,14 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 async def _malformed(request: Request, error: Exception) -> Response:
     details = error.errors() if isinstance(error, RequestValidationError) else ()
-    errors = tuple(f"{'.'.join(map(str, d['loc'][1:])) or d['loc'][0]}: {d['msg']}" for d in details)
+    errors = tuple(f"{_place(d['loc'])}: {d['msg']}" for d in details)
     return problem(request, 422, "; ".join(errors[:3]) or "the request is malformed", "malformed", errors)
+
+
+def _place(loc: tuple[str | int, ...]) -> str:
+    """As a client wrote it: without which of several bodies it was read as, a name in brackets."""
+    inner = [str(part) for part in loc[1:] if not str(part).startswith("(")]
+    return ".".join(inner) or str(loc[0])
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -8,8 +8,8 @@ a pair gets the opposite belief.
 
 Fitted by log loss of people's labels plus a normal prior: the unfitted weights times a trust that may well be 0 or
 negative (a judge may be wrong mostly), and a little freedom of each. Where labels leave it open whether the evidence
-points the right way at all, within one standard deviation of the trust, every pair gains the same: to rank by evidence
-that may be upside down is worse than to draw at random. Left out: what a label teaches of other pairs.
+points the right way at all, every pair gains the same: to rank by evidence that may be upside down is worse than to
+draw at random. It takes more to go against the judge than with it. Left out: what a label teaches of other pairs.
 """
 
 import math
@@ -27,7 +27,8 @@ from service.errors import InvalidInput
 
 # Of the trust, which multiplies all weights, and of each weight beside that; before any label.
 TRUST_SD, WEIGHT_SD = 1.0, 0.25
-SHOWN_SD = 1.0
+# In standard deviations of the log-odds that the model gives, on average, to the side that the unfitted one would take.
+WITH_SD, AGAINST_SD = 0.7, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,10 @@ def fit_gain_model(labelled: Sequence[LabelledCandidate]) -> GainModel:
     judge, flipped, conflict, panel = (float(weight) for weight in best_F)
     belief_N = expit(x_NF @ best_F)
     covariance_FF = np.linalg.inv((x_NF.T * (belief_N * (1 - belief_N))) @ x_NF + precision_FF)
-    trust, trust_sd = float(prior_F @ best_F), math.sqrt(float(prior_F @ covariance_FF @ prior_F))
-    return GainModel(judge, flipped, conflict, panel, len(labelled), shown=abs(trust) > SHOWN_SD * trust_sd)
+    mean_F = np.sign(x_NF @ prior_F) @ x_NF / len(labelled)
+    trust, trust_sd = float(mean_F @ best_F), math.sqrt(float(mean_F @ covariance_FF @ mean_F))
+    shown = trust >= WITH_SD * trust_sd or trust < -AGAINST_SD * trust_sd
+    return GainModel(judge, flipped, conflict, panel, len(labelled), shown)
 
 
 def _features(candidates: Sequence[RoutingCandidate]) -> Floats:

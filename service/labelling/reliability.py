@@ -38,16 +38,16 @@ def reliabilities(labels: Sequence[TaskLabel]) -> tuple[Reliability, ...]:
     choices = first_choices(labels)
     gold = {question_of(label): label.gold for label in comparisons(labels) if label.gold is not None}
     answers: dict[Question, dict[str, str]] = {}
-    for who, said in sorted(choices.items()):
-        for question, choice in said.items():
+    for who, own in sorted(choices.items()):
+        for question, choice in own.items():
             answers.setdefault(question, {})[who] = choice
     checkable = {question: said for question, said in answers.items() if len(said) > 1 or question in gold}
     used = {choice for said in checkable.values() for choice in said.values()} | set(gold.values())
     kinds = max(2, len(used))
     accuracy = _accuracies(tuple(sorted(choices)), checkable, gold, kinds)
     checked = dict.fromkeys(choices, 0)
-    for said in checkable.values():
-        for who in said:
+    for people in checkable.values():
+        for who in people:
             checked[who] += 1
     return tuple(
         Reliability(who, accuracy[who], checked[who], weight_of(accuracy[who], kinds)) for who in sorted(choices)

@@ -66,7 +66,8 @@ def route_pairs(
     """
     _check(candidates, budget, random_share)
     gains_N = expected_gains(candidates, model)
-    ranking = _ranking(candidates, gains_N * _novelty_N(candidates), seed)
+    bonus_N = _novelty_N(candidates)
+    ranking = _ranking(candidates, gains_N * bonus_N, seed)
     if budget >= len(candidates):
         return tuple(Routed(candidates[n].pair_id, "all", 1.0) for n in ranking)
     by_chance = sorted(range(len(candidates)), key=lambda n: _digest("random", seed, candidates[n].pair_id))
@@ -75,7 +76,8 @@ def route_pairs(
     chosen = set(random_part)
     rest = [n for n in ranking if n not in chosen][:targeted]
     probability = dict(zip(ranking, _inclusion(len(candidates), len(random_part), targeted), strict=True))
-    plain = set(_ranking(candidates, gains_N, seed)[: targeted + len(random_part)])
+    without_bonus = _ranking(candidates, gains_N, seed) if (bonus_N > 1).any() else ranking
+    plain = set(without_bonus[:budget])
     raised = gains_N[rest] - expected_gains([candidates[n].alone() for n in rest], model)
     return (
         *(Routed(candidates[n].pair_id, "random", probability[n]) for n in random_part),

@@ -1,5 +1,6 @@
 """The pairs that a label project is made of: the rows of a preference set, or a run's comparisons with its verdicts."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from service.artifacts import Artifacts
 from service.errors import Conflict
 from service.pipeline.calibration import fitted_weights
 from service.pipeline.qualification import qualification_from
-from service.shards import keys_in, read_shard, read_shards
+from service.shards import from_parquet, keys_in, read_shards
 from service.store.records import RunRecord
 from service.store.store import Store
 from training.rows import PreferenceRow
@@ -41,7 +42,11 @@ class SourcePair:
 
 async def pairs_of_set(artifacts: Artifacts, artifact: str) -> tuple[SourcePair, ...]:
     """Each pair of texts once; `a` is the chosen reply. What a person said of a pair is no belief of a machine."""
-    rows = await read_shard(artifacts, artifact, PreferenceRow)
+    return await asyncio.to_thread(_pairs_in, await artifacts.get(artifact))
+
+
+def _pairs_in(data: bytes) -> tuple[SourcePair, ...]:
+    rows = from_parquet(data, PreferenceRow)
     pairs: dict[tuple[Conversation, frozenset[str]], SourcePair] = {}
     for row in rows:
         if row.chosen != row.rejected:

@@ -114,7 +114,7 @@ def _gold_task(request: LabelProjectRequest, known: dict[str, SourcePair], numbe
     principle = gold.principle_id
     if principle is None and len(request.principles) == 1:
         principle = request.principles[0]
-    if principle not in (request.principles or [None]):
+    if principle not in (request.principles or (None,)):
         asked = ", ".join(request.principles) or "none: this project asks overall"
         raise InvalidInput(f"gold.{number}.principle_id: {principle!r} is not asked about; the principles are {asked}")
     pair = _gold_pair(gold, known, number)

@@ -32,9 +32,9 @@ def span(seconds: float) -> str:
 
 
 def age(at: str, now: float | None = None) -> str:
-    """How long ago, for a reader."""
+    """How long ago, in its largest unit."""
     passed = (time.time() if now is None else now) - datetime.fromisoformat(at).timestamp()
-    return "just now" if passed < 5 else f"{span(passed)} ago"
+    return "just now" if passed < 5 else f"{' '.join(span(passed).split()[:2])} ago"
 
 
 def moment(at: str) -> str:

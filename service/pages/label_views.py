@@ -10,9 +10,9 @@ from service.store.label_records import Choice, LeasedTask, Progress, TaskKind, 
 LETTERS = "ABCDEFGHI"
 _ROLES = {"system": "Instructions to the model", "user": "Person", "assistant": "Model"}
 _QUESTIONS: dict[TaskKind, str] = {
-    "compare": "Which reply is better?",
-    "rank": "Which order is right, from best to worst?",
-    "rewrite": "How should the reply read?",
+    "compare": "Which reply is better",
+    "rank": "Which order is right, from best to worst",
+    "rewrite": "How should the reply read",
 }
 
 
@@ -86,7 +86,7 @@ def task_view(task: LeasedTask, principles: dict[str, str]) -> TaskView:
         id=task.id,
         kind=task.kind,
         training=task.training,
-        question=_QUESTIONS[task.kind],
+        question=f"{_QUESTIONS[task.kind]}{'' if task.principle_id else ', all in all'}?",
         principle_id=task.principle_id or "",
         principle=principles.get(task.principle_id or "", ""),
         turns=tuple(TurnView(_ROLES[turn.role], written(turn.content)) for turn in task.prompt),

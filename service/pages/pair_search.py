@@ -6,7 +6,7 @@ A page is told by the number of the row at which it begins, so that the next one
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import RawIOBase
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -54,7 +54,7 @@ class PairPage:
 
 
 def find_pairs(
-    file: RawIOBase, wanted: PairFilter, begin: int, limit: int, most_searched: int = MOST_SEARCHED
+    file: BinaryIO, wanted: PairFilter, begin: int, limit: int, most_searched: int = MOST_SEARCHED
 ) -> PairPage:
     """The first `limit` pairs from row `begin` on that are wanted."""
     parquet = pq.ParquetFile(file)

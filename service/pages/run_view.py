@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from service.schemas import STAGES, Stage
 from service.store.records import EventRecord, JsonObject, RunRecord, StageRecord
 
+_ENDED = {"succeeded": "has succeeded", "failed": "has failed", "cancelled": "was cancelled"}
 StageState = Literal["finished", "in progress", "waiting", "stopped", "left out"]
 
 
@@ -49,25 +50,31 @@ def stage_lines(
     run: RunRecord, finished: Mapping[str, StageRecord], progress: Mapping[str, EventRecord]
 ) -> tuple[StageLine, ...]:
     """All stages in their order; of those that are not finished, the first is the one in progress."""
-    open_ = [stage for stage in STAGES if stage in run.request.stages and stage not in finished]
-    return tuple(
-        StageLine(
-            stage=stage,
-            state=_state(run, stage, stage in finished, open_[:1] == [stage]),
-            done=(count.done or 0) if (count := progress.get(stage)) else 0,
-            total=(count.total or 0) if count else 0,
-            eta_s=count.eta_s if count and stage not in finished else None,
-            seconds=finished[stage].seconds if stage in finished else None,
+    waiting = [stage for stage in STAGES if stage in run.request.stages and stage not in finished]
+    lines = []
+    for stage in STAGES:
+        count, ended = progress.get(stage), finished.get(stage)
+        total = (count.total or 0) if count else 0
+        lines.append(
+            StageLine(
+                stage=stage,
+                state=_state(run, stage, ended is not None, waiting[:1] == [stage]),
+                # The last pieces of a stage end faster than they are told of: one that has finished has done all.
+                done=total if ended else (count.done or 0) if count else 0,
+                total=total,
+                eta_s=count.eta_s if count and not ended else None,
+                seconds=ended.seconds if ended else None,
+            )
         )
-        for stage in STAGES
-    )
+    return tuple(lines)
 
 
 def told(event: EventRecord) -> Told:
     """What happened, as a sentence."""
     data = event.data
     if event.stage is None:
-        text = f"The run is {data.get('status')}. {data.get('message') or ''}".strip()
+        status = str(data.get("status"))
+        text = f"The run {_ENDED.get(status, f'is {status}')}. {data.get('message') or ''}".strip()
     elif event.type == "stage" and data.get("status") == "finished":
         text = f"finished in {float(str(data.get('seconds', 0))):.1f} s"
     else:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from io import RawIOBase
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -49,7 +49,7 @@ class SetFacts:
     principles: tuple[PrincipleFacts, ...]
 
 
-def facts_of(file: RawIOBase) -> SetFacts:
+def facts_of(file: BinaryIO) -> SetFacts:
     """In one pass over three columns."""
     beliefs: dict[str, list[np.ndarray]] = defaultdict(list)
     answers: dict[str, list[float]] = defaultdict(list)

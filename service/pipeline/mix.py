@@ -20,6 +20,7 @@ from service.schemas import MixSettings
 from service.shards import keys_in, read_shards, to_parquet
 from service.store.records import JsonObject, PreferenceSetRecord
 from training.mix import MixConfig, MixReport, MixResult, mix_rows
+from training.reliability import FEWEST_VOTES
 from training.rows import PreferenceRow
 
 _REPORT = TypeAdapter(MixReport)
@@ -49,6 +50,8 @@ async def run_mix(context: RunContext) -> JsonObject:
         await context.warn("mix", said)
     wanted = context.request.mix
     mixed = mix_rows(people.rows, machine.rows, mix_config(wanted, context.request.seed), machine.measured)
+    if said := _unmeasured(wanted, mixed.report):
+        await context.warn("mix", said)
     if mixed.report.dropped_by_reliability:
         said = (
             f"people's labels bear out none of {mixed.report.dropped_by_reliability} machine pairs; they are left out"
@@ -77,6 +80,19 @@ def mix_config(wanted: MixSettings, seed: int) -> MixConfig:
         weights=wanted.weights,
         calibrate=wanted.calibrate,
         owners=wanted.owners,
+    )
+
+
+def _unmeasured(wanted: MixSettings, report: MixReport) -> str:
+    """What the run asked for and could not get; empty where all could be measured."""
+    asked = wanted.calibrate or wanted.weights == "measured"
+    few = [one for one in report.standings if one.shared_votes < FEWEST_VOTES]
+    if not asked or not few:
+        return ""
+    counts = ", ".join(f"{one.shared_votes} beside source {one.source}" for one in few)
+    return (
+        f"people's votes on pairs that the machine judged too are few: {counts}; with under {FEWEST_VOTES} its beliefs "
+        "stay as they are, and its weight near the given one: have people's own pairs judged (judge.calibrate)"
     )
 
 

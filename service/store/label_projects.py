@@ -1,5 +1,6 @@
 """Label projects: made with their tasks, which are leased to annotators, answered, and taken back."""
 
+import asyncio
 from collections.abc import Sequence
 
 from sqlalchemy import delete, func, insert, select
@@ -56,7 +57,7 @@ class LabelProjects(Annotators):
             repeats=sum(lane_of(task) == "repeat" for task in tasks),
             open_tasks=sum(lane_of(task) == "open" for task in tasks),
         )
-        rows = _task_rows(row.id, tasks)
+        rows = await asyncio.to_thread(_task_rows, row.id, tasks)
         async with self._db.write() as session:
             session.add(row)
             await session.flush()

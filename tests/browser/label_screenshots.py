@@ -32,8 +32,8 @@ CARELESS = (
     "Yes, a single aspirin is fine. Warfarin and aspirin work in different ways and so they do not get in each other's "
     "way. Give her 500 mg with a glass of water, and a second one after four hours if the headache is still there."
 )
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 1}
-WIDE = {"viewport": {"width": 1200, "height": 860}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+WIDE = {"viewport": {"width": 1200, "height": 920}}
 
 
 def pictures(folder: Path) -> None:
@@ -75,9 +75,11 @@ def _ranking(served: Served, browser: Browser, folder: Path) -> None:
     page = browser.new_page(base_url=served.url, **WIDE)
     page.goto(_invited(served, [_task(1, kind="rank", replies=replies)], name="Care at home, ranked"))
     page.get_by_role("button", name="Begin").click()
+    page.locator(".ranked").wait_for()
+    page.get_by_text("Guideline").click()
     page.keyboard.press("j")
     page.keyboard.press("Shift+ArrowDown")
-    page.screenshot(path=folder / "label-ranking.png", full_page=True)
+    page.screenshot(path=folder / "label-ranking.png")
 
 
 def _task(number: int, **fields: object) -> NewTask:

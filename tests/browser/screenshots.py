@@ -5,9 +5,11 @@ on it. Left out: the labelling pages, which have pictures of their own.
 """
 
 import argparse
+import io
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from constitutions.canonical import canonical_json, constitution_sha256
@@ -18,6 +20,7 @@ from tests.browser.serving import Served, serving
 
 _MOST_BYTES = 150_000
 _WIDTH = 1200
+_COLOURS = 64  # the pages have few, and a picture of few is a third as large
 
 
 def main() -> None:
@@ -39,7 +42,7 @@ def take_all(page: Page, served: Served, images: Path) -> None:
     mixed = served.do(overview.preference_sets(served.project_id, None, 1))[0]
     law = served.do(overview.constitutions(served.project_id, None, 1))[0]
     take(page, "/ui/runs", images / "ui-runs.png", height=360)
-    take(page, f"/ui/runs/{run.id}", images / "ui-run.png", height=1500)
+    take(page, f"/ui/runs/{run.id}", images / "ui-run.png", height=1300)
     take(page, f"/ui/preference-sets/{mixed.id}", images / "ui-preference-set.png", height=1400)
     newer = served.do(served.backend.store.constitutions.add(edited(law)))
     take(page, f"/ui/constitutions/{newer.id}?against={law.id}", images / "ui-constitution-diff.png", height=760)
@@ -50,7 +53,8 @@ def take(page: Page, address: str, file: Path, height: int) -> None:
     page.set_viewport_size({"width": _WIDTH, "height": height})
     page.goto(address)
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=file)
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
     size = file.stat().st_size
     print(f"{file} {size} bytes")
     if size > _MOST_BYTES:

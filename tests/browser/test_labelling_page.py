@@ -12,9 +12,9 @@ from tests.browser.serving import Served
 from tests.service.pages.label_seed import compare, law, rank, rewrite, seed
 
 pytestmark = pytest.mark.browser
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 # A press that comes sooner after a task is shown is taken for a slip: `UNREAD_MS` in label.js.
-READING_MS = 300
+READING_MS = 220
 HOSTILE = (
     "<script>alert('ran')</script><img src=x onerror=alert('ran')>{{ 7 * 7 }}</textarea></template></article>"
     "\x00\x07\x1b[31mred\x7f \u202eesrever\u202c [click](javascript:alert('ran'))"
@@ -312,34 +312,36 @@ def test_hostile_replies_are_text(begun: Begun):
     assert "\u241b" not in box.input_value()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_accessibility_fault(served: Served, begun: Begun, new_page: NewPage, axe: Violations, scheme: str):
+def test_no_accessibility_fault(served: Served, new_page: NewPage, axe: Violations):
     written = served.do(law(served.backend, served.project_id))
     tasks = [compare(1, principle_id="honest", training=True, gold="a", reason="So."), rank(2), rewrite(3), compare(4)]
-    _, path = served.do(
-        seed(served.backend, served.project_id, tasks, name=f"axe-{scheme}", constitution_id=written.id)
-    )
-    page = new_page(color_scheme=scheme)
-    found = {}
+    _, path = served.do(seed(served.backend, served.project_id, tasks, name="axe", constitution_id=written.id))
+    page, found = new_page(), {}
+
+    def look(name: str) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found[f"{name}, {scheme}"] = axe(page)
+
     page.goto(path)
-    found["enter"] = axe(page)
+    look("enter")
     page.get_by_role("button", name="Begin").click()
     shows(page, "Judge by this principle alone: The reply says nothing that is false")
-    found["training"] = axe(page)
+    look("training")
     page.get_by_role("button", name="Help").click()
-    found["help"] = axe(page)
+    look("help")
     page.keyboard.press("Escape")
     press(page, "1")
     expect(page.get_by_role("link", name="Next")).to_be_focused()
-    found["told"] = axe(page)
+    look("told")
     page.get_by_role("link", name="Next").click()
     for kind in ("rank", "rewrite", "compare"):
         expect(page.locator("article")).to_have_attribute("data-kind", kind)
-        found[kind] = axe(page)
+        look(kind)
         press(page, "s")
     expect(page.get_by_role("heading", name="All done")).to_be_visible()
-    found["done"] = axe(page)
+    look("done")
     page.context.clear_cookies()
     page.goto("/label")
-    found["lapsed"] = axe(page)
+    look("lapsed")
     assert {name: faults for name, faults in found.items() if faults} == {}

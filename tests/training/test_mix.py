@@ -1,6 +1,7 @@
 """Mixing: shares, conflicts, caps and weights, worked by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -195,3 +196,17 @@ def test_the_effective_sample_size_is_between_one_and_the_rows(weights: list[flo
     found = effective_sample_size([make_row(weight=weight) for weight in weights])
     some = sum(weight * weight for weight in weights) > 0
     assert (1 - 1e-9 <= found <= len(weights) + 1e-9) if some else found == 0
+
+
+def test_a_check_of_length_keeps_its_verdicts():
+    human, checked = [], []
+    for n in range(40):
+        sides = {"prompt_id": f"p{n}", "chosen": f"short {n}", "rejected": f"long {n} " * 9}
+        human.append(make_row(f"h{n}", p_chosen=1.0, **sides))
+        checked.append(make_row(f"m{n}", p_chosen=0.9, source="check", **sides))
+    (by_check,) = mix_rows(human, checked, MixConfig(ratio=1, calibrate=True)).report.standings
+    (by_judge,) = mix_rows(
+        human, [replace(row, source="ai") for row in checked], MixConfig(ratio=1, calibrate=True)
+    ).report.standings
+    assert by_check.pays_length == 0 and by_check.worth > 0.8
+    assert by_judge.pays_length < -2 and by_judge.worth < by_check.worth

@@ -1,5 +1,6 @@
 """Label projects: pairs as tasks for people, who enter by invitation; their answers, and a preference set of those."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -23,6 +24,7 @@ from service.labelling.projects import create_project
 from service.labelling.rows import rows_from_labels
 from service.labelling.schemas import LabelProjectRequest, Name
 from service.store.label_records import AnnotatorRecord, TaskLabel
+from service.store.records import JsonObject
 
 _PAGE = 500
 
@@ -155,10 +157,10 @@ async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHer
         key.project_id, project.id, found[-1].label_id if found else None, _PAGE
     ):
         found += page[:_PAGE]
-    made = rows_from_labels(found, aggregate=chosen.aggregate)
+    made = await asyncio.to_thread(rows_from_labels, found, aggregate=chosen.aggregate)
     if not made.rows:
         raise InvalidInput(f"nobody has named a better reply or a tie in label project {project.name!r} yet")
-    report = {
+    report: JsonObject = {
         "rows": len(made.rows),
         "human": len(made.rows),
         "label_project": project.id,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from judges.records import Message
@@ -64,12 +64,15 @@ class TaskAnswer(BaseModel):
 def _kind(body: object) -> str:
     """What is sent: with a task's id it answers that."""
     named = isinstance(body, TaskAnswer) or (isinstance(body, dict) and "task_id" in body)
-    return "answer" if named else "label"
+    return "(answer)" if named else "(label)"
 
 
 LabelOrAnswer = Annotated[
-    Annotated[NewLabel, Tag("label")] | Annotated[TaskAnswer, Tag("answer")],
+    Annotated[NewLabel, Tag("(label)")] | Annotated[TaskAnswer, Tag("(answer)")],
     Discriminator(_kind),
+    Body(
+        examples=[{"annotator": "ann_1", "prompt": "Why is the sky blue?", "a": "Air.", "b": "Magic.", "choice": "a"}]
+    ),
 ]
 
 

@@ -5,7 +5,7 @@ import { Outbox } from "./label-outbox.js";
 import { makeRanking } from "./label-ranking.js";
 
 // A second press of a key that was meant once must not answer a task that nobody has read.
-const UNREAD_MS = 250;
+const UNREAD_MS = 200;
 
 class Desk {
   constructor(work) {
@@ -50,9 +50,10 @@ class Desk {
     this.drafts.watch(this.article);
     if (this.article.dataset.kind === "rank") makeRanking(this.article, (text) => this.say(text));
     if (!takesFocus) return;
+    const heading = this.article.querySelector("h2");
+    heading.focus({ preventScroll: true });
     scrollTo(0, 0);
-    this.article.querySelector("h2").focus({ preventScroll: true });
-    this.article.scrollIntoView({ block: "nearest" });
+    if (heading.getBoundingClientRect().bottom > innerHeight / 3) this.article.scrollIntoView({ block: "start" });
   }
 
   submitted(event) {

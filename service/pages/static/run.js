@@ -80,7 +80,7 @@ function span(seconds) {
 
 function say(event) {
   const status = event.data.status || "";
-  const what = event.stage ? `Stage ${event.stage}: ${status || event.data.message}` : `The run is ${status}`;
+  const what = event.stage ? `Stage ${event.stage}: ${status || event.data.message}` : `The run: ${status}`;
   document.getElementById("said").textContent = what;
 }
 
@@ -90,7 +90,7 @@ async function readAgain() {
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const focused = document.activeElement && document.activeElement.id;
-  for (const id of ["live", "curve-table", "report"]) {
+  for (const id of ["live", "effect", "curve-table", "report", "events"]) {
     document.getElementById(id).replaceWith(document.adoptNode(page.getElementById(id)));
   }
   if (focused && document.getElementById(focused)) document.getElementById(focused).focus();

@@ -1,11 +1,14 @@
 """Label projects by the Python client and the command line, against a service that listens."""
 
+import json
+
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from service.cli.__main__ import app
-from service.client import ApiError
+from service.client import ApiError, Client
+from service.errors import ServiceError
 from service.labelling.schemas import LabelProjectRequest
 
 PAIRS = '{"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}\n'
@@ -70,3 +73,16 @@ def test_a_file_that_is_no_project_says_where(tmp_path, text, said):
     assert str(file) in str(done.exception) and said in str(done.exception)
     done = CliRunner().invoke(app, ["label", "create", str(tmp_path / "none.yaml"), "--api-key", "ck_x"])
     assert "No such file" in str(done.exception)
+
+
+def test_a_link_that_was_lost_on_its_way_is_told(odd):
+    def without_a_link(request):
+        body = json.dumps({"annotator": {"id": "ann_1"}, "url": None}).encode()
+        request.send_response(201)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    odd.answers.append(without_a_link)
+    with Client(odd.url, api_key="ck_x") as client, pytest.raises(ServiceError, match="revoke them and invite again"):
+        client.invite("helpful", "Ada")

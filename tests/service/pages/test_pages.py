@@ -49,7 +49,7 @@ async def test_long_lists_have_pages(pages: Pages) -> None:
 
 async def test_a_run_tells_its_stages_curves_and_effect(pages: Pages) -> None:
     text = (await pages.person.get(f"/ui/runs/{pages.seeded.finished_run}")).text
-    for said in ("The run is succeeded.", "finished in 61.0 s", "1 min 1 s", "mean words", "held out kl", "+50.0"):
+    for said in ("The run has succeeded.", "finished in 61.0 s", "1 min 1 s", "mean words", "held out kl", "+50.0"):
         assert said in text, said
     assert f"/ui/adapters/{pages.seeded.adapter}/download" in text
     living = (await pages.person.get(f"/ui/runs/{pages.seeded.living_run}")).text

@@ -25,11 +25,25 @@ async def test_a_run_measures_its_machine_on_peoples_pairs(tmp_path: Path) -> No
         assert isinstance(report, dict)
         (standing,) = report["standings"]
         assert (standing["source"], standing["shared_votes"], standing["agreement"]) == ("check", 40, 1.0)
-        assert standing["worth"] > 0.5 and standing["weight"] > 1
+        assert standing["slope"] > 1 and standing["weight"] > 1  # people never spoke against it
         assert report["people"]["decided"] == 40  # a person's own pairs measure, and are not trained on twice
         mixed = (await bench.store.runs.stages(run.id))["mix"].result
         rows = await read_shard(bench.artifacts, str(mixed["artifact"]), PreferenceRow)
         named = {id for row in rows if row.source != "human" for id, _ in row.per_principle}
         assert named and "plain" not in named
+    finally:
+        await bench.close()
+
+
+async def test_a_run_that_cannot_measure_says_so(tmp_path: Path) -> None:
+    bench = await open_bench(tmp_path / "home")
+    try:
+        mix = {"weights": "measured"}
+        run = await add_run(bench, build_tiny_model(tmp_path / "tiny"), human=people(10), stages=STAGES, mix=mix)
+        context = await open_context(run.id, bench.tools)
+        for stage in STAGES:
+            await run_stage(context, stage)
+        told = [str(event.data) for event in await bench.store.runs.events(run.id) if event.type == "warning"]
+        assert any("0 beside source check" in said and "judge.calibrate" in said for said in told)
     finally:
         await bench.close()

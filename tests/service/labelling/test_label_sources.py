@@ -1,0 +1,61 @@
+"""Where a label project's pairs come from: a set's rows, or a run's comparisons with what was said of them."""
+
+import pytest
+
+from judges.records import Abstention, Comparison, Message, Preference, PrincipleVerdict
+from service.artifacts import Artifacts
+from service.errors import Conflict
+from service.labelling.sources import pairs_of_run, pairs_of_set
+from service.shards import publish_shard
+from service.store.store import Store
+from tests.service.store.rows import Rows
+from training.rows import PreferenceRow
+
+PROMPT = (Message("user", "Why?"),)
+
+
+@pytest.fixture
+def artifacts(tmp_path):
+    return Artifacts(str(tmp_path / "artifacts"))
+
+
+def row(id, chosen, rejected, source="ai", p_chosen=0.8) -> PreferenceRow:
+    per_principle = (("honest", 0.7),)
+    return PreferenceRow(id, "q", PROMPT, chosen, rejected, p_chosen, 1.0, source, per_principle=per_principle)
+
+
+async def test_a_set_gives_each_pair_of_texts_once(artifacts):
+    rows = [row("r1", "x", "y"), row("r2", "y", "x"), row("r3", "x", "z", "human"), row("r4", "x", "x")]
+    await publish_shard(artifacts, "preferences/a.parquet", rows, PreferenceRow)
+    one, other = await pairs_of_set(artifacts, "preferences/a.parquet")
+    assert (one.pair_id, one.a, one.b, one.p_a, one.belief("honest")) == ("r1", "x", "y", 0.8, 0.7)
+    assert (other.pair_id, other.p_a, other.belief("honest")) == ("r3", None, None)  # a person's word is no belief
+
+
+async def test_a_run_gives_its_comparisons_with_the_beliefs_that_its_mix_takes(database_url, artifacts):
+    store = Store(database_url)
+    try:
+        run = await Rows(store, (await store.access.ensure_project("default")).id).run()
+        with pytest.raises(Conflict, match="has no verdicts yet"):
+            await pairs_of_run(store, artifacts, run)
+        pairs = [Comparison(f"cmp_{n}", "q", PROMPT, f"a{n}", f"b{n}") for n in range(2)]
+        said = [
+            ("cmp_0", "honest", Preference(0.9, 0.95, 0.3, 1.0)),  # the two orders name different replies
+            ("cmp_0", "kind", Preference(0.2, 0.2, 0.2, 1.0)),
+            ("cmp_1", "honest", Abstention("refused", "no")),
+        ]
+        verdicts = [
+            PrincipleVerdict(pair, "q", principle, "judged", "j", "t", verdict) for pair, principle, verdict in said
+        ]
+        await publish_shard(artifacts, "c.parquet", pairs, Comparison)
+        await publish_shard(artifacts, "v.parquet", verdicts, PrincipleVerdict)
+        judged = {"comparisons": ["c.parquet"], "shards": ["v.parquet"], "calibration": {"weights": {"honest": 1.0}}}
+        await store.runs.record_stage(run.id, "judge", judged, 1.0)
+        one, other = await pairs_of_run(store, artifacts, run)
+    finally:
+        await store.close()
+    # Of weight 1 alone, `honest` is the belief; `kind` has no weight, and stands beside it.
+    assert (one.pair_id, one.a, one.b, one.order_flip) == ("cmp_0", "a0", "b0", True)
+    assert one.p_a == pytest.approx(0.9)
+    assert one.per_principle == (("honest", 0.9), ("kind", 0.2))
+    assert (other.p_a, other.order_flip, other.per_principle) == (None, False, ())
