@@ -3,6 +3,7 @@
 Nothing here holds more than one batch of rows. It blocks: call it in a thread.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -153,13 +154,16 @@ def _matches(batch: pa.RecordBatch, wanted: RowFilter) -> npt.NDArray[np.bool_]:
         matches_N &= np.round(_numbers(batch, "p_chosen") - 0.5, 12) <= wanted.unsure
     if wanted.principle is not None:
         cells = batch.column("per_principle").to_pylist()
-        matches_N &= np.array([_answers(cell, wanted.principle) for cell in cells], np.bool_)
+        written = json.dumps(wanted.principle, ensure_ascii=False)
+        # Most cells say so by their text alone.
+        answers = [written in cell and _answers(cell, wanted.principle) for cell in cells]
+        matches_N &= np.array(answers, np.bool_)
     return matches_N
 
 
 def _answers(cell: str, principle: str) -> bool:
-    """Whether the principle answered. Most cells say so by their text alone."""
-    return principle in cell and any(id == principle for id, _ in _ANSWERS.validate_json(cell))
+    """Whether the principle answered."""
+    return any(id == principle for id, _ in _ANSWERS.validate_json(cell))
 
 
 def _numbers(batch: pa.RecordBatch, column: str) -> npt.NDArray[np.float64]:
