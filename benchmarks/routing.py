@@ -121,8 +121,9 @@ length, or length alone) judge the other half."""
 def _introduction(draws: int) -> str:
     return f"""Written by `python -m benchmarks.routing --docs`. A tenth of the pairs goes to people,
 {100 * RANDOM_SHARE:.0f}% of it drawn at random; the ratio is the gain in the mixed set's accuracy against gold over
-what as many random pairs gain, people being right, the mean of {draws} draws. A flip gains one half where a random pair gains the judge's error,
-hence the bound min(2, 0.5 / error): a judge with enough flips can reach it. LLMBar, 419 pairs, 65 recorded judges of
+what as many random pairs gain, people being right, the mean of {draws} draws. A flip gains one half where a random
+pair gains the judge's error, hence the bound min(2, 0.5 / error): a judge with enough flips can reach it.
+LLMBar, 419 pairs, 65 recorded judges of
 2023: alone, routing has the two orders; the panel is the same model's other prompts (14 for GPT-4), where these
 are right in 60 % or more."""
 
