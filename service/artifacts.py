@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import SupportsBytes, TypeVar
+from typing import BinaryIO, SupportsBytes, TypeVar, cast
 
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store
@@ -81,11 +81,11 @@ class Artifacts:
         result = await self._ask("give", key, lambda: self._store.get(key))
         return _chunks(key, iter(result.stream(min_chunk_size=_CHUNK_BYTES)))
 
-    async def open(self, key: str) -> io.RawIOBase:
+    async def open(self, key: str) -> BinaryIO:
         """A file that is read where it is needed: of a large table, only what is asked for. Raises NotFound."""
         _checked(key)
         size = await self._ask("give", key, lambda: int(self._store.head(key)["size"]))
-        return StoredFile(self._store, key, size)
+        return cast(BinaryIO, StoredFile(self._store, key, size))
 
     async def exists(self, key: str) -> bool:
         _checked(key)

@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import RawIOBase
 from typing import BinaryIO
 
 import numpy as np
@@ -50,7 +49,7 @@ class RowPage:
 class PreferenceRows:
     """Open with the set's file. Raises ServiceError for a file that is no set of rows."""
 
-    def __init__(self, file: RawIOBase | BinaryIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         try:
             self._file = pq.ParquetFile(file)
         except (pa.ArrowInvalid, OSError) as error:
