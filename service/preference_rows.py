@@ -3,6 +3,7 @@
 Nothing here holds more than one batch of rows. It blocks: call it in a thread.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class PreferenceRows:
 
     def stored(self) -> Iterator[pa.RecordBatch]:
         """All rows in their order, as they are stored: see `service/shards.py`."""
-        yield from self._file.iter_batches(batch_size=_ROWS_AT_ONCE)
+        yield from self._file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False)
 
     def page(self, after: str | None, limit: int, wanted: RowFilter) -> RowPage:
         """The next rows after the one with the id `after`. Raises NotFound where no row has it.
@@ -135,7 +136,7 @@ class PreferenceRows:
         for group in range(self._file.metadata.num_row_groups):
             end = start + self._file.metadata.row_group(group).num_rows
             if any(start <= place < end for place in places):
-                for batch in self._file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[group]):
+                for batch in self._file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group], use_threads=False):
                     here = [place - start for place in places if start <= place < start + batch.num_rows]
                     rows += records_of(batch.take(pa.array(here, pa.int64())), PreferenceRow) if here else ()
                     start += batch.num_rows
@@ -152,13 +153,16 @@ def _matches(batch: pa.RecordBatch, wanted: RowFilter) -> npt.NDArray[np.bool_]:
         matches_N &= np.round(_numbers(batch, "p_chosen") - 0.5, 12) <= wanted.unsure
     if wanted.principle is not None:
         cells = batch.column("per_principle").to_pylist()
-        matches_N &= np.array([_answers(cell, wanted.principle) for cell in cells], np.bool_)
+        written = json.dumps(wanted.principle, ensure_ascii=False)
+        # Most cells say so by their text alone.
+        answers = [written in cell and _answers(cell, wanted.principle) for cell in cells]
+        matches_N &= np.array(answers, np.bool_)
     return matches_N
 
 
 def _answers(cell: str, principle: str) -> bool:
-    """Whether the principle answered. Most cells say so by their text alone."""
-    return principle in cell and any(id == principle for id, _ in _ANSWERS.validate_json(cell))
+    """Whether the principle answered."""
+    return any(id == principle for id, _ in _ANSWERS.validate_json(cell))
 
 
 def _numbers(batch: pa.RecordBatch, column: str) -> npt.NDArray[np.float64]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import TextIO
 
+import pyarrow as pa
 import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -58,6 +59,8 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, lambda: None)
     # What is loaded by now lives as long as the process: going through it again and again halves an export's speed.
     gc.freeze()
+    # Arrow's usual pool keeps what tables once took.
+    pa.set_memory_pool(pa.system_memory_pool())
     told = asyncio.create_task(_tell_address(server, settings))
     async with _worker(settings):
         await server.serve(sockets=[listener])

@@ -10,7 +10,7 @@ from rich.table import Table
 from service.demo.tables import percent
 from service.set_report.findings import Coverage, SetReport, Share, SourceBias
 
-_WIDEST = 160
+_WIDEST = 200
 _HOLES_SHOWN = 10
 
 
@@ -81,6 +81,6 @@ def _share(share: Share) -> str:
 
 def _table(heads: Sequence[str]) -> Table:
     table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns[1:]:
-        column.no_wrap, column.justify = True, "right"
+    for number, column in enumerate(table.columns):
+        column.no_wrap, column.justify = True, "right" if number else "left"
     return table

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from judges.records import Conversation
+from service.exchange.formats.extras import CHOSEN_SHOWN
 from service.exchange.formats.pair import Pair
 from service.exchange.preferences import human_row
 from service.store.label_records import TaskLabel
@@ -78,10 +79,17 @@ def _row(votes: Sequence[_Vote]) -> PreferenceRow:
     people = tuple(dict.fromkeys(vote.label.annotator_id for vote in votes))
     chosen, rejected = (first.a, first.b) if a_wins else (first.b, first.a)
     row = human_row(
-        Pair(first.prompt, chosen, rejected, p_a if a_wins else 1 - p_a, 1.0, people),
+        Pair(first.prompt, chosen, rejected, max(p_a, 1 - p_a), 1.0, people, tags=_shown(votes, chosen)),
         f"label project {first.label.label_project_id}, pair {first.pair_id}",
     )
     return replace(row, per_principle=_per_principle(says, a_wins))
+
+
+def _shown(votes: Sequence[_Vote], chosen: str) -> tuple[tuple[str, str], ...]:
+    """Where the page showed the chosen reply, if all who picked one of the two saw it there."""
+    seen = [vote.label for vote in votes if vote.label.choice in ("a", "b") and vote.label.order]
+    places = {"first" if label.replies[label.order[0]] == chosen else "second" for label in seen}
+    return tuple((CHOSEN_SHOWN, place) for place in places) if len(places) == 1 else ()
 
 
 def _per_principle(says: Sequence[tuple[str | None, float]], a_wins: bool) -> tuple[tuple[str, float], ...]:

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from judges.records import Prompt
 from service.preference_rows import PreferenceRows
 from service.set_report.bias import source_biases
@@ -13,6 +15,7 @@ from service.set_report.duplicates import duplicates_in
 from service.set_report.findings import SetReport
 from service.set_report.leakage import leakage_between
 from service.set_report.options import ReportOptions
+from service.shards import records_of
 from training.rows import PreferenceRow
 
 
@@ -41,8 +44,9 @@ def report_on(rows: Sequence[PreferenceRow], against: Against, options: ReportOp
 def sampled_rows(stored: PreferenceRows, most: int) -> Iterator[PreferenceRow]:
     """About `most` rows, drawn by their prompt's hash, so that the pairs of a prompt stay together; all of fewer."""
     share = most / max(1, stored.rows)
-    for batch in stored.batches():
-        yield from (row for row in batch if share >= 1 or _draw(row.prompt_id) < share)
+    for batch in stored.stored():
+        drawn = [share >= 1 or _draw(id) < share for id in batch.column("prompt_id").to_pylist()]
+        yield from records_of(batch.filter(pa.array(drawn, pa.bool_())), PreferenceRow)
 
 
 def _draw(id: str) -> float:

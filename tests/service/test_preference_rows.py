@@ -19,7 +19,7 @@ COUNT = ROWS_PER_GROUP + 900
 
 
 def row_number(n: int) -> PreferenceRow:
-    answers = (("brief", 0.5 + n % 40 / 100),) if n % 7 == 0 else (("briefly", 0.9),)
+    answers = (("brief", 0.5 + n % 40 / 100), ('say "no"\\', 0.6)) if n % 7 == 0 else (("briefly", 0.9),)
     source, annotators = ("human", (f"ann_{n % 3}",)) if n % 5 == 0 else ("ai", ())
     belief, weight = 0.5 + n % 50 / 100, n % 4 / 2
     named = replace(ROW, id=f"r{n}", prompt_id=f"p{n // 2}", p_chosen=belief, weight=weight)
@@ -45,7 +45,7 @@ def asked(row: PreferenceRow, wanted: RowFilter) -> bool:
 FILTERS = st.builds(
     RowFilter,
     st.sampled_from([None, "human", "ai", "check"]),
-    st.sampled_from([None, "brief", "none"]),
+    st.sampled_from([None, "brief", 'say "no"\\', "none"]),
     st.sampled_from([None, 0.0, 0.1, 0.5]),
 )
 

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from constitutions.loader import load_constitution
 from service.api.state import Backend, BackendHere, KeyHere
+from service.api.wire import NO_NUL
 from service.preference_rows import PreferenceRows
 from service.set_report.child import Examined, examine_set
 from service.set_report.options import ReportOptions
@@ -22,8 +23,12 @@ async def report(
     backend: BackendHere,
     key: KeyHere,
     full: Annotated[bool, Query(description="Examine the rows too, which takes up to a minute.")] = False,
-    constitution: Annotated[str | None, Query(max_length=128, description="Its principles should be covered.")] = None,
-    prompts: Annotated[str | None, Query(max_length=128, description="Look for its held-out prompts.")] = None,
+    constitution: Annotated[
+        str | None, Query(max_length=128, pattern=NO_NUL, description="Its principles should be covered.")
+    ] = None,
+    prompts: Annotated[
+        str | None, Query(max_length=128, pattern=NO_NUL, description="Look for its held-out prompts.")
+    ] = None,
     clusters: Annotated[int, Query(ge=1, le=100, description="Most kinds of prompts.")] = _DEFAULTS.clusters,
     near: Annotated[float, Query(ge=0.3, le=1, description="Overlap of near-duplicates.")] = _DEFAULTS.near,
     most_rows: Annotated[int, Query(ge=100, le=1_000_000, description="Rows to examine.")] = _DEFAULTS.most_rows,

@@ -77,3 +77,15 @@ def test_a_ranking_is_all_its_pairs_and_votes_on_one_pair_meet_in_either_order()
 def test_what_measures_people_makes_no_row(why):
     made = rows_from_labels([label(routed_by=why)], aggregate=False)
     assert (made.rows, made.measuring) == ((), 1)
+
+
+def test_where_the_page_showed_the_chosen_reply_is_kept():
+    # In the order (1, 0) the page shows B first.
+    for choice, order, place in (("a", (0, 1), "first"), ("a", (1, 0), "second"), ("b", (1, 0), "first")):
+        (row,) = rows_from_labels([label(choice=choice, order=order)], aggregate=False).rows
+        assert row.tags == (("chosen_shown", place),), (choice, order)
+    (tie,) = rows_from_labels([label(choice="tie")], aggregate=False).rows
+    assert tie.tags == ()
+    both = [label(choice="a", order=(0, 1)), label("ann_2", choice="a", order=(1, 0))]
+    (row,) = rows_from_labels(both, aggregate=True).rows
+    assert row.tags == ()
