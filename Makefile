@@ -45,8 +45,10 @@ bench: setup
 	-$(BIN)/python -m benchmarks.dpo --precision bf16 --pairs 8 --docs
 	-$(BIN)/python -m benchmarks.dpo --linear --docs
 	-$(BIN)/python -m benchmarks.reward --docs
+	-$(BIN)/python -m benchmarks.reward --precision bf16 --docs
 	-$(BIN)/python -m benchmarks.reward --efficacy --docs
 	-$(BIN)/python -m benchmarks.ppo --docs
+	-$(BIN)/python -m benchmarks.ppo --precision bf16 --samplers vllm --docs
 	-$(BIN)/python -m benchmarks.efficacy --docs
 	-$(BIN)/python -m benchmarks.overoptimisation
 	$(BIN)/python -m benchmarks.effect $(ARGS)
