@@ -6,11 +6,10 @@ Arms: people alone, the judge alone, plain concatenation of both (half the money
 linear head learns from each arm's pairs; it is tested (a) on HH-RLHF's labels of prompts that no arm saw, its features
 from the bundled base, and (b) on a simulated gold. The judge is simulated in both: noise, and a bias to length.
 Prints the section of docs/people.md, which `--docs` rewrites, and JSON as the last line. Exit status 1 where a claim is
-missed: ours is never significantly worse than a single source or than concatenation; it is significantly better than
-concatenation on the simulated gold where the judge is noisy or biased, and on HH-RLHF where it is biased; and on each
-over all settings with a noisy or biased judge together. p-values are of paired t tests over seeds, held to 5 % over all
-settings (Holm). Noise alone is not claimed on HH-RLHF, setting by setting: there concatenation is within a point or two
-of the better source, and no mix of two sources can be much more than that.
+missed: ours is never significantly worse than a single source or than concatenation, in no setting (paired t over
+seeds, Holm over all settings); it is better than concatenation over the biased judges together, and on the simulated
+gold over the noisy ones without a bias too. On HH-RLHF noise alone is not claimed: concatenation is there within a
+point of the better source, and no mix of two sources can be much more than that.
 """
 
 import argparse
@@ -37,6 +36,7 @@ SEEDS, HUMAN_COST = 20, 20
 # Ours was made on the seeds before these.
 FIRST_SEED = 200
 REAL, SIMULATED = "HH-RLHF", "Simulated gold"
+NOISY, BIASED = "noise alone", "length bias"
 # What people alone could label at the usual price; HH-RLHF has no more pairs for the judge than that buys.
 LABELS = {REAL: 200, SIMULATED: 400}
 SIMULATED_POOL, SIMULATED_TEST, TEST_SHARE, REAL_PAIRS = 4000, 4000, 0.25, 2400
@@ -166,35 +166,42 @@ def missed(settings: Sequence[Setting]) -> list[str]:
             for other, c in by_arm.items()
             if c.points < 0 and c.p_holm < LEVEL
         ]
-        plain = by_arm["concatenation"]
-        claimed = one.judge.length_bias > 0 or (one.judge.noise > 0 and one.data == SIMULATED)
-        if claimed and not (plain.points > 0 and plain.p_holm < LEVEL):
-            failed.append(f"{one.name}: ours is not shown to be better than concatenation")
-    for data, gain in over_weak_judges(settings).items():
-        if not gain.low > 0:
-            failed.append(f"{data}: over all noisy or biased judges ours is not shown to be better than concatenation")
+    for data, fault, gain in over_weak_judges(settings):
+        if not gain.low > 0 and (fault == BIASED or data == SIMULATED):
+            failed.append(f"{data}, {fault}: ours is not shown to be better than concatenation")
     return failed
 
 
-def over_weak_judges(settings: Sequence[Setting]) -> dict[str, Gain]:
-    """Of each data set: ours less concatenation, the mean over the noisy or biased judges, paired by seed."""
-    found = {}
+def over_weak_judges(settings: Sequence[Setting]) -> list[tuple[str, str, Gain]]:
+    """For each data set and fault: ours less concatenation, the mean over the judges with it, paired by seed."""
+    found = []
     for data in dict.fromkeys(one.data for one in settings):
-        weak = [s for s in settings if s.data == data and (s.judge.noise > 0 or s.judge.length_bias > 0)]
-        by_seed = [c.by_seed for s in weak for c in s.comparisons if c.other == "concatenation"]
-        found[data] = gain_of(np.mean(by_seed, axis=0))
+        for fault in (NOISY, BIASED):
+            weak = [s for s in settings if s.data == data and _fault(s.judge) == fault]
+            by_seed = [c.by_seed for s in weak for c in s.comparisons if c.other == "concatenation"]
+            if by_seed:
+                found.append((data, fault, gain_of(np.mean(by_seed, axis=0))))
     return found
+
+
+def _fault(judge: Judge) -> str:
+    if judge.length_bias > 0:
+        return BIASED
+    return NOISY if judge.noise > 0 else ""
 
 
 def section(settings: Sequence[Setting], options: argparse.Namespace) -> str:
     """The part of docs/people.md."""
     parts = [introduction(options)]
-    weak = over_weak_judges(settings)
+    gains = over_weak_judges(settings)
     for data in dict.fromkeys(one.data for one in settings):
         rows = [_cells(one) for one in settings if one.data == data]
-        gain = weak[data]
-        said = f"Over all noisy or biased judges ours is {gain.points:.1f} points better than concatenation"
-        parts.append(f"### {data}\n\n{table(HEAD, rows)}\n\n{said} ({gain.low:.1f} to {gain.high:.1f}).")
+        said = "; ".join(
+            f"{fault} {gain.points:+.1f} ({gain.low:+.1f} to {gain.high:+.1f})"
+            for of, fault, gain in gains
+            if of == data
+        )
+        parts.append(f"### {data}\n\n{table(HEAD, rows)}\n\nOurs less concatenation, judges taken together: {said}.")
     return "\n\n".join((*parts, NOTES))
 
 

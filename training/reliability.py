@@ -14,6 +14,7 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from training.errors import TrainingError
 from training.people_votes import HIGHEST_P, LOWEST_P, first_reply, leaning_to, logit, p_first, pair_key, sigmoid
@@ -26,6 +27,7 @@ SLOPE_SD, LENGTH_SD = 0.5, 0.4
 # Weighs as many votes on sure verdicts as speak for the given weight.
 PRIOR_VOTES = 10.0
 HIGHEST_WEIGHT = 4.0
+ONE_SIDED_Z_95 = 1.6448536269514722
 _STEPS, _SMALL = 100, 1e-12
 _Point = tuple[float, float, float]  # log-odds of the belief, gap in length, vote
 
@@ -46,8 +48,8 @@ class SharedPair:
 class BeliefFit:
     """People's preference = sigmoid(slope * (log-odds of the belief - pays_length * gap) + per_length * gap).
 
-    A slope is 0 or more. `pays_length` is what a gap in length of 1 is to the judge, `per_length` to people.
-    `slope_sd` is how far the slope may still be off.
+    A slope is above 0, and 0 where votes show with 95 % confidence that it is not; `slope_sd` is how far it may be off.
+    `pays_length` is what a gap in length of 1 is to the judge, `per_length` to people.
     """
 
     slope: float
@@ -97,9 +99,15 @@ def fit_belief(shared: Sequence[SharedPair], pays_length: float) -> BeliefFit | 
     points = sorted((logit(pair.belief) - pays_length * pair.length_gap, pair.length_gap, pair.vote) for pair in shared)
     slope, per_length = _newton(points)
     slope_sd = _slope_sd(points, (slope, per_length))
-    if slope < 0:
-        slope, per_length = 0.0, 0.0
-    return BeliefFit(slope, pays_length, per_length, slope_sd, len(shared))
+    if slope + ONE_SIDED_Z_95 * slope_sd < 0:
+        return BeliefFit(0.0, pays_length, 0.0, slope_sd, len(shared))
+    return BeliefFit(_positive_part(slope, slope_sd), pays_length, per_length, slope_sd, len(shared))
+
+
+def _positive_part(mean: float, sd: float) -> float:
+    """The mean of max(slope, 0), the slope being normal: `mean` itself where that is far above 0."""
+    normal = NormalDist()
+    return mean * normal.cdf(mean / sd) + sd * normal.pdf(mean / sd)
 
 
 def measured_weight(shared: Sequence[SharedPair], given: float, people_scale: float) -> float:
