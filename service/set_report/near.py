@@ -4,6 +4,8 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH
 
 _PERMUTATIONS = 64
@@ -12,6 +14,8 @@ _SEED = 1
 _WORD = re.compile(r"\w+")
 # Copied for each text: its permutations take longer to draw than a text to read.
 _EMPTY = MinHash(num_perm=_PERMUTATIONS, seed=_SEED, hashfunc=zlib.crc32)
+Numbers = npt.NDArray[np.int64]
+Prints = npt.NDArray[np.uint64]
 
 
 class NearTexts:
@@ -19,38 +23,41 @@ class NearTexts:
 
     def __init__(self, texts: Mapping[str, str], near: float) -> None:
         self._near = near
+        self._keys = tuple(texts)
         self._index = MinHashLSH(threshold=near, num_perm=_PERMUTATIONS)
-        self._prints = {key: _fingerprint(text) for key, text in texts.items()}
-        for key, fingerprint in self._prints.items():
-            self._index.insert(key, fingerprint)
+        self._fingerprints = [_fingerprint(text) for text in texts.values()]
+        self._prints_NP = np.array([one.hashvalues for one in self._fingerprints]).reshape(-1, _PERMUTATIONS)
+        for number, fingerprint in enumerate(self._fingerprints):
+            self._index.insert(number, fingerprint)
 
     def near(self, text: str) -> tuple[str, ...]:
         """The keys of the texts near this one, sorted."""
-        return self._confirmed(_fingerprint(text))
+        fingerprint = _fingerprint(text)
+        found = np.array(self._index.query(fingerprint), dtype=np.int64)
+        return tuple(sorted(self._keys[int(number)] for number in self._confirmed(found, fingerprint.hashvalues)))
 
     def groups(self) -> tuple[tuple[str, ...], ...]:
         """The texts that are near one another, through others too: groups of two and more, the largest first."""
-        leader = {key: key for key in self._prints}
-
-        def first_of(key: str) -> str:
-            while leader[key] != key:
-                leader[key] = leader[leader[key]]
-                key = leader[key]
-            return key
-
-        for key, fingerprint in self._prints.items():
-            for other in self._confirmed(fingerprint):
-                one, two = sorted((first_of(key), first_of(other)))
-                leader[two] = one
-        members: dict[str, list[str]] = {}
-        for key in self._prints:
-            members.setdefault(first_of(key), []).append(key)
+        leader_N = np.arange(len(self._keys))
+        for number, fingerprint in enumerate(self._fingerprints):
+            found = np.array([other for other in self._index.query(fingerprint) if other < number], dtype=np.int64)
+            # Most texts of a large group know one another already.
+            found = found[leader_N[found] != leader_N[number]]
+            for other in self._confirmed(found, fingerprint.hashvalues):
+                one, two = sorted((leader_N[number], leader_N[other]))
+                if one != two:
+                    leader_N[leader_N == two] = one
+        members: dict[int, list[str]] = {}
+        for key, leader in zip(self._keys, leader_N.tolist(), strict=True):
+            members.setdefault(leader, []).append(key)
         groups = [tuple(sorted(keys)) for keys in members.values() if len(keys) > 1]
         return tuple(sorted(groups, key=lambda keys: (-len(keys), keys)))
 
-    def _confirmed(self, fingerprint: MinHash) -> tuple[str, ...]:
-        found = self._index.query(fingerprint)
-        return tuple(sorted(key for key in found if self._prints[key].jaccard(fingerprint) >= self._near))
+    def _confirmed(self, candidates_C: Numbers, print_P: Prints) -> Numbers:
+        """Those of the candidates that overlap enough."""
+        shares_C = (self._prints_NP[candidates_C] == print_P).mean(axis=1)
+        near_C: Numbers = candidates_C[shares_C >= self._near]
+        return near_C
 
 
 def _fingerprint(text: str) -> MinHash:
