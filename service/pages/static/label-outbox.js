@@ -46,8 +46,8 @@ export class Outbox {
       this.failures = 0;
       this.answers.shift();
       localStorage.removeItem(this.prefix + answer.task);
-      if (response.ok) this.told.saved(await response.text());
-      else this.told.refused((await response.json().catch(() => ({ detail: response.statusText }))).detail);
+      if (response.ok) this.told.saved();
+      else this.told.refused(answer.task, (await response.json().catch(() => ({ detail: response.statusText }))).detail);
     }
     this.sending = false;
   }
