@@ -3,11 +3,12 @@
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import JsonValue, TypeAdapter
 
 from service.errors import ServiceError
+from service.labelling.figures import QualityReport
 from service.labelling.schemas import LabelProjectRequest
 
 Item = TypeVar("Item")
@@ -97,9 +98,21 @@ class LabelProjectCalls:
         """By id or name: invitation and sessions end, labels stay."""
         self.delete(f"{_path(id)}/annotators/{urllib.parse.quote(annotator, safe='')}")
 
-    def gather_labels(self: Calls, id: str, *, name: str = "labels", aggregate: bool = False) -> GatheredSet:
+    def label_quality(self: Calls, id: str) -> QualityReport:
+        """Agreement, each annotator, and the judge as one more annotator."""
+        return TypeAdapter(QualityReport).validate_python(self._get(f"{_path(id)}/quality"))
+
+    def gather_labels(
+        self: Calls,
+        id: str,
+        *,
+        name: str = "labels",
+        aggregate: bool = False,
+        weights: Literal["equal", "measured"] = "equal",
+    ) -> GatheredSet:
         """A human preference set of the answers so far, ready for `mix.human`."""
-        answer = self._post(f"{_path(id)}/preference-set", {"name": name, "aggregate": aggregate})
+        body: dict[str, JsonValue] = {"name": name, "aggregate": aggregate, "weights": weights}
+        answer = self._post(f"{_path(id)}/preference-set", body)
         return TypeAdapter(GatheredSet).validate_python(answer)
 
     def close_label_project(self: Calls, id: str) -> LabelProject:

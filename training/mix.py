@@ -52,12 +52,14 @@ class PeopleChanged:
     """What people's labels did to the mixed set.
 
     `decided` pairs have a person's row; `conflicts_won` ended with the person's winner; in `flips` pairs what is
-    trained on names another winner than the machine's own verdict did; `weight_share` is people's part of all weight.
+    trained on names another winner than the machine's own verdict did, in `ties_decided` a winner where it saw none;
+    `weight_share` is people's part of all weight.
     """
 
     decided: int = 0
     conflicts_won: int = 0
     flips: int = 0
+    ties_decided: int = 0
     weight_share: float = 0.0
 
 
@@ -241,6 +243,7 @@ def _changed(
         decided=len({pair_key(row) for row in rows if row.source == "human"}),
         conflicts_won=sum(wins.values()),
         flips=sum(lean * net.get(key, 0.0) < 0 for key, lean in said.items()),
+        ties_decided=sum(lean == 0 != net.get(key, 0.0) for key, lean in said.items()),
         weight_share=of_people / total if total else 0.0,
     )
 

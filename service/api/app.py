@@ -29,7 +29,15 @@ from service.api.sessions import Sessions, session_secret
 from service.api.state import Backend
 from service.artifacts import Artifacts
 from service.durable import JobQueue, migrate_jobs
-from service.pages import adapter_pages, constitution_pages, labelling, preference_pages, run_pages, sign_in
+from service.pages import (
+    adapter_pages,
+    constitution_pages,
+    label_project_pages,
+    labelling,
+    preference_pages,
+    run_pages,
+    sign_in,
+)
 from service.pages.layout import STATIC, STATIC_PREFIX
 from service.settings import Settings
 from service.store.store import Store
@@ -95,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         run_pages,
         constitution_pages,
         preference_pages,
+        label_project_pages,
         adapter_pages,
         labelling,
     ):

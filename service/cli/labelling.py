@@ -1,7 +1,7 @@
 """`charter label`: label projects are made from a file of settings, people are invited, their answers are gathered."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import yaml
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record, print_rows
 from service.cli.errors import UnreadableRequest
+from service.cli.quality_table import print_quality
 from service.client import Client
 from service.labelling.schemas import LabelProjectRequest
 
@@ -83,11 +84,35 @@ def revoke(
     typer.echo(f"revoked {annotator}")
 
 
+@app.command("quality")
+def quality(
+    project: Project,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON, with each two people.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """How far people agree, how good each one's labels are, and the judge beside them.
+
+    Example: `charter label quality helpful`
+    """
+    with connect(url, key) as client:
+        report = client.label_quality(project)
+        names = {person.id: person.name for person in client.annotators(project)}
+    if as_json:
+        print_record(report)
+    else:
+        print_quality(report, names)
+
+
 @app.command("export")
 def export(
     project: Project,
     name: Annotated[str, typer.Option(help="What to call the preference set.")] = "labels",
     aggregate: Annotated[bool, typer.Option("--aggregate", help="One row a pair, by the share of the votes.")] = False,
+    weights: Annotated[
+        Literal["equal", "measured"],
+        typer.Option(help="What a vote weighs: measured, by how often its person is right."),
+    ] = "equal",
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
@@ -96,7 +121,7 @@ def export(
     Example: `charter label export helpful --name may`
     """
     with connect(url, key) as client:
-        print_record(client.gather_labels(project, name=name, aggregate=aggregate))
+        print_record(client.gather_labels(project, name=name, aggregate=aggregate, weights=weights))
 
 
 @app.command("close")

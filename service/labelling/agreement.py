@@ -7,7 +7,6 @@ Cohen's kappa is `judges.calibration.agreement`'s. What too few labels allow is 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
@@ -16,37 +15,16 @@ import numpy as np
 
 from judges.calibration.agreement import cohen_kappa
 from judges.errors import Undefined
-from judges.intervals import Interval, wilson
+from judges.intervals import wilson
+from service.labelling.figures import Number, PairAgreement, Rate, Unknown
 from service.store.label_records import Choice, TaskLabel
 
 FEWEST = 10
 CHOICES: tuple[Choice, ...] = ("a", "b", "tie", "both_bad")
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """There is no number to be had; `reason` says why, and what would help."""
-
-    reason: str
-
-
-Rate = Interval | Unknown
-Number = float | Unknown
 # What was asked: a pair, under a principle or overall.
 Question = tuple[str, str | None]
 # Each annotator's first choice on each question.
 Choices = Mapping[str, Mapping[Question, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class PairAgreement:
-    """Two annotators on the `shared` questions that both answered."""
-
-    first: str
-    second: str
-    shared: int
-    agreement: Rate
-    kappa: Number
 
 
 def too_few(found: int, what: str) -> Unknown:

@@ -7,7 +7,6 @@ what follows from the numbers, which is a weight (reliability.py), never the los
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
@@ -15,56 +14,19 @@ from judges.intervals import Interval
 from service.labelling.agreement import (
     FEWEST,
     Choices,
-    Number,
     Question,
-    Rate,
-    Unknown,
     comparisons,
     majority,
     question_of,
     rate,
     too_few,
 )
+from service.labelling.figures import AnnotatorQuality, Drift, Unknown
 from service.store.label_records import TaskLabel
 
 # Nobody reads 15 words a second: 200 to 400 a minute is usual (Rayner et al. 2016), so this is skimming at the best.
 WORDS_PER_SECOND = 15.0
 LEAST_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """From the first to the last half of the work: both rates, and their difference with its 95 % bounds, -1 to 1.
-
-    Newcombe's interval from two of Wilson's (1998, method 10). A change whose bounds hold 0 may be chance.
-    """
-
-    measure: Literal["gold", "agreement"]
-    first: Interval
-    last: Interval
-    change: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotatorQuality:
-    """`first_share` is how often the reply shown first was taken, of the choices of one reply: sides are shuffled, so
-    0.5 is no bias. `quick_share` are answers faster than their text can be read. `repeats` is how often the same
-    question got the same answer again. `weight` is what a label counts in the mix, 1 for an annotator like most.
-    """
-
-    annotator_id: str
-    labels: int
-    skips: int
-    gold_accuracy: Rate
-    with_majority: Rate
-    median_seconds: Number
-    quick_share: Rate
-    first_share: Rate
-    drift: Drift | Unknown
-    repeats: Rate
-    weight: float
 
 
 def annotator_quality(

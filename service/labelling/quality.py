@@ -6,14 +6,10 @@ labels do not allow is Unknown with its reason. `dataclasses.asdict` of the repo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from service.labelling.agreement import (
     Choices,
-    Number,
-    PairAgreement,
     Question,
-    Rate,
     comparisons,
     first_choices,
     in_order,
@@ -25,42 +21,12 @@ from service.labelling.agreement import (
     question_of,
     rate,
 )
-from service.labelling.annotators import AnnotatorQuality, annotator_quality
+from service.labelling.annotators import annotator_quality
+from service.labelling.figures import JudgeQuality, QualityReport
 from service.labelling.reliability import reliabilities
 from service.store.label_records import TaskLabel
 
 JUDGE = "judge"
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeQuality:
-    """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator."""
-
-    questions: int
-    gold_accuracy: Rate
-    with_majority: Rate
-    kappa: Number
-    alpha: Number
-
-
-@dataclass(frozen=True, slots=True)
-class QualityReport:
-    """`questions` are pairs under a principle or overall, `overlapping` those that two people or more answered.
-
-    `alpha` is Krippendorff's over choices, `ranking_alpha` his ordinal one over places in rankings.
-    """
-
-    labels: int
-    skips: int
-    training: int
-    questions: int
-    overlapping: int
-    alpha: Number
-    ranking_alpha: Number
-    gold_accuracy: Rate
-    annotators: tuple[AnnotatorQuality, ...]
-    pairs: tuple[PairAgreement, ...]
-    judge: JudgeQuality
 
 
 def quality_report(labels: Sequence[TaskLabel]) -> QualityReport:

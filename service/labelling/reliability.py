@@ -14,6 +14,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from scipy.special import softmax
+
 from service.labelling.agreement import Question, comparisons, first_choices, question_of
 from service.store.label_records import TaskLabel
 
@@ -42,8 +45,7 @@ def reliabilities(labels: Sequence[TaskLabel]) -> tuple[Reliability, ...]:
         for question, choice in mine.items():
             answers.setdefault(question, {})[who] = choice
     checkable = {question: said for question, said in answers.items() if len(said) > 1 or question in gold}
-    used = {choice for said in checkable.values() for choice in said.values()} | set(gold.values())
-    kinds = max(2, len(used))
+    kinds = max(2, len(_named(checkable, gold)))
     accuracy = _accuracies(tuple(sorted(choices)), checkable, gold, kinds)
     checked = dict.fromkeys(choices, 0)
     for said in checkable.values():
@@ -62,33 +64,37 @@ def weight_of(accuracy: float, kinds: int) -> float:
 def _accuracies(
     annotators: Sequence[str], answers: Mapping[Question, Mapping[str, str]], gold: Mapping[Question, str], kinds: int
 ) -> dict[str, float]:
-    """Expectation (which choice is right, by question) and maximisation (accuracies), in turn until they settle."""
-    accuracy = dict.fromkeys(annotators, PRIOR_ACCURACY)
+    """Expectation (which choice is right, by question) and maximisation (accuracies), in turn until they settle.
+
+    A vote V is an annotator A's choice K on a question Q. Choices that nobody named share the rest of belief evenly.
+    """
+    places = {who: place for place, who in enumerate(annotators)}
+    named = {choice: place for place, choice in enumerate(_named(answers, gold))}
+    questions = list(answers)
+    votes = [(q, places[who], named[c]) for q, asked in enumerate(questions) for who, c in answers[asked].items()]
+    question_V, annotator_V, choice_V = np.array(votes, dtype=np.intp).reshape(-1, 3).T
+    known = [(q, named[gold[asked]]) for q, asked in enumerate(questions) if asked in gold]
+    gold_Q, gold_K = np.array(known, dtype=np.intp).reshape(-1, 2).T
+    of_A = PRIOR_ANSWERS + np.bincount(annotator_V, minlength=len(annotators))
+    accuracy_A = np.full(len(annotators), PRIOR_ACCURACY)
     for _ in range(_MOST_STEPS):
-        right = dict.fromkeys(annotators, PRIOR_ACCURACY * PRIOR_ANSWERS)
-        of = dict.fromkeys(annotators, PRIOR_ANSWERS)
-        for question, said in answers.items():
-            belief = {gold[question]: 1.0} if question in gold else _belief(said, accuracy, kinds)
-            for who, choice in said.items():
-                right[who] += belief.get(choice, 0.0)
-                of[who] += 1
-        new = {who: right[who] / of[who] for who in annotators}
-        moved = max((abs(new[who] - accuracy[who]) for who in annotators), default=0.0)
-        accuracy = new
+        score_QK = np.zeros((len(questions), kinds))
+        np.add.at(score_QK, (question_V, choice_V), np.log(accuracy_A * (kinds - 1) / (1 - accuracy_A))[annotator_V])
+        belief_QK = softmax(score_QK, axis=1)
+        belief_QK[gold_Q] = 0.0
+        belief_QK[gold_Q, gold_K] = 1.0
+        right_A = np.bincount(annotator_V, belief_QK[question_V, choice_V], minlength=len(annotators))
+        new_A = (PRIOR_ACCURACY * PRIOR_ANSWERS + right_A) / of_A
+        moved = np.max(np.abs(new_A - accuracy_A), initial=0.0)
+        accuracy_A = new_A
         if moved < _CLOSE:
             break
-    return accuracy
+    return {who: float(accuracy) for who, accuracy in zip(annotators, accuracy_A, strict=True)}
 
 
-def _belief(said: Mapping[str, str], accuracy: Mapping[str, float], kinds: int) -> dict[str, float]:
-    """The chance that each choice is the right one; those that nobody named share the rest evenly and are left out."""
-    scores = dict.fromkeys(said.values(), 0.0)
-    for who, choice in said.items():
-        scores[choice] += _log_ratio(accuracy[who], kinds)
-    most = max(0.0, *scores.values())
-    weights = {choice: math.exp(score - most) for choice, score in scores.items()}
-    total = sum(weights.values()) + (kinds - len(weights)) * math.exp(-most)
-    return {choice: weight / total for choice, weight in weights.items()}
+def _named(answers: Mapping[Question, Mapping[str, str]], gold: Mapping[Question, str]) -> list[str]:
+    """Every choice that somebody made, or that is right."""
+    return sorted({choice for said in answers.values() for choice in said.values()} | set(gold.values()))
 
 
 def _log_ratio(accuracy: float, kinds: int) -> float:

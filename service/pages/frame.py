@@ -14,7 +14,7 @@ from service.api.sessions import COOKIE
 from service.api.state import key_of
 from service.pages.layout import show
 
-Section = Literal["runs", "constitutions", "preference-sets", "adapters"]
+Section = Literal["runs", "constitutions", "preference-sets", "label-projects", "adapters"]
 Item = TypeVar("Item")
 PER_PAGE = 20
 Before = Annotated[str | None, Query(max_length=64)]

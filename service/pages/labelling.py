@@ -1,7 +1,8 @@
 """The labelling page: enter by invitation, answer tasks, take an answer back. Every part works without a script.
 
-A form's POST ends in a redirect. With the header HX-Request, which the page's script sends, it ends in the next tasks
-as a piece of a page. The guard has let the annotator in and compared the CSRF token before a route is reached.
+A form's POST ends in a redirect. With the header HX-Request, which the page's script sends, an answer's ends as soon as
+it is stored, and the next tasks come as a piece of a page. The guard has let the annotator in and compared the CSRF
+token before a route is reached.
 """
 
 import functools
@@ -91,7 +92,7 @@ async def answer(
     """Sent twice it counts once. After a training task the right answer is told."""
     label = await backend.store.label_projects.submit(annotator.id, form.task_id, form.answer())
     if "HX-Request" in request.headers:
-        return show(request, "label_tasks.html", await _desk(request, backend, annotator) | {"saved": True})
+        return Response(status_code=204)  # as soon as it is stored: the next tasks are asked for after that
     return _to(f"/label/told/{label.task_id}" if label.training and label.gold else "/label")
 
 
@@ -135,7 +136,6 @@ async def _desk(
         "csrf": csrf_token(request.cookies[ANNOTATOR_COOKIE]),
         "tasks": [task_view(task, principles) for task in held],
         "progress": progress_view(await backend.store.label_projects.progress(annotator.id)),
-        "saved": False,
         "shown_at": time.time(),
         "comment_characters": COMMENT_CHARACTERS,
         "rewrite_characters": REWRITE_CHARACTERS,

@@ -18,6 +18,7 @@ from service.store.label_rows import annotator_record
 from service.store.label_tables import Annotator, AnnotatorSession, LabelProject, TaskAssignment
 from service.store.label_turns import lock_project
 from service.store.lookup import find
+from service.store.session_lookups import SessionLookups
 from service.store.tables import rfc3339
 
 Clock = Callable[[], datetime]
@@ -34,6 +35,7 @@ class Annotators:
     def __init__(self, database: Database, clock: Clock = utc_now) -> None:
         self._db = database
         self._clock = clock
+        self._sessions = SessionLookups(database, clock)
 
     async def invite(self, project_id: str, label_project_id: str, name: str) -> tuple[AnnotatorRecord, str]:
         """The annotator and the only copy of the invitation's secret. Raises Conflict for a name that is taken."""
@@ -111,20 +113,10 @@ class Annotators:
 
     async def annotator_of(self, session_secret: str) -> AnnotatorRecord:
         """Who holds the session. Raises NotAllowed for one that is unknown, old or revoked."""
-        query = (
-            select(Annotator)
-            .join(AnnotatorSession, AnnotatorSession.annotator_id == Annotator.id)
-            .where(
-                AnnotatorSession.secret_sha256 == sha256(session_secret),
-                AnnotatorSession.expires_at > rfc3339(self._clock()),
-                Annotator.revoked_at.is_(None),
-            )
-        )
-        async with self._db.read() as session:
-            row = await session.scalar(query)
-        if row is None:
+        found = await self._sessions.find(sha256(session_secret))
+        if found is None:
             raise NotAllowed("this session has ended; open your invitation's link again")
-        return annotator_record(row)
+        return found
 
 
 def sha256(secret: str) -> str:

@@ -9,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.schemas import STAGES, Stage
 from service.store.database import Database
-from service.store.lookup import Row, json_object
+from service.store.label_records import LabelProjectRecord
+from service.store.label_rows import project_record
+from service.store.label_tables import LabelProject, LabelTask
+from service.store.lookup import Row, find, json_object
 from service.store.records import (
     AdapterRecord,
     ConstitutionRecord,
@@ -41,6 +44,28 @@ class RunLine:
         """The first stage that has not finished; None where all have."""
         waiting = [stage for stage in STAGES if stage in self.run.request.stages and stage not in self.finished]
         return waiting[0] if waiting else None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelProjectLine:
+    """A label project in the list. `asked` are the tasks that want answers: training, gold and repeats apart."""
+
+    project: LabelProjectRecord
+    asked: int
+
+    @property
+    def finished(self) -> int:
+        """The tasks that have as many answers as the overlap."""
+        return self.asked - self.project.open_tasks
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedTasks:
+    """The tasks that were sent to people for one reason, and the answers to them so far."""
+
+    routed_by: str
+    tasks: int
+    answers: int
 
 
 class Overview:
@@ -85,6 +110,31 @@ class Overview:
         async with self._db.read() as session:
             return [adapter_record(row) for row in await _newest(session, Adapter, project_id, before, limit)]
 
+    async def label_projects(self, project_id: str, before: str | None, limit: int) -> list[LabelProjectLine]:
+        async with self._db.read() as session:
+            rows = await _newest(session, LabelProject, project_id, before, limit)
+            asked = await _asked(session, [row.id for row in rows])
+        return [LabelProjectLine(project_record(row), asked.get(row.id, 0)) for row in rows]
+
+    async def label_project(self, project_id: str, id: str) -> LabelProjectLine:
+        """By id, or the newest of a name. Raises NotFound."""
+        async with self._db.read() as session:
+            row = await find(session, LabelProject, project_id, id)
+            asked = await _asked(session, [row.id])
+        return LabelProjectLine(project_record(row), asked.get(row.id, 0))
+
+    async def routed(self, label_project_id: str) -> list[RoutedTasks]:
+        """Why a label project's tasks were sent, the most frequent reason first."""
+        tasks = func.count().label("tasks")
+        query = (
+            select(LabelTask.routed_by, tasks, func.sum(LabelTask.answered))
+            .where(LabelTask.label_project_id == label_project_id)
+            .group_by(LabelTask.routed_by)
+            .order_by(tasks.desc(), LabelTask.routed_by)
+        )
+        async with self._db.read() as session:
+            return [RoutedTasks(reason, count, answers) for reason, count, answers in await session.execute(query)]
+
     async def last_seq(self, run_id: str) -> int:
         """The number of the run's newest event."""
         async with self._db.read() as session:
@@ -114,6 +164,16 @@ class Overview:
                 own = (*own, or_(Event.done % apart == 0, Event.done == Event.total))
             rows = await session.scalars(select(Event).where(*own).order_by(Event.seq))
             return [event_record(row) for row in rows]
+
+
+async def _asked(session: AsyncSession, label_project_ids: Sequence[str]) -> Mapping[str, int]:
+    """How many tasks of each label project want answers."""
+    query = (
+        select(LabelTask.label_project_id, func.count())
+        .where(LabelTask.label_project_id.in_(label_project_ids), LabelTask.lane.in_(("open", "done")))
+        .group_by(LabelTask.label_project_id)
+    )
+    return {row[0]: row[1] for row in await session.execute(query)}
 
 
 async def _results(session: AsyncSession, run_ids: Sequence[str]) -> Mapping[str, dict[str, JsonObject]]:

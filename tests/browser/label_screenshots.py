@@ -1,4 +1,4 @@
-"""The pictures of the labelling page: `python -m tests.browser.label_screenshots docs/images`."""
+"""The pictures of labelling and of a label project: `python -m tests.browser.label_screenshots docs/images`."""
 
 import sys
 import tempfile
@@ -7,8 +7,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from judges.records import Message
-from service.store.label_records import NewTask
+from service.store.label_records import Answer, LabelProjectRecord, NewTask
 from tests.browser.conftest import chromium
+from tests.browser.screenshots import signed_in, take
 from tests.browser.serving import Served, serving
 from tests.service.pages.label_seed import compare, law, seed
 
@@ -37,11 +38,12 @@ WIDE = {"viewport": {"width": 1200, "height": 920}}
 
 
 def pictures(folder: Path) -> None:
-    """label-task.png, label-phone.png, label-ranking.png, label-help.png and label-enter.png."""
+    """label-task.png, label-phone.png, label-ranking.png, label-help.png, label-enter.png and ui-label-project.png."""
     with tempfile.TemporaryDirectory() as home, serving(Path(home)) as served, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         _desk(served, browser, folder)
         _ranking(served, browser, folder)
+        _project(served, browser, folder)
         browser.close()
 
 
@@ -80,6 +82,29 @@ def _ranking(served: Served, browser: Browser, folder: Path) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Shift+ArrowDown")
     page.screenshot(path=folder / "label-ranking.png")
+
+
+def _project(served: Served, browser: Browser, folder: Path) -> None:
+    """As whoever runs it sees it: two people have answered most of thirty tasks, and a judge was asked too."""
+    reasons = ("flip", "close", "random")
+    tasks = [compare(number, judge_p_a=0.8, routed_by=reasons[number % 3]) for number in range(30)]
+    made, _ = served.do(seed(served.backend, served.project_id, tasks, guideline=GUIDELINE, name="Sky", overlap=2))
+    for who, differs in (("Ada", ()), ("Bo", (3, 11, 19))):
+        served.do(_answered(served, made, who, differs))
+    page = signed_in(browser, served)
+    take(page, f"/ui/label-projects/{made.id}", folder / "ui-label-project.png", height=1250)
+
+
+async def _answered(served: Served, made: LabelProjectRecord, name: str, differs: tuple[int, ...]) -> None:
+    """Two of three for the first reply, but for the tasks in which this person differs."""
+    store = served.backend.store.label_projects
+    there = {person.name: person for person in await store.annotators(served.project_id, made.id)}
+    person = there.get(name) or (await store.invite(served.project_id, made.id, name))[0]
+    for number in range(26):
+        [task] = await store.next_tasks(person.id, 1)
+        wanted = int((number % 3 == 0) != (number in differs))
+        choice = "first" if task.order[0] == wanted else "second"
+        await store.submit(person.id, task.id, Answer(choice, seconds=6 + number % 7))
 
 
 def _task(number: int, **fields: object) -> NewTask:

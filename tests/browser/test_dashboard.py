@@ -42,6 +42,8 @@ def test_no_page_has_a_fault_of_accessibility(
         page.goto(address)
         if address.endswith(seeded.finished_run):
             page.wait_for_selector("#charts canvas")
+        if address.endswith(seeded.label_project):
+            expect(page.get_by_role("region", name="Quality of each annotator")).to_be_visible()
         for details in page.locator("details:not([hx-get])").all():
             details.evaluate("details => { details.open = true; }")
         if faults := axe(page):
@@ -124,6 +126,25 @@ def test_pairs_are_filtered_and_open_their_verdicts(new_page: NewPage, session: 
     expect(page.get_by_text("abstained: no label mass")).to_be_visible()
     assert page.url.split("?")[0].endswith(seeded.preference_set)  # a part of the page, no page of its own
     # On a phone nothing is wider than the screen but what scrolls in its own box.
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_person_is_invited_and_revoked(new_page: NewPage, session: dict, served: Served, seeded: Seeded) -> None:
+    page = new_page(storage_state=session, viewport={"width": 390, "height": 844})
+    page.goto(f"/ui/label-projects/{seeded.label_project}")
+    # The figures come after the page, as a part of it.
+    expect(page.get_by_role("region", name="Quality of each annotator")).to_contain_text("Bo")
+    page.get_by_label("Name").first.fill("Cy")
+    page.get_by_role("button", name="Invite").click()
+    link = page.get_by_label("The link for Cy").input_value()
+    assert link.startswith(f"{served.url}/label/enter/")
+    annotator = new_page()
+    annotator.goto(link)
+    expect(annotator.get_by_role("button", name="Begin")).to_be_visible()
+    page.get_by_role("button", name="Revoke the invitation of Cy").click()
+    expect(page.locator("#people tr", has_text="Cy")).to_contain_text("revoked")
+    annotator.reload()
+    expect(annotator.get_by_text("was revoked; ask for a new one")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from benchmarks.postgres import running_postgres, server_folder
 from service.durable import migrate_jobs, sync_url
 from service.store.database import async_url, migrate
-from tests.service.postgres import running_postgres, server_folder
 
 NewDatabase = Callable[[str], str]
 

@@ -178,6 +178,13 @@ def test_what_people_changed():
     assert mix_rows([], judged, MixConfig()).report.people.flips == 0
 
 
+def test_a_tie_of_the_machine_that_a_person_decides_is_counted():
+    human, judged = both(3, 0)
+    tied = [replace(row, p_chosen=0.5) for row in judged]
+    changed = mix_rows(human, tied, MixConfig(ratio=1)).report.people
+    assert (changed.ties_decided, changed.flips, changed.conflicts_won) == (3, 0, 0)
+
+
 @given(st.integers(0, 25), st.integers(0, 25), st.randoms(use_true_random=False), st.sampled_from([True, False]))
 def test_the_mix_does_not_follow_the_rows_order(right, wrong, draw, calibrate):
     human, judged = both(right, wrong)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from service.api.guard import RepeatableRoute
 from service.api.label_wire import (
@@ -19,14 +19,15 @@ from service.api.label_wire import (
 from service.api.state import AskingHere, BackendHere, KeyHere
 from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, page_of
 from service.errors import InvalidInput, NotFound
+from service.labelling.figures import QualityReport
+from service.labelling.gathered import labels_of
 from service.labelling.human_sets import HumanSet, add_human_set
 from service.labelling.projects import create_project
-from service.labelling.rows import rows_from_labels
-from service.labelling.schemas import LabelProjectRequest, Name
-from service.store.label_records import AnnotatorRecord, TaskLabel
+from service.labelling.quality import quality_report
+from service.labelling.rows import PeopleWeights, rows_from_labels
+from service.labelling.schemas import LabelProjectRequest, Name, PersonName
+from service.store.label_records import AnnotatorRecord
 from service.store.records import JsonObject
-
-_PAGE = 500
 
 
 class InvitationRoute(RepeatableRoute):
@@ -45,15 +46,19 @@ class Invitation(BaseModel):
     """Whom to invite. People see no name but their own."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Ada"}]})
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    name: PersonName
 
 
 class FromAnswers(BaseModel):
-    """One row a pair and annotator, or with `aggregate` one a pair, believed by the share of the votes."""
+    """One row a pair and annotator, or with `aggregate` one a pair, believed by the share of the votes.
+
+    Each person's votes weigh the same, or `measured`: by how often that person is right.
+    """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "may", "aggregate": True}]})
     name: Name = "labels"
     aggregate: bool = False
+    weights: PeopleWeights = "equal"
 
 
 @router.post("", status_code=201, operation_id="create_label_project")
@@ -144,6 +149,16 @@ async def labels(
     return page_of([task_label_body(label) for label in found], limit)
 
 
+@router.get("/{id}/quality", operation_id="label_project_quality")
+async def quality(id: str, backend: BackendHere, key: KeyHere) -> QualityReport:
+    """How far people agree, each annotator's figures, and the judge as one more annotator.
+
+    A rate has its 95 % interval; what too few labels allow is a `reason` instead of a number.
+    """
+    project = await backend.store.label_projects.get(key.project_id, id)
+    return await asyncio.to_thread(quality_report, await labels_of(backend.store, project))
+
+
 @router.post("/{id}/preference-set", status_code=201, operation_id="create_preference_set_from_label_project")
 async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHere) -> PreferenceSetBody:
     """A human preference set of the answers so far, ready for `mix.human`. Training, gold and repeats are not in it.
@@ -151,13 +166,9 @@ async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHer
     A tie is half a vote; `both_bad` makes no row, but its pair stands under `asks_revision`; a better text that
     somebody wrote is chosen over the original.
     """
-    found: list[TaskLabel] = []
     project = await backend.store.label_projects.get(key.project_id, id)
-    while page := await backend.store.label_projects.labels_of(
-        key.project_id, project.id, found[-1].label_id if found else None, _PAGE
-    ):
-        found += page[:_PAGE]
-    made = await asyncio.to_thread(rows_from_labels, found, aggregate=chosen.aggregate)
+    found = await labels_of(backend.store, project)
+    made = await asyncio.to_thread(rows_from_labels, found, aggregate=chosen.aggregate, weights=chosen.weights)
     if not made.rows:
         raise InvalidInput(f"nobody has named a better reply or a tie in label project {project.name!r} yet")
     report: JsonObject = {
@@ -167,6 +178,7 @@ async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHer
         "asks_revision": [*made.asks_revision],
         "skips": made.skips,
         "measuring": made.measuring,
+        "weights": dict(made.weights),
     }
     new = HumanSet(chosen.name, made.rows, report)
     return PreferenceSetBody.model_validate(await add_human_set(backend.store, backend.artifacts, key.project_id, new))

@@ -42,12 +42,12 @@ export class Outbox {
     while (this.answers.length && !this.locked) {
       const answer = this.answers[0];
       const { status, text } = await this.post(answer.body);
-      if (this.isToWait(status, text)) break;
+      if (this.isToWait(status)) break;
       this.failures = 0;
       this.answers.shift();
       localStorage.removeItem(this.prefix + answer.task);
-      if (status === 200) this.told.saved(text);
-      else this.told.refused(detail(text));
+      if (status === 204) this.told.saved();
+      else this.told.refused(answer.task, detail(text));
     }
     this.sending = false;
   }
@@ -69,15 +69,15 @@ export class Outbox {
   }
 
   // True where the answer must wait: for the network, for the service, or for the person to enter again.
-  isToWait(status, text) {
+  isToWait(status) {
     const number = this.answers.length === 1 ? "1 answer is" : `${this.answers.length} answers are`;
     if (status === 401 || status === 403) {
       this.locked = true;
       this.told.trouble(`Your session has ended: ${number} kept in this browser. Open your invitation's link again.`);
       return true;
     }
-    // A page that is not ours, such as a hotel's, may come with a 200.
-    const isOurs = status === 200 ? text.includes('id="progress"') : status >= 400 && status < 500;
+    // A stored answer is a 204; a page that is not ours, such as a hotel's, comes with a 200.
+    const isOurs = status === 204 || (status >= 400 && status < 500);
     if (isOurs && status !== 408 && status !== 429) return false;
     this.told.trouble(`Not saved yet: ${number} kept in this browser, and sent as soon as the service can be reached.`);
     setTimeout(() => this.send(), RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)]);

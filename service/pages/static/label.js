@@ -6,6 +6,7 @@ import { makeRanking } from "./label-ranking.js";
 
 // A second press of a key that was meant once must not answer a task that nobody has read.
 const UNREAD_MS = 200;
+const REFILL_MS = 2000;
 
 class Desk {
   constructor(work) {
@@ -13,12 +14,14 @@ class Desk {
     this.status = document.getElementById("status");
     this.undo = document.getElementById("undo");
     this.wantsUndo = false;
+    this.answered = new Set();
+    this.asked = 0;
     this.guideline = document.getElementById("guideline");
     this.next = [...document.querySelectorAll("template.next")].map((one) => one.content.querySelector("article"));
     this.drafts = new Drafts(work.dataset.annotator, () => this.csrf);
     this.outbox = new Outbox(work.dataset.annotator, () => this.csrf, {
-      saved: (html) => this.saved(html),
-      refused: (detail) => this.refused(detail),
+      saved: () => this.saved(),
+      refused: (task, detail) => this.refused(task, detail),
       trouble: (text) => this.say(text, true),
     });
   }
@@ -68,6 +71,7 @@ class Desk {
     const body = new FormData(event.target, event.submitter);
     body.delete("csrf");
     this.drafts.forget(article.dataset.task);
+    this.answered.add(article.dataset.task);
     this.outbox.add(article.dataset.task, new URLSearchParams(body).toString());
     this.advance();
   }
@@ -81,30 +85,47 @@ class Desk {
     this.work.replaceChildren(waiting);
   }
 
-  saved(html) {
+  saved() {
+    this.undo.hidden = false;
+    if (this.outbox.waiting) return;
+    if (this.wantsUndo) this.undo.submit();
+    else this.refill(true);
+  }
+
+  // The next tasks, and how far the annotator has come. Of two answers that cross, the later question's counts.
+  async refill(isSaved) {
+    const number = ++this.asked;
+    const response = await fetch("/label/next", { headers: { "HX-Request": "true" } }).catch(() => null);
+    const html = response?.ok ? await response.text().catch(() => null) : null;
+    if (number !== this.asked) return;
+    if (html === null) {
+      if (isSaved && !this.outbox.waiting) this.say("Saved.");
+      if (!this.article) setTimeout(() => number === this.asked && this.refill(isSaved), REFILL_MS);
+      return;
+    }
     const piece = new DOMParser().parseFromString(html, "text/html");
     document.getElementById("progress").replaceChildren(...piece.getElementById("progress").childNodes);
-    this.undo.hidden = false;
     this.take(piece);
     const said = piece.getElementById("status").textContent.trim();
-    if (!this.outbox.waiting) this.say(said);
-    if (!this.outbox.waiting && this.wantsUndo) this.undo.submit();
-    document.title = document.title.replace(/^.* – /, `${said.replace(/^Saved\. |\.$/g, "")} – `);
+    if (isSaved && !this.outbox.waiting) this.say(`Saved. ${said}`.trim());
+    document.title = document.title.replace(/^.* – /, `${said.replace(/\.$/, "")} – `);
   }
 
   take(piece) {
     const here = new Set([this.article, ...this.next].filter(Boolean).map((article) => article.dataset.task));
-    for (const article of piece.querySelectorAll("article"))
-      if (!here.has(article.dataset.task) && !this.outbox.holds(article.dataset.task)) this.next.push(article);
+    for (const article of piece.querySelectorAll("article")) {
+      const task = article.dataset.task;
+      if (!here.has(task) && !this.answered.has(task) && !this.outbox.holds(task)) this.next.push(article);
+    }
     if (this.article) return;
     if (this.next.length) this.advance();
     else if (!this.outbox.waiting) location.assign("/label");
   }
 
-  async refused(detail) {
+  refused(task, detail) {
+    this.answered.delete(task);
     this.say(`An answer was not taken: ${detail}`, true);
-    const response = await fetch("/label/next", { headers: { "HX-Request": "true" } }).catch(() => null);
-    if (response?.ok) this.take(new DOMParser().parseFromString(await response.text(), "text/html"));
+    this.refill(false);
   }
 
   undone(event) {

@@ -37,7 +37,8 @@ async def test_a_stranger_opens_nothing(service, made):
     routes = [
         ("POST", BASE), ("GET", BASE), ("GET", f"{BASE}/x"), ("POST", f"{BASE}/x/close"), ("DELETE", f"{BASE}/x"),
         ("POST", f"{BASE}/x/invitations"), ("GET", f"{BASE}/x/annotators"), ("DELETE", f"{BASE}/x/annotators/y"),
-        ("GET", f"{BASE}/x/tasks/next"), ("GET", f"{BASE}/x/labels"), ("POST", f"{BASE}/x/preference-set"),
+        ("GET", f"{BASE}/x/tasks/next"), ("GET", f"{BASE}/x/quality"),
+        ("GET", f"{BASE}/x/labels"), ("POST", f"{BASE}/x/preference-set"),
         ("POST", "/v1/labels"), ("GET", "/label"), ("POST", "/label/answer"), ("GET", "/label/anything"),
     ]  # fmt: skip
     async with service.client(None) as stranger, service.client(None) as liar:
@@ -145,6 +146,9 @@ async def test_answers_become_a_preference_set(service, made):
         assert answer.status_code == 201, answer.text
         assert (answer.json()["kind"], answer.json()["rows"], answer.json()["report"]["skips"]) == ("human", 2, 1)
         assert len(answer.json()["report"]["asks_revision"]) == 1
+    measured = await service.http.post(f"{BASE}/helpful/preference-set", json={"name": "june", "weights": "measured"})
+    assert measured.json()["report"]["weights"] == {ada: 1.0}  # nothing of hers can be checked
+    assert (await service.http.post(f"{BASE}/helpful/preference-set", json={"weights": "own"})).status_code == 422
     rows = (await service.http.get("/v1/preference-sets/may/rows")).json()["data"]
     assert sorted(row["p_chosen"] for row in rows) == [0.5, 1.0]
     assert {tuple(row["annotators"]) for row in rows} == {(ada,)}
@@ -194,3 +198,17 @@ async def test_a_forms_token_stands_in_its_field_too(service, made):
         ):  # 404: no such page, but let in
             answer = await client.post("/label/no-such-page", data={"csrf": csrf})
             assert answer.status_code in status, answer.text
+
+
+async def test_the_quality_of_the_answers(service, made):
+    ada = (await invite(service, made))["annotator"]["id"]
+    for _ in range(2):
+        [task] = (await service.http.get(f"{BASE}/helpful/tasks/next?annotator={ada}")).json()["data"]
+        said = {"task_id": task["id"], "annotator": ada, "choice": "first", "seconds": 9}
+        assert (await service.http.post("/v1/labels", json=said)).status_code == 201
+    report = (await service.http.get(f"{BASE}/helpful/quality")).json()
+    assert (report["labels"], report["questions"], report["overlapping"]) == (2, 2, 0)
+    assert report["alpha"] == {"reason": "too few: 0 questions with two answers, 10 are needed"}
+    [one] = report["annotators"]
+    assert (one["annotator_id"], one["labels"], one["weight"]) == (ada, 2, 1.0)
+    assert (await service.http.get(f"{BASE}/nothing/quality")).status_code == 404

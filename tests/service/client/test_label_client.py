@@ -36,7 +36,12 @@ def test_a_project_from_its_file_to_a_preference_set(client, live, tmp_path):
         path = f"/v1/label-projects/{client.label_project('by command').id}/tasks/next?annotator={ada}"
         [task] = http.get(path).json()["data"]
         http.post("/v1/labels", json={"task_id": task["id"], "annotator": ada, "choice": "tie"}).raise_for_status()
-    assert '"rows": 1' in charter("export", "by command", "--name", "answers")
+    assert '"rows": 1' in charter("export", "by command", "--name", "answers", "--weights", "measured")
+    told = charter("quality", "by command")
+    assert told.startswith("1 labels, 0 skips, 0 training answers; 1 questions, 0 of them answered by two")
+    assert "Krippendorff's alpha: too few" in told
+    assert any(line.split()[:3] == ["Ada", "1", "0"] for line in told.splitlines())
+    assert json.loads(charter("quality", "by command", "--json"))["annotators"][0]["annotator_id"] == ada
     assert charter("revoke", "by command", "Ada") == "revoked Ada\n"
     assert '"status": "closed"' in charter("close", "by command")
     refused = CliRunner().invoke(app, ["label", "delete", "by command"], env=own)
@@ -50,6 +55,7 @@ def test_a_project_by_the_client(client, tmp_path):
     assert (made.tasks, made.overlap) == (1, 2)
     invitation = client.invite(made.id, "Ada")
     assert [person.id for person in client.annotators(made.id)] == [invitation.annotator.id]
+    assert client.label_quality(made.id).annotators == ()
     assert made.id in [project.id for project in client.label_projects()]
     client.revoke_annotator(made.id, invitation.annotator.id)
     assert client.close_label_project(made.id).status == "closed"

@@ -1,5 +1,7 @@
 """Labels as preference rows: votes counted by hand, and what makes none."""
 
+import math
+
 import pytest
 
 from judges.records import Message
@@ -89,3 +91,32 @@ def test_where_the_page_showed_the_chosen_reply_is_kept():
     both = [label(choice="a", order=(0, 1)), label("ann_2", choice="a", order=(1, 0))]
     (row,) = rows_from_labels(both, aggregate=True).rows
     assert row.tags == ()
+
+
+def gold(annotator, right, count=10):
+    """Answers to gold tasks, whose right choice is a."""
+    return [
+        label(annotator, "a" if right else "b", pair_id=f"gold {n}", routed_by="gold", gold="a") for n in range(count)
+    ]
+
+
+def test_measured_a_row_weighs_what_its_person_does():
+    # By gold alone: (8 + 10) / 20 = 0.9 right, so log 9 / log 4; (8 + 0) / 20 = 0.4 is below chance, so the least, 0.1.
+    measuring = [*gold("ann_1", True), *gold("ann_2", False)]
+    labels = [*measuring, label("ann_1", pair_id="p1"), label("ann_2", pair_id="p2", replies=("v", "w"))]
+    made = rows_from_labels(labels, aggregate=False, weights="measured")
+    assert made.weights == pytest.approx({"ann_1": math.log(9) / math.log(4), "ann_2": 0.1})
+    assert [row.weight for row in made.rows] == pytest.approx(list(made.weights.values()))
+    equal = rows_from_labels(labels, aggregate=False)
+    assert ([row.weight for row in equal.rows], equal.weights) == ([1.0, 1.0], {})
+    assert [row.id for row in equal.rows] == [row.id for row in made.rows]
+
+
+def test_measured_votes_on_one_pair_count_by_weight():
+    labels = [*gold("ann_1", True), *gold("ann_2", False), label("ann_1", "b"), label("ann_2", "a")]
+    made = rows_from_labels(labels, aggregate=True, weights="measured")
+    strong, weak = made.weights["ann_1"], made.weights["ann_2"]
+    [row] = made.rows
+    assert (row.chosen, row.annotators) == ("y", ("ann_1", "ann_2"))
+    assert row.p_chosen == pytest.approx(strong / (strong + weak)) and row.p_chosen > 0.9
+    assert row.weight == pytest.approx((strong + weak) / 2)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judges.intervals import Interval, wilson
-from service.labelling.agreement import Unknown, alpha_of_counts
+from service.labelling.agreement import alpha_of_counts
 from service.labelling.annotators import difference
+from service.labelling.figures import Unknown
 from service.labelling.quality import quality_report
 from service.labelling.reliability import LEAST_WEIGHT, MOST_WEIGHT, reliabilities, weight_of
 from tests.service.labelling.answers import label, labels_of

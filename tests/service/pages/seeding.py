@@ -12,6 +12,7 @@ from judges.records import Abstention, Comparison, Message, Preference, Principl
 from service.api.state import Backend
 from service.schemas import JudgeSettings, RunRequest
 from service.shards import to_parquet
+from service.store.label_records import Answer, NewLabelProject
 from service.store.records import (
     AdapterRecord,
     ConstitutionRecord,
@@ -21,6 +22,7 @@ from service.store.records import (
     PromptSetRecord,
     RunReferences,
 )
+from tests.service.pages.label_seed import compare
 from training.rows import PreferenceRow
 
 HOSTILE = "<script>alert('reply')</script><img src=x onerror=alert(1)> \u202eback\x1b[31m"
@@ -48,6 +50,7 @@ class Seeded:
     living_run: str
     preference_set: str
     adapter: str
+    label_project: str
 
     @property
     def pages(self) -> tuple[str, ...]:
@@ -61,6 +64,9 @@ class Seeded:
             "/ui/preference-sets",
             f"/ui/preference-sets/{self.preference_set}",
             f"/ui/preference-sets/{self.preference_set}/pairs/0/verdicts",
+            "/ui/label-projects",
+            f"/ui/label-projects/{self.label_project}",
+            f"/ui/label-projects/{self.label_project}/quality",
             "/ui/adapters",
             f"/ui/adapters/{self.adapter}",
         )
@@ -84,7 +90,23 @@ async def seed(backend: Backend, project: str) -> Seeded:
     await store.runs.add_event(living, NewEvent("sample", "stage", data={"status": "started"}))
     await store.runs.add_event(living, NewEvent("sample", "progress", done=3, total=12, eta_s=9.0))
     await store.runs.add_event(living, NewEvent("sample", "warning", data={"message": HOSTILE}))
-    return Seeded(old, new, finished, living, preference_set, adapter)
+    return Seeded(old, new, finished, living, preference_set, adapter, await _labelled(backend, project, new))
+
+
+async def _labelled(backend: Backend, project: str, law: str) -> str:
+    """Twelve tasks that two people have answered alike, of thirteen; a judge believes in the first reply of each."""
+    store = backend.store.label_projects
+    tasks = [compare(n, judge_p_a=0.9, routed_by="flip" if n else "random") for n in range(13)]
+    new = NewLabelProject(project, "sky", guideline=f"**Be kind.** {HOSTILE}", constitution_id=law, overlap=2)
+    made = await store.create(new, tasks)
+    for name in (f"Ada {HOSTILE}"[:128], "Bo"):
+        person, _ = await store.invite(project, made.id, name)
+        for number in range(12):
+            [task] = await store.next_tasks(person.id, 1)
+            wanted = 0 if number % 2 else 1
+            choice = "first" if task.order[0] == wanted else "second"
+            await store.submit(person.id, task.id, Answer(choice, seconds=9))
+    return made.id
 
 
 async def _law(backend: Backend, project: str, version: str, brief: str, words: int) -> str:

@@ -111,9 +111,11 @@ async def test_a_script_gets_the_next_tasks_as_a_piece(labelling: Labelling):
     _, client = await labelling.begun([compare(1), compare(2), compare(3)])
     sent = {**fields(await client.get("/label")), "choice": "skip"}
     headers = {"HX-Request": "true", "X-CSRF-Token": sent.pop("csrf")}
-    piece = await client.post("/label/answer", data=sent, headers=headers)
+    saved = await client.post("/label/answer", data=sent, headers=headers)
+    assert (saved.status_code, saved.text) == (204, "")
+    piece = await client.get("/label/next", headers=headers)
     assert "<html" not in piece.text
-    assert "Saved. Task 2 of 3." in piece.text and "1 skipped" in piece.text
+    assert "Task 2 of 3." in piece.text and "1 skipped" in piece.text
     assert piece.text.count("<article") == 2
     assert "Question 2:" in piece.text and "Question 3:" in piece.text
 

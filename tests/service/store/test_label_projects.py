@@ -241,6 +241,20 @@ async def test_an_invitation_enters_on_two_devices_and_ends_when_revoked(people)
     assert len(await people.projects.next_tasks(bob, 1)) == 1  # what she held is free
 
 
+async def test_sessions_looked_up_at_the_same_moment_are_each_ones_own(people):
+    made = await people.make([pair(1)])
+    sessions = {}
+    for name in ("Ada", "Bob", "Cy"):
+        _, invitation = await people.projects.invite(people.project, made.id, name)
+        _, sessions[name] = await people.projects.enter(invitation)
+    asked = [*sessions, "Ada", *sessions, "nobody"] * 5
+    found = await asyncio.gather(
+        *(people.projects.annotator_of(sessions.get(name, "wrong")) for name in asked), return_exceptions=True
+    )
+    for name, one in zip(asked, found, strict=True):
+        assert isinstance(one, NotAllowed) if name == "nobody" else one.name == name
+
+
 async def test_a_session_ends_after_thirty_days(people):
     made = await people.make([pair(1)])
     _, invitation = await people.projects.invite(people.project, made.id, "Ada")

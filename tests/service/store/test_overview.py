@@ -1,7 +1,9 @@
 """What the pages ask of the store: the newest first, and the events that they draw."""
 
+from service.store.label_records import Answer
 from service.store.records import NewEvent, RunRecord
 from service.store.store import Store
+from tests.service.store.label_rows import gold, labelling, pair, repeat
 from tests.service.store.rows import Rows
 
 
@@ -43,3 +45,21 @@ async def test_a_long_training_is_thinned(store: Store, run: RunRecord) -> None:
         await store.runs.add_event(run.id, NewEvent("train", "metric", done=step, total=11, data={"step": step}))
     assert [event.done for event in await store.overview.metrics(run.id)] == list(range(1, 12))
     assert [event.done for event in await store.overview.metrics(run.id, most=4)] == [3, 6, 9, 11]
+
+
+async def test_label_projects_with_their_progress_and_reasons(store: Store, project: str) -> None:
+    people = labelling(store, project)
+    tasks = [pair(1, routed_by="flip"), pair(2, routed_by="flip"), pair(3, routed_by="random"), gold(4), repeat(1)]
+    made = await people.make(tasks)
+    ada = await people.annotator(made)
+    [task] = await people.projects.next_tasks(ada, 1)
+    await people.projects.submit(ada, task.id, Answer("first"))
+    older = made.id
+    newer = (await people.make([pair(1)])).id
+    lines = await store.overview.label_projects(project, None, 20)
+    assert [(line.project.id, line.asked, line.finished) for line in lines] == [(newer, 1, 0), (older, 3, 1)]
+    assert [line.project.id for line in await store.overview.label_projects(project, newer, 20)] == [older]
+    assert await store.overview.label_project(project, older) == lines[1]
+    routed = {one.routed_by: (one.tasks, one.answers) for one in await store.overview.routed(older)}
+    assert routed == {"flip": (2, 1), "random": (1, 0), "gold": (1, 0), "repeat": (1, 0)}
+    assert await store.overview.label_projects("prj_other", None, 20) == []

@@ -1,4 +1,4 @@
-"""A real Postgres for tests: a fresh cluster in a temporary folder, on a loopback port, ended by its pid."""
+"""A real Postgres for benchmarks and tests: a fresh cluster in a temporary folder, on loopback, ended by its pid."""
 
 import contextlib
 import os
@@ -28,8 +28,11 @@ def server_folder() -> Path | None:
 
 
 @contextlib.contextmanager
-def running_postgres(programs: Path) -> Iterator[str]:
-    """The URL of a server's database `postgres`, up to the last slash: add a database's name."""
+def running_postgres(programs: Path, *, durable: bool = False) -> Iterator[str]:
+    """The URL of a server's database `postgres`, up to the last slash: add a database's name.
+
+    Not `durable`, it never waits for the disk: tests are about SQL.
+    """
     folder = Path(tempfile.mkdtemp(prefix="charter-pg-"))
     password, port = secrets.token_hex(16), _free_port()
     (folder / "password").write_text(password)
@@ -47,8 +50,12 @@ def running_postgres(programs: Path) -> Iterator[str]:
         capture_output=True,
         cwd=folder,
     )
-    # fsync off: what is tested here is SQL, not the disk.
-    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off"}
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": folder,
+        "fsync": "on" if durable else "off",
+    }
     settings = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -1,0 +1,94 @@
+"""What a quality report says: records without a way to compute them, so that clients read them without numpy."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from judges.intervals import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """There is no number to be had; `reason` says why, and what would help."""
+
+    reason: str
+
+
+Rate = Interval | Unknown
+Number = float | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class PairAgreement:
+    """Two annotators on the `shared` questions that both answered."""
+
+    first: str
+    second: str
+    shared: int
+    agreement: Rate
+    kappa: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """From the first to the last half of the work: both rates, and their difference with its 95 % bounds, -1 to 1.
+
+    Newcombe's interval from two of Wilson's (1998, method 10). A change whose bounds hold 0 may be chance.
+    """
+
+    measure: Literal["gold", "agreement"]
+    first: Interval
+    last: Interval
+    change: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatorQuality:
+    """`first_share` is how often the reply shown first was taken, of the choices of one reply: sides are shuffled, so
+    0.5 is no bias. `quick_share` are answers faster than their text can be read. `repeats` is how often the same
+    question got the same answer again. `weight` is what a label counts in the mix, 1 for an annotator like most.
+    """
+
+    annotator_id: str
+    labels: int
+    skips: int
+    gold_accuracy: Rate
+    with_majority: Rate
+    median_seconds: Number
+    quick_share: Rate
+    first_share: Rate
+    drift: Drift | Unknown
+    repeats: Rate
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeQuality:
+    """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator."""
+
+    questions: int
+    gold_accuracy: Rate
+    with_majority: Rate
+    kappa: Number
+    alpha: Number
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """`questions` are pairs under a principle or overall, `overlapping` those that two people or more answered.
+
+    `alpha` is Krippendorff's over choices, `ranking_alpha` his ordinal one over places in rankings.
+    """
+
+    labels: int
+    skips: int
+    training: int
+    questions: int
+    overlapping: int
+    alpha: Number
+    ranking_alpha: Number
+    gold_accuracy: Rate
+    annotators: tuple[AnnotatorQuality, ...]
+    pairs: tuple[PairAgreement, ...]
+    judge: JudgeQuality

@@ -1,0 +1,127 @@
+"""Label projects for those who run them: the list, and one with its people, its labels' quality, and what to do next.
+
+Left out: making one, which takes a file (docs/people.md); and the page that annotators see (labelling.py).
+"""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import Form, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
+
+from service.api.routes import label_projects as api_projects
+from service.api.state import Backend, BackendHere, KeyHere
+from service.labelling.agreement import FEWEST
+from service.labelling.gathered import labels_of
+from service.labelling.quality import quality_report
+from service.labelling.rows import PeopleWeights
+from service.labelling.schemas import Name, PersonName
+from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
+from service.pages.markdown import markdown
+from service.store.label_records import LabelProjectRecord
+from service.store.records import KeyRecord
+
+router = ui_router("/ui/label-projects")
+
+
+class SetForm(BaseModel):
+    """What a set of the answers is called, and how they count; the token is beside it."""
+
+    name: Name
+    aggregate: bool = False
+    weights: PeopleWeights = "equal"
+
+
+@router.get("")
+async def label_projects(request: Request, backend: BackendHere, key: KeyHere, before: Before = None) -> Response:
+    """Newest first."""
+    found = await backend.store.overview.label_projects(key.project_id, before, PER_PAGE)
+    page = list_page(found, request, shown(found)[-1].project.id if found else None)
+    return ui_page(request, "ui_label_projects.html", "label-projects", {"page": page})
+
+
+@router.get("/{id}")
+async def label_project(id: str, request: Request, backend: BackendHere, key: KeyHere) -> Response:
+    """One project, as far as people have come."""
+    return await _shown(id, request, backend, key)
+
+
+@router.get("/{id}/quality")
+async def quality(id: str, request: Request, backend: BackendHere, key: KeyHere) -> Response:
+    """The figures of quality, as a piece of the project's page or a page of their own."""
+    project = await backend.store.label_projects.get(key.project_id, id)
+    labels = await labels_of(backend.store, project)
+    people = await backend.store.label_projects.annotators(key.project_id, project.id)
+    context: dict[str, object] = {
+        "project": project,
+        "quality": await asyncio.to_thread(quality_report, labels),
+        "names": {person.id: person.name for person in people},
+        "fewest": FEWEST,
+    }
+    template = "ui_quality_part.html" if "HX-Request" in request.headers else "ui_quality.html"
+    return ui_page(request, template, "label-projects", context)
+
+
+@router.post("/{id}/invitations")
+async def invite(
+    id: str, name: Annotated[PersonName, Form()], request: Request, backend: BackendHere, key: KeyHere
+) -> Response:
+    """The page with the new link, which is shown this once."""
+    person, secret = await backend.store.label_projects.invite(key.project_id, id, name)
+    link = f"{str(request.base_url).rstrip('/')}/label/enter/{secret}"
+    return await _shown(id, request, backend, key, {"invited": person, "link": link})
+
+
+@router.post("/{id}/annotators/{annotator}/revoke")
+async def revoke(id: str, annotator: str, backend: BackendHere, key: KeyHere) -> Response:
+    """The invitation and its sessions end; the labels stay."""
+    await backend.store.label_projects.revoke(key.project_id, id, annotator)
+    return _to(f"/ui/label-projects/{id}#people")
+
+
+@router.post("/{id}/preference-set")
+async def gather(id: str, form: Annotated[SetForm, Form()], backend: BackendHere, key: KeyHere) -> Response:
+    """A set of the answers so far, and its page."""
+    chosen = api_projects.FromAnswers(name=form.name, aggregate=form.aggregate, weights=form.weights)
+    made = await api_projects.gather(id, chosen, backend, key)
+    return _to(f"/ui/preference-sets/{made.id}")
+
+
+@router.post("/{id}/close")
+async def close(id: str, backend: BackendHere, key: KeyHere) -> Response:
+    """For good."""
+    await backend.store.label_projects.close(key.project_id, id)
+    return _to(f"/ui/label-projects/{id}")
+
+
+async def _shown(
+    id: str, request: Request, backend: Backend, key: KeyRecord, told: dict[str, object] | None = None
+) -> Response:
+    store = backend.store
+    line = await store.overview.label_project(key.project_id, id)
+    project = line.project
+    context: dict[str, object] = {
+        "line": line,
+        "project": project,
+        "people": await store.label_projects.annotators(key.project_id, project.id),
+        "routed": await store.overview.routed(project.id),
+        "constitution": await _constitution(backend, project),
+        "guideline": markdown(project.guideline),
+        "set_name": f"{project.name[:120]} labels",
+        "invited": None,
+        "link": "",
+    }
+    return ui_page(request, "ui_label_project.html", "label-projects", context | (told or {}))
+
+
+async def _constitution(backend: Backend, project: LabelProjectRecord) -> str | None:
+    """name@version, None where people are asked without one."""
+    if project.constitution_id is None:
+        return None
+    law = await backend.store.constitutions.get(project.project_id, project.constitution_id)
+    return f"{law.name}@{law.version}"
+
+
+def _to(path: str) -> RedirectResponse:
+    return RedirectResponse(path, 303)

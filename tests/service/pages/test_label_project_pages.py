@@ -1,0 +1,90 @@
+"""Label projects for those who run them: people invited and revoked, figures shown, a set made, a project closed."""
+
+import html
+import re
+
+import httpx
+
+from tests.service.pages.conftest import Pages
+
+
+def page_of(pages: Pages) -> str:
+    return f"/ui/label-projects/{pages.seeded.label_project}"
+
+
+async def token(person: httpx.AsyncClient) -> dict[str, str]:
+    found = re.search(r'name="csrf" value="(\w+)"', (await person.get("/ui/label-projects")).text)
+    assert found is not None
+    return {"csrf": found[1]}
+
+
+async def test_the_list_and_the_page_tell_how_far_people_are(pages: Pages) -> None:
+    text = (await pages.person.get("/ui/label-projects")).text
+    assert 'max="13" value="12"' in text and "12 of 13" in text and 'aria-current="page">Labelling' in text
+    text = (await pages.person.get(page_of(pages))).text
+    assert "12 of 13 tasks finished" in text and "<strong>Be kind.</strong>" in text and "short@2" in text
+    assert re.findall(r'<th scope="row">(\w+) <span class="quiet">[^<]+</span></th><td class="number">(\d+)', text) == [
+        ("flip", "12"),
+        ("random", "1"),
+    ]
+
+
+async def test_the_quality_of_two_people_who_agree(pages: Pages) -> None:
+    whole = (await pages.person.get(f"{page_of(pages)}/quality")).text
+    assert "<dt>Agreement (Krippendorff&#39;s alpha)</dt><dd>1.00</dd>" in whole.replace("'", "&#39;")
+    assert "<dd>too few: 0 gold answers, 10 are needed</dd>" in whole
+    # Twelve of twelve as the other one did; the judge is for the first reply, people in six of twelve.
+    assert whole.count('100.0 % <span class="quiet">76–100</span>') == 2
+    assert '50.0 % <span class="quiet">25–75</span>' in whole
+    part = (await pages.person.get(f"{page_of(pages)}/quality", headers={"HX-Request": "true"})).text
+    assert "<html" not in part and "76–100" in part
+
+
+async def test_an_invitation_is_shown_once_and_opens(pages: Pages) -> None:
+    csrf = await token(pages.person)
+    answer = await pages.person.post(f"{page_of(pages)}/invitations", data={**csrf, "name": "Cy"})
+    assert answer.status_code == 200
+    link = re.search(r'value="(http://localhost/label/enter/[^"]+)"', answer.text)
+    assert link is not None
+    async with pages.stranger() as stranger:
+        assert "sky" in (await stranger.get(link[1])).text
+        assert link[1] not in (await pages.person.get(page_of(pages))).text
+        again = await pages.person.post(f"{page_of(pages)}/invitations", data={**csrf, "name": "Cy"})
+        assert again.status_code == 409 and "is invited to this label project" in html.unescape(again.text)
+        [cy] = [one for one in await annotators(pages) if one.name == "Cy"]
+        revoked = await pages.person.post(f"{page_of(pages)}/annotators/{cy.id}/revoke", data=csrf)
+        assert (revoked.status_code, revoked.headers["location"]) == (303, f"{page_of(pages)}#people")
+        assert (await stranger.get(link[1])).status_code == 401
+    for name in ("", "a\nb", "x" * 129):
+        refused = await pages.person.post(f"{page_of(pages)}/invitations", data={**csrf, "name": name})
+        assert refused.status_code == 422
+
+
+async def annotators(pages: Pages):
+    return await pages.backend.store.label_projects.annotators(pages.project, pages.seeded.label_project)
+
+
+async def test_answers_become_a_set_and_the_project_is_closed(pages: Pages) -> None:
+    csrf = await token(pages.person)
+    asked = {**csrf, "name": "sky labels", "weights": "measured", "aggregate": "true"}
+    made = await pages.person.post(f"{page_of(pages)}/preference-set", data=asked)
+    assert made.status_code == 303
+    shown = await pages.person.get(made.headers["location"])
+    assert "<h1>sky labels</h1>" in shown.text and "<dt>Pairs</dt><dd>12</dd>" in shown.text
+    assert (await pages.person.post(f"{page_of(pages)}/preference-set", data={**csrf, "name": "/"})).status_code == 422
+    assert (await pages.person.post(f"{page_of(pages)}/close", data=csrf)).status_code == 303
+    closed = (await pages.person.get(page_of(pages))).text
+    assert 'class="badge closed"' in closed and "Take no more answers" not in closed and ">Invite<" not in closed
+
+
+async def test_who_may_only_read_is_offered_nothing_to_change(pages: Pages) -> None:
+    async with pages.signed_in("read") as reader:
+        text = (await reader.get(page_of(pages))).text
+        assert [one for one in (">Invite<", ">Revoke<span", "Make a preference set", "Close this") if one in text] == []
+        csrf = await token(reader)
+        for path in ("invitations", "annotators/ann_x/revoke", "preference-set", "close"):
+            answer = await reader.post(f"{page_of(pages)}/{path}", data={**csrf, "name": "x"})
+            assert answer.status_code == 403, path
+    for path in ("invitations", "annotators/ann_x/revoke", "preference-set", "close"):
+        forged = await pages.person.post(f"{page_of(pages)}/{path}", data={"csrf": "0" * 64, "name": "x"})
+        assert forged.status_code == 403, path
