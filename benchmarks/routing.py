@@ -155,8 +155,8 @@ def _under_random(found: Study) -> str:
     under = [1 - gain.ratio for gain in weak if gain.ratio < 1]
     if not under:
         return f"None of the {len(weak)} judges under 80 % falls under random routing."
-    return f"""Of the {len(weak)} judges under 80 %, {len(under)} stand under 1 alone, by {max(under):.3f} at most; a loss
-counts as one from two standard errors of the draws on."""
+    return f"""Of the {len(weak)} judges under 80 %, {len(under)} stand under 1 alone, by {max(under):.3f} at most; a
+loss counts as one from two standard errors of the draws on."""
 
 
 def _under_twice(found: Study) -> str:
