@@ -74,7 +74,8 @@ def section(found: Study, draws: int, coverage_draws: int) -> str:
             "### What routing is worth",
             _introduction(draws),
             table(GROUP_HEAD, [row for low, high in GROUPS for row in _group_rows(found, low, high)]),
-            "Judges of at least 80 %, one by one:",
+            _under_random(found),
+            "Judges of at least 80 %, one by one; points where people are right in nine of ten, with the panel:",
             table(JUDGE_HEAD, [_judge_row(*pair) for pair in _good(found)]),
             _under_twice(found),
             PAIRS_TEXT,
@@ -102,7 +103,7 @@ JUDGE_HEAD = (
     "bound",
     "ratio alone",
     "ratio with panel",
-    "points, people 90 %: routed",
+    "points: routed",
     "random",
 )
 PAIR_HEAD = ("set, stand-in", "right %", "bound", "ratio", "points: routed", "random")
@@ -147,6 +148,15 @@ def _group_rows(found: Study, low: float, high: float) -> list[tuple[str, ...]]:
 def _good(found: Study) -> list[tuple[Gain, Gain]]:
     with_panel = {gain.judge: gain for gain in found.with_panel}
     return [(gain, with_panel[gain.judge]) for gain in gains_in(found.alone, GOOD_JUDGE, 1.01)]
+
+
+def _under_random(found: Study) -> str:
+    weak = gains_in(found.alone, 0, GOOD_JUDGE)
+    under = [1 - gain.ratio for gain in weak if gain.ratio < 1]
+    if not under:
+        return f"None of the {len(weak)} judges under 80 % falls under random routing."
+    return f"""Of the {len(weak)} judges under 80 %, {len(under)} stand under 1 alone, by {max(under):.3f} at most; a
+loss counts as one from two standard errors of the draws on."""
 
 
 def _under_twice(found: Study) -> str:
