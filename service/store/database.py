@@ -29,6 +29,7 @@ from service.errors import Conflict, ServiceError, StorageFull
 SessionOfStore = AsyncSession
 Transaction = Session
 _PRAGMAS = ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON", "synchronous=FULL")
+_CONNECTIONS = 15
 _DISK_FULL = "53100"  # of Postgres
 _MIGRATIONS = Path(__file__).with_name("migrations")
 Opening = Callable[[AsyncSession], Awaitable[None]]
@@ -77,7 +78,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = async_url(url)
         self.sqlite = self.url.startswith("sqlite")
-        self.engine: AsyncEngine = create_async_engine(self.url, pool_pre_ping=not self.sqlite)
+        # As many as by default, but none is opened for one burst and closed after it: opening costs more than a query.
+        self.engine: AsyncEngine = create_async_engine(
+            self.url, pool_pre_ping=not self.sqlite, pool_size=_CONNECTIONS, max_overflow=0
+        )
         self._writer = self.engine.execution_options(charter_write=True)
         if self.sqlite:
             event.listen(self.engine.sync_engine, "connect", _on_connect)

@@ -1,7 +1,8 @@
 """Turns of many annotators in one transaction: what comes while one is under way is carried out together by the next.
 
-Fifty answers at once are two transactions instead of fifty that wait for one another. An answer is told when it is
-committed, never before. A step looks before it writes, so that one which is refused leaves nothing behind.
+Fifty answers at once are two transactions instead of fifty that wait for one another, and they go before leases. An
+answer is told when it is committed, never before. A step looks before it writes, so that one which is refused leaves
+nothing behind.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from service.store.label_turns import LEASE_S, Turn, open_turns
 from service.store.tables import rfc3339
 
 _MOST_TOGETHER = 64
+# A lease takes several queries: an answer that comes meanwhile must not wait for many of them.
+_MOST_OTHERS_TOGETHER = 8
 Result = TypeVar("Result")
 Tell = Callable[[], None]
 
@@ -63,12 +66,22 @@ class TurnQueue:
 
     async def _carry_out_all(self) -> None:
         while self._entries:
-            batch, self._entries = self._entries[:_MOST_TOGETHER], self._entries[_MOST_TOGETHER:]
+            batch = self._next_batch()
             try:
                 await self._carry_out(batch)
             finally:
                 for entry in batch:  # where all is told, this tells nothing
                     entry.fail(ServiceError("the service stopped before this was stored; send it again"))
+
+    def _next_batch(self) -> list[_Entry]:
+        """Answers go first, whatever was asked before them; they are few, for a task must be held to be answered."""
+        answers = [entry for entry in self._entries if entry.task_id is not None]
+        others = [entry for entry in self._entries if entry.task_id is None]
+        if answers:
+            self._entries = [*answers[_MOST_TOGETHER:], *others]
+            return answers[:_MOST_TOGETHER]
+        self._entries = others[_MOST_OTHERS_TOGETHER:]
+        return others[:_MOST_OTHERS_TOGETHER]
 
     async def _carry_out(self, batch: Sequence[_Entry]) -> None:
         """Together; where that fails, one by one, so that one's fault is not another's."""

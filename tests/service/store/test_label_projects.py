@@ -241,6 +241,22 @@ async def test_an_invitation_enters_on_two_devices_and_ends_when_revoked(people)
     assert len(await people.projects.next_tasks(bob, 1)) == 1  # what she held is free
 
 
+async def test_an_answer_waits_for_no_leases_that_were_asked_for_before_it(people):
+    made = await people.make([pair(n) for n in range(30)])
+    ada = await people.annotator(made)
+    [task] = await people.projects.next_tasks(ada, 1)
+    others = [await people.annotator(made, f"person {n}") for n in range(20)]
+    done = []
+
+    async def told(name, work):
+        done.append((name, await work))
+
+    leases = [told("lease", people.projects.next_tasks(other, 1)) for other in others]
+    await asyncio.gather(*leases, told("answer", people.projects.submit(ada, task.id, FIRST)))
+    assert [name for name, _ in done] == ["answer", *["lease"] * 20]
+    assert len({tasks[0].id for name, tasks in done if name == "lease"} | {task.id}) == 21
+
+
 async def test_sessions_looked_up_at_the_same_moment_are_each_ones_own(people):
     made = await people.make([pair(1)])
     sessions = {}
