@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 
+from training.blocked_attention import BlockedAttention
 from training.errors import TrainingError
 from training.packing import PackedGroups
 
@@ -37,6 +38,9 @@ def grouped_attention(
             raise TrainingError(
                 f"{type(module).__name__} needs {name}, which the packed layout lacks; take another model"
             )
+    if query.device.type == "cpu":
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        return BlockedAttention.apply(query, key, value, packed.masks, scale)[None], None
     heads_per_key = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, heads_per_key), repeat_kv(value, heads_per_key)
     # split, not slices: the gradient of a split is one concatenation, that of a slice a full tensor of zeros.

@@ -182,21 +182,35 @@ def seen(online: Online, scored: Sequence[Sequence[ScoredRollout]]) -> list[Aske
         prompt, penalty = own[0].rollout.asked, online.config.missing_eos_penalty
         groups.append(TokenGroup(prompt.prompt.id, prompt.tokens, tuple(one.rollout.reply.tokens for one in own)))
         scores.append(torch.tensor([one.score - cut(one.rollout, penalty) for one in own]))
-    found: list[Asked] = []
+    known = [online.policy.trunk.known.of(group) for group in groups]
+    found: dict[int, Asked] = {}
+    # In batches apart: a batch begins as a whole at the first layer, or as a whole above the trunk.
+    for begins_above in (True, False):
+        numbers = [number for number, trunk in enumerate(known) if (trunk is not None) is begins_above]
+        for packed, place in packed_batches(online, [groups[number] for number in numbers]):
+            here = numbers[place]
+            batch = [groups[number] for number in here]
+            parts = seen_batch(online.policy, batch, packed, joined([known[number] for number in here]))
+            for number, one in zip(here, parts, strict=True):
+                found[number] = Asked(groups[number], scores[number], *one)
+    return [found[number] for number in range(len(groups))]
+
+
+def seen_batch(
+    policy: Policy, groups: Sequence[TokenGroup], packed: PackedGroups, known_1TH: Tensor | None
+) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+    """Of each group: its tokens' log-probabilities under policy and base, and what left the trunk."""
+    trunk, trunk_1TH = policy.trunk, known_1TH
     with torch.no_grad():
-        for packed, place in packed_batches(online, groups):
-            with online.policy.as_reference(), online.policy.trunk.keeping():
-                ref_logps_N = reply_token_logps(online.policy, packed).cpu()
-            trunk_1TH = online.policy.trunk.kept()
-            with online.policy.trunk.replaying():
-                logps_N = reply_token_logps(online.policy, packed).cpu()
-            sizes = [sum(map(len, group.replies)) for group in groups[place]]
-            trunks = [None] * len(sizes) if trunk_1TH is None else trunk_1TH.split(list(packed.group_lengths), dim=1)
-            parts = zip(
-                groups[place], scores[place], logps_N.split(sizes), ref_logps_N.split(sizes), trunks, strict=True
-            )
-            found += [Asked(*part) for part in parts]
-    return found
+        with policy.as_reference(), trunk.keeping() if known_1TH is None else trunk.replaying(known_1TH):
+            ref_logps_N = reply_token_logps(policy, packed).cpu()
+        if known_1TH is None:
+            trunk_1TH = trunk.take()
+        with trunk.replaying(trunk_1TH):
+            logps_N = reply_token_logps(policy, packed).cpu()
+    sizes = [sum(map(len, group.replies)) for group in groups]
+    trunks = [None] * len(sizes) if trunk_1TH is None else trunk_1TH.split(list(packed.group_lengths), dim=1)
+    return list(zip(logps_N.split(sizes), ref_logps_N.split(sizes), trunks, strict=True))
 
 
 def cut(rollout: Rollout, penalty: float) -> float:
@@ -215,7 +229,12 @@ def packed_batches(online: Online, groups: Sequence[TokenGroup]) -> Iterator[tup
 
 def joined_trunks(asked: Sequence[Asked]) -> Tensor | None:
     """What these prompts' tokens, packed in this order, are above the trunk."""
-    kept = [one.trunk_1TH for one in asked if one.trunk_1TH is not None]
+    return joined([one.trunk_1TH for one in asked])
+
+
+def joined(trunks: Sequence[Tensor | None]) -> Tensor | None:
+    """Several prompts' as one; None where they are None."""
+    kept = [one for one in trunks if one is not None]
     return torch.cat(kept, dim=1) if kept else None
 
 

@@ -4,6 +4,7 @@ The score is in standard deviations from the mean over replies that the model wa
 so that weights and penalties mean the same for every reward model.
 """
 
+import contextlib
 import json
 import math
 import statistics
@@ -14,10 +15,11 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, set_peft_model_state_dict
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from training.errors import TrainingError
+from training.known_trunks import known_trunks
 from training.lora import LoraLinear
 from training.model import Policy
 from training.packing import TokenGroup, split_by_tokens
@@ -54,13 +56,21 @@ class RewardModelScorer:
         self._mean, self._sd = _normal(folder)
         _refuse_other_base(folder, base_sha256)
         self._head = _add_reward_adapter(policy, folder / "adapter", adapter)
+        self._trunk_is_the_base = bool(policy.trunk.layers) and not policy.trunk.is_adapted_by(adapter)
 
     def scores(self, rollouts: Sequence[Rollout]) -> list[float]:
         groups = [self._group(str(number), rollout) for number, rollout in enumerate(rollouts)]
         found: list[float] = []
+        trunk, trunks = self._policy.trunk, list[Tensor]()
         with torch.no_grad(), self._policy.with_adapter(self._adapter):
             for batch in split_by_tokens(groups, self._tokens_per_batch):
-                found += reply_scores(self._policy, self._head, pack_finished(self._policy, batch)).tolist()
+                packed = pack_finished(self._policy, batch)
+                with trunk.keeping() if self._trunk_is_the_base else contextlib.nullcontext():
+                    found += reply_scores(self._policy, self._head, packed).tolist()
+                if (kept_1TH := trunk.take()) is not None:
+                    trunks += kept_1TH.split(list(packed.group_lengths), dim=1)
+        if trunks:
+            trunk.known = known_trunks(groups, trunks)
         return [(score - self._mean) / self._sd for score in found]
 
     def _group(self, id: str, rollout: Rollout) -> TokenGroup:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from training.errors import TrainingError
+from training.known_trunks import KnownTrunks
 
 Mode = Literal["plain", "keep", "replay"]
 _MORE = "lora_layers_share: these layers hand on more than hidden states; leave it 1"
@@ -22,9 +23,13 @@ _MORE = "lora_layers_share: these layers hand on more than hidden states; leave 
 
 @dataclass(slots=True)
 class Trunk:
-    """Layers whose passes can be kept and replayed. Without layers it does nothing."""
+    """Layers whose passes can be kept and replayed. Without layers it does nothing.
+
+    `known` are passes of the step's replies that a reward model made.
+    """
 
     layers: Sequence[nn.Module] = ()
+    known: KnownTrunks = field(default_factory=KnownTrunks)
     _mode: Mode = "plain"
     _kept: list[Tensor] = field(default_factory=list)
 
@@ -32,6 +37,10 @@ class Trunk:
         for layer in self.layers:
             # The model's own loop stays; only what the layer does when it is called changes.
             layer.forward = self._forward_of(layer.forward, last=layer is self.layers[-1])
+
+    def is_adapted_by(self, adapter: str) -> bool:
+        """True where the adapter stands on one of the trunk's layers too: what leaves it is then not the base's."""
+        return any(f".{adapter}." in name for layer in self.layers for name, _ in layer.named_parameters())
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:
@@ -42,9 +51,9 @@ class Trunk:
             yield
             undo.pop_all()  # the pass is whole: what it kept stays
 
-    def kept(self) -> Tensor | None:
-        """What the pass under `keeping` kept (1 x T x H), None without layers; its tokens may be cut and joined."""
-        return self._kept[0] if self._kept else None
+    def take(self) -> Tensor | None:
+        """Away with what the pass under `keeping` kept (1 x T x H, tokens to cut and join); None without layers."""
+        return self._kept.pop() if self._kept else None
 
     @contextlib.contextmanager
     def replaying(self, kept: Tensor | None = None) -> Iterator[None]:
