@@ -72,6 +72,7 @@ class EngineSampler:
             # Weights in 16 bits cannot hold the first small updates.
             dtype="float32" if policy.numbers.precision == "fp32" else "auto",
             reloadable=True,
+            wide_head=False,  # the trainer computes the same tokens' logits in the weights' format too
         )
         with contextlib.ExitStack() as opened:
             opened.callback(shutil.rmtree, self._folder)

@@ -5,6 +5,7 @@ import signal
 import socket
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,12 @@ def test_vllm_listens_on_no_port_and_sends_nothing_home(sockets):
     assert command[command.index("--uds") + 1] == str(sockets / "m.sock")
     assert environment["VLLM_NO_USAGE_STATS"] == environment["HF_HUB_OFFLINE"] == "1"
     assert "VLLM_SERVER_DEV_MODE" not in command
+
+
+def test_logits_are_wide_unless_no_verdict_is_read_from_them(sockets):
+    judge = EngineSettings("/models/m", "m", sockets / "m.sock", sockets / "m.log", device="cpu")
+    assert '{"head_dtype": "float32"}' in server_command(judge)
+    assert "--hf-overrides" not in server_command(replace(judge, wide_head=False))
 
 
 def test_the_dtype_follows_the_cpu(tmp_path):
