@@ -33,8 +33,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "people.md"
 CACHE = Path.home() / ".cache" / "charter" / "features"
 JUDGES = tuple(Judge(noise, bias) for bias in (0.0, 1.0) for noise in (0.0, 0.2, 0.35))
 SEEDS, HUMAN_COST = 20, 20
-# Ours was made on the seeds before these.
-FIRST_SEED = 200
+# Ours was made on seeds before these.
+FIRST_SEED = 1000
 REAL, SIMULATED = "HH-RLHF", "Simulated gold"
 NOISY, BIASED = "noise alone", "length bias"
 # What people alone could label at the usual price; HH-RLHF has no more pairs for the judge than that buys.

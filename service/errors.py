@@ -43,5 +43,9 @@ class TrainerFailed(RunFailed):
         self.complaint = complaint
 
 
+class Interrupted(ServiceError):
+    """Nothing was stored, for no fault of the request: the same may be sent again."""
+
+
 class StorageFull(ServiceError):
     """The disk or bucket took no more. Free space, then resume the run."""

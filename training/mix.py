@@ -192,7 +192,10 @@ def first_drawn(rows: Sequence[PreferenceRow], most: int, seed: int) -> list[Pre
 
 
 def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[PreferenceRow], policy: Conflict) -> _Settled:
-    """Find the pairs of replies on which people and the machine name different winners, and apply the policy."""
+    """Find the pairs of replies on which people and the machine name different winners, and apply the policy.
+
+    One of several people is no conflict where the others outvote them for the machine's winner.
+    """
     people: dict[Hashable, list[PreferenceRow]] = defaultdict(list)
     for row in human:
         people[pair_key(row)].append(row)
@@ -202,8 +205,9 @@ def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[Preferen
     contested: list[PreferenceRow] = []
     conflicts = 0
     for row in machine:
-        against = [other for other in people.get(pair_key(row), ()) if _disagree(row, other)]
-        if not against:
+        answers = people.get(pair_key(row), [])
+        against = [other for other in answers if _disagree(row, other)]
+        if not against or _leaning(answers)[pair_key(row)] * (p_first(row) - 0.5) > 0:
             continue
         conflicts += 1
         contested += against

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from training.people_votes import HIGHEST_P, Agreement, pooled_votes, read_votes
+from training.people_votes import HIGHEST_P, Agreement, pair_key, pooled_votes, read_votes
 from training.reliability import (
     BeliefFit,
     SharedPair,
@@ -97,7 +97,8 @@ def counted_rows(
     counted: list[PreferenceRow] = []
     for source in sorted({row.source for row in machine}):
         own = [row for row in machine if row.source == source]
-        judged = list({row.id: row for row in (*own, *measured) if row.source == source}.values())
+        # A pair that was judged for the run and to measure by has two rows, and one verdict.
+        judged = list({pair_key(row): row for row in (*own, *measured) if row.source == source}.values())
         shared = shared_pairs(judged, human)
         # A check of length is meant to go by length; a judge's taste for it is taken out.
         fit = fit_belief(shared, pays_length(judged) if source == "ai" else 0.0) if knobs.calibrate else None

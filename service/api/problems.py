@@ -11,7 +11,7 @@ from starlette.routing import Match, Route
 
 from constitutions.errors import CharterError, ConstitutionError
 from judges.errors import JudgeUnavailable
-from service.errors import Conflict, InvalidInput, NotAllowed, NotFound, StorageFull
+from service.errors import Conflict, Interrupted, InvalidInput, NotAllowed, NotFound, StorageFull
 from service.pages.layout import show
 
 PROBLEM_TYPE = "application/problem+json"
@@ -23,6 +23,7 @@ STATUSES: tuple[tuple[type[CharterError], HTTPStatus], ...] = (
     (NotAllowed, HTTPStatus.UNAUTHORIZED),
     (StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
     (JudgeUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (Interrupted, HTTPStatus.SERVICE_UNAVAILABLE),
     (CharterError, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 

@@ -41,15 +41,20 @@ class SourcePair:
 
 
 async def pairs_of_set(artifacts: Artifacts, artifact: str) -> tuple[SourcePair, ...]:
-    """Each pair of texts once; `a` is the chosen reply. What a person said of a pair is no belief of a machine."""
+    """Each pair of texts once; `a` is the chosen reply. What a person said of a pair is no belief of a machine.
+
+    Of a mixed set, the pairs that people have not answered yet.
+    """
     return await asyncio.to_thread(_pairs_in, await artifacts.get(artifact))
 
 
 def _pairs_in(data: bytes) -> tuple[SourcePair, ...]:
     rows = from_parquet(data, PreferenceRow)
     pairs: dict[tuple[Conversation, frozenset[str]], SourcePair] = {}
+    mixed = {row.source == "human" for row in rows} == {True, False}
+    answered = {_texts(row) for row in rows if mixed and row.source == "human"}
     for row in rows:
-        if row.chosen != row.rejected:
+        if row.chosen != row.rejected and _texts(row) not in answered:
             belief = None if row.source == "human" else row.p_chosen
             pair = SourcePair(
                 pair_id=row.id,
@@ -60,8 +65,12 @@ def _pairs_in(data: bytes) -> tuple[SourcePair, ...]:
                 p_a=belief,
                 per_principle=() if belief is None else row.per_principle,
             )
-            pairs.setdefault((row.prompt, frozenset((row.chosen, row.rejected))), pair)
+            pairs.setdefault(_texts(row), pair)
     return tuple(pairs.values())
+
+
+def _texts(row: PreferenceRow) -> tuple[Conversation, frozenset[str]]:
+    return row.prompt, frozenset((row.chosen, row.rejected))
 
 
 async def pairs_of_run(store: Store, artifacts: Artifacts, run: RunRecord) -> tuple[SourcePair, ...]:

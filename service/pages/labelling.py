@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from constitutions.loader import load_constitution
-from service.api.csrf import csrf_token
+from service.api.csrf import csrf_token, refuse_other_site
 from service.api.state import ANNOTATOR_COOKIE, AnnotatorHere, Backend, BackendHere
 from service.pages.label_forms import COMMENT_CHARACTERS, REWRITE_CHARACTERS, AnswerForm, DraftForm
 from service.pages.label_views import is_right, progress_view, said_on_page, task_view
@@ -39,7 +39,8 @@ async def invitation(invitation: str, request: Request, backend: BackendHere) ->
 
 @router.post("/enter/{invitation}")
 async def enter(invitation: str, request: Request, backend: BackendHere) -> Response:
-    """Sets the session's cookie."""
+    """Sets the session's cookie. Another site must not put a person into a session of its own choice."""
+    refuse_other_site(request)
     _, secret = await backend.store.label_projects.enter(invitation)
     answer = _to("/label")
     answer.set_cookie(

@@ -2,12 +2,11 @@
 
 import time
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from starlette.exceptions import HTTPException
 
+from service.api.csrf import refuse_other_site
 from service.api.sessions import COOKIE, SESSION_S
 from service.api.state import BackendHere
 from service.errors import NotAllowed
@@ -41,9 +40,7 @@ async def form(request: Request, next: Annotated[str, Query()] = "") -> Response
 @router.post("/ui/login")
 async def sign_in(request: Request, backend: BackendHere, key: Secret, next: Annotated[str, Form()] = "") -> Response:
     """There is no session yet that could give the form a token: it must come from a page of this host."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise HTTPException(403, "this form was sent by another site; sign in on this page itself")
+    refuse_other_site(request)
     try:
         found = await backend.store.access.key_of(key.strip())
     except NotAllowed as error:

@@ -74,6 +74,11 @@ async def give_back(session: AsyncSession, label: Label) -> None:
     if label.task_id is None or label.undone_at is not None or label.label_project_id is None:
         return
     await lock_project(session, label.label_project_id)
+    as_it_is = select(Label).where(Label.id == label.id).execution_options(populate_existing=True)
+    if (there := await session.scalar(as_it_is)) is None:
+        raise NotFound(f"label {label.id} was deleted at the same moment")
+    if there.undone_at is not None:
+        return
     task = await session.get_one(LabelTask, label.task_id, populate_existing=True)
     project = await session.get_one(LabelProject, label.label_project_id, populate_existing=True)
     mine = (TaskAssignment.task_id == task.id) & (TaskAssignment.annotator_id == label.annotator_id)

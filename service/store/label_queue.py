@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.errors import ServiceError
+from service.errors import Interrupted, ServiceError
 from service.store.annotators import Clock
 from service.store.database import Database
 from service.store.label_turns import LEASE_S, Turn, open_turns
@@ -71,7 +71,7 @@ class TurnQueue:
                 await self._carry_out(batch)
             finally:
                 for entry in batch:  # where all is told, this tells nothing
-                    entry.fail(ServiceError("the service stopped before this was stored; send it again"))
+                    entry.fail(Interrupted("the service stopped before this was stored; send it again"))
 
     def _next_batch(self) -> list[_Entry]:
         """Answers go first, whatever was asked before them; they are few, for a task must be held to be answered."""

@@ -160,6 +160,13 @@ def test_verdicts_on_peoples_pairs_measure_and_stay_outside():
     assert mixed.report.conflicts == 0
 
 
+def test_a_pair_judged_for_the_run_and_to_measure_by_is_one_verdict():
+    human, judged = both(32, 8)
+    again = [replace(row, id=f"again-{row.id}", prompt_id=f"other-{row.prompt_id}") for row in judged]
+    config = MixConfig(ratio=1, weights="measured")
+    assert mix_rows(human, judged, config, measured=again).report == mix_rows(human, judged, config).report
+
+
 def test_a_machine_that_people_speak_against_is_left_out_and_counted():
     human, judged = both(5, 35)
     for config in (MixConfig(ratio=1, calibrate=True), MixConfig(ratio=1, weights="measured")):
@@ -176,6 +183,14 @@ def test_what_people_changed():
     heavy = mix_rows(human, judged, MixConfig(ratio=1, conflict="average", machine_weight=9)).report.people
     assert (heavy.conflicts_won, heavy.flips) == (0, 0)
     assert mix_rows([], judged, MixConfig()).report.people.flips == 0
+
+
+def test_one_person_whom_two_others_outvote_is_no_conflict():
+    [said], [verdict] = both(1, 0)
+    against = replace(said, id="h-other", chosen=said.rejected, rejected=said.chosen)
+    mixed = mix_rows([said, replace(said, id="h-second"), against], [verdict], MixConfig(ratio=1))
+    assert (mixed.report.conflicts, mixed.report.ai, mixed.report.human) == (0, 1, 3)
+    assert mix_rows([said, against], [verdict], MixConfig(ratio=1)).report.conflicts == 1
 
 
 def test_a_tie_of_the_machine_that_a_person_decides_is_counted():

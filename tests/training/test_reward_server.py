@@ -20,6 +20,7 @@ from judges.protocols.registry import load_protocol
 from judges.records import Abstention, Comparison, Message, Preference
 from judges.replicas import Endpoint
 from training.errors import TrainingError
+from training.precision import resolve_numbers
 from training.reward import train_reward
 from training.reward_server import Batches, RewardServer, ScoringModel
 
@@ -52,7 +53,8 @@ async def test_the_client_reads_the_scores_that_transformers_gives(server: Rewar
     base = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1, dtype=torch.float32)
     plain = PeftModel.from_pretrained(base, adapter).eval()
     row = make_row("r", prompt=asked(1))
-    assert scores == pytest.approx([classified(plain, tiny, row, text) for text in texts], abs=1e-4)
+    apart = 1e-4 if resolve_numbers("auto").precision == "fp32" else 3e-2  # the server's format is the machine's
+    assert scores == pytest.approx([classified(plain, tiny, row, text) for text in texts], abs=apart)
 
 
 def test_conversations_are_read_alike_by_many_threads_at_once(server: RewardServer):

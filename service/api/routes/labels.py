@@ -1,5 +1,6 @@
 """Labels: a person's answer about two replies, or to a task of a label project; and a preference set made of them."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body
@@ -162,4 +163,8 @@ def _row(label: LabelRecord) -> PreferenceRow:
     winner, loser = (label.b, label.a) if label.choice == "b" else (label.a, label.b)
     p_chosen = 0.5 if label.choice == "tie" else 1.0
     pair = Pair((Message("user", label.prompt),), winner, loser, p_chosen, 1.0, (label.annotator,))
-    return human_row(pair, f"label {label.id}")
+    row = human_row(pair, f"label {label.id}")
+    if label.principle_id is None:
+        return row
+    # What one says under one principle is another answer than what they say overall, or under another one.
+    return replace(row, id=f"{row.id}-{label.principle_id}", per_principle=((label.principle_id, p_chosen),))

@@ -124,6 +124,7 @@ class Desk {
 
   refused(task, detail) {
     this.answered.delete(task);
+    this.wantsUndo = false;
     this.say(`An answer was not taken: ${detail}`, true);
     this.refill(false);
   }

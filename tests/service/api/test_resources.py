@@ -178,6 +178,12 @@ async def test_labels_become_a_preference_set(service: Service) -> None:
     made = (await service.http.post("/v1/labels/preference-set", json={})).json()
     row = (await service.http.get(f"/v1/preference-sets/{made['id']}/rows")).json()["data"]
     assert [(r["chosen"], r["annotators"]) for r in row] == [("Because.", ["ann_1"])]
+    for principle, choice in (("honest", "a"), ("kind", "b")):
+        await service.http.post("/v1/labels", json=label | {"principle_id": principle, "choice": choice})
+    made = (await service.http.post("/v1/labels/preference-set", json={})).json()
+    rows = (await service.http.get(f"/v1/preference-sets/{made['id']}/rows")).json()["data"]
+    said = {tuple(r["per_principle"]): r["chosen"] for r in rows}
+    assert said == {(): "Because.", ("honest",): "Hm.", ("kind",): "Because."}
 
 
 async def test_a_post_sent_twice_is_carried_out_once(service: Service) -> None:

@@ -25,11 +25,21 @@ def row(id, chosen, rejected, source="ai", p_chosen=0.8) -> PreferenceRow:
 
 
 async def test_a_set_gives_each_pair_of_texts_once(artifacts):
-    rows = [row("r1", "x", "y"), row("r2", "y", "x"), row("r3", "x", "z", "human"), row("r4", "x", "x")]
+    rows = [row("r1", "x", "y"), row("r2", "y", "x"), row("r3", "x", "z"), row("r4", "x", "x")]
     await publish_shard(artifacts, "preferences/a.parquet", rows, PreferenceRow)
     one, other = await pairs_of_set(artifacts, "preferences/a.parquet")
     assert (one.pair_id, one.a, one.b, one.p_a, one.belief("honest")) == ("r1", "x", "y", 0.8, 0.7)
-    assert (other.pair_id, other.p_a, other.belief("honest")) == ("r3", None, None)  # a person's word is no belief
+    assert other.pair_id == "r3"
+
+
+async def test_what_people_answered_is_no_belief_and_of_a_mixed_set_not_asked_again(artifacts):
+    people = [row("h1", "x", "y", "human"), row("h2", "x", "z", "human")]
+    await publish_shard(artifacts, "preferences/h.parquet", people, PreferenceRow)
+    for pair in await pairs_of_set(artifacts, "preferences/h.parquet"):
+        assert (pair.p_a, pair.belief("honest")) == (None, None)
+    mixed = [*people, row("r1", "y", "x"), row("r2", "y", "z")]
+    await publish_shard(artifacts, "preferences/m.parquet", mixed, PreferenceRow)
+    assert [pair.pair_id for pair in await pairs_of_set(artifacts, "preferences/m.parquet")] == ["r2"]
 
 
 async def test_a_run_gives_its_comparisons_with_the_beliefs_that_its_mix_takes(database_url, artifacts):

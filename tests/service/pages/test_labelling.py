@@ -85,6 +85,8 @@ async def test_an_invitation_tells_what_is_stored_and_stores_nothing(labelling: 
         assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Secure" not in cookie
         over_tls = await client.post(f"https://localhost{path}", follow_redirects=False)
         assert "Secure" in over_tls.headers["set-cookie"]
+        elsewhere = await client.post(path, headers={"Origin": "https://evil.example"})
+        assert elsewhere.status_code == 403 and "set-cookie" not in elsewhere.headers
         unknown = await client.get("/label/enter/nobody")
         assert unknown.status_code == 401
         assert "this invitation is unknown or was revoked; ask for a new one" in unknown.text

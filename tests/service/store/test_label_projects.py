@@ -429,3 +429,14 @@ async def test_an_answer_within_anothers_transaction_is_undone_with_it(people, s
             raise KeyError
     assert list(await people.labels(made)) == []
     assert [again.id for again in await people.projects.next_tasks(ada, 1)] == [task.id]
+
+
+async def test_a_label_deleted_while_it_is_taken_back_is_given_back_once(people, store):
+    made = await people.make([pair(n) for n in range(5)], overlap=2)
+    ada = await people.annotator(made)
+    for task in await people.projects.next_tasks(ada, 5):
+        label = await people.projects.submit(ada, task.id, FIRST)
+        deleting = [store.labels.delete(people.project, label.label_id) for _ in range(2)]
+        await asyncio.gather(*deleting, people.projects.undo(ada), return_exceptions=True)
+        assert (await people.projects.get(people.project, made.id)).labels == 0
+        assert await people.labels(made) == []
