@@ -190,7 +190,8 @@ def seen(online: Online, scored: Sequence[Sequence[ScoredRollout]]) -> list[Aske
         for packed, place in packed_batches(online, [groups[number] for number in numbers]):
             here = numbers[place]
             batch = [groups[number] for number in here]
-            parts = seen_batch(online.policy, batch, packed, joined([known[number] for number in here]))
+            known_1TH = joined_trunks(packed, [known[number] for number in here])
+            parts = seen_batch(online.policy, batch, packed, known_1TH)
             for number, one in zip(here, parts, strict=True):
                 found[number] = Asked(groups[number], scores[number], *one)
     return [found[number] for number in range(len(groups))]
@@ -209,7 +210,7 @@ def seen_batch(
         with trunk.replaying(trunk_1TH):
             logps_N = reply_token_logps(policy, packed).cpu()
     sizes = [sum(map(len, group.replies)) for group in groups]
-    trunks = [None] * len(sizes) if trunk_1TH is None else trunk_1TH.split(list(packed.group_lengths), dim=1)
+    trunks = [None] * len(sizes) if trunk_1TH is None else packed.of_groups(trunk_1TH)
     return list(zip(logps_N.split(sizes), ref_logps_N.split(sizes), trunks, strict=True))
 
 
@@ -227,15 +228,10 @@ def packed_batches(online: Online, groups: Sequence[TokenGroup]) -> Iterator[tup
         start += len(batch)
 
 
-def joined_trunks(asked: Sequence[Asked]) -> Tensor | None:
-    """What these prompts' tokens, packed in this order, are above the trunk."""
-    return joined([one.trunk_1TH for one in asked])
-
-
-def joined(trunks: Sequence[Tensor | None]) -> Tensor | None:
-    """Several prompts' as one; None where they are None."""
+def joined_trunks(packed: PackedGroups, trunks: Sequence[Tensor | None]) -> Tensor | None:
+    """What the packed groups' tokens are above the trunk, of what each group's are; None where there is no trunk."""
     kept = [one for one in trunks if one is not None]
-    return torch.cat(kept, dim=1) if kept else None
+    return packed.joined(kept) if kept else None
 
 
 def evenly(items: Sequence[Lesson], parts: int) -> list[Sequence[Lesson]]:

@@ -106,12 +106,10 @@ def token_lessons(
     found: list[TokenLesson] = []
     with torch.no_grad(), critic.switched_on():
         for packed, place in packed_batches(online, [one.group for one in asked]):
-            values = (
-                critic.values(packed, joined_trunks(asked[place]))
-                .cpu()
-                .split([len(one.logps_N) for one in asked[place]])
-            )
-            for one, value_N in zip(asked[place], values, strict=True):
+            batch = asked[place]
+            trunk_1TH = joined_trunks(packed, [one.trunk_1TH for one in batch])
+            values = critic.values(packed, trunk_1TH).cpu().split([len(one.logps_N) for one in batch])
+            for one, value_N in zip(batch, values, strict=True):
                 rewards_N = token_rewards(one.score_K, one.kl_N, one.lengths_K, kl_weight=kl_weight)
                 advantage_N = gae(rewards_N, value_N, one.lengths_K, gae_lambda=config.gae_lambda)
                 found.append(TokenLesson(one, advantage_N, value_N, advantage_N + value_N))
@@ -133,7 +131,7 @@ def add_gradients(
     for packed, place in packed_batches(online, [lesson.asked.group for lesson in lessons]):
         batch = lessons[place]
         ids = tuple(lesson.asked.group.row_id for lesson in batch for _ in lesson.asked.group.replies)
-        trunk_1TH = joined_trunks([lesson.asked for lesson in batch])
+        trunk_1TH = joined_trunks(packed, [lesson.asked.trunk_1TH for lesson in batch])
         with online.policy.trunk.replaying(trunk_1TH):
             logps_N = reply_token_logps(online.policy, packed)
         old_N, advantage_N, value_N, return_N = (

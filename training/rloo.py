@@ -83,7 +83,8 @@ def add_gradients(online: Online, lessons: Sequence[ReplyLesson]) -> Mapping[str
     sums = {"policy_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
     for packed, place in packed_batches(online, [lesson.asked.group for lesson in lessons]):
         batch = lessons[place]
-        with online.policy.trunk.replaying(joined_trunks([lesson.asked for lesson in batch])):
+        trunk_1TH = joined_trunks(packed, [lesson.asked.trunk_1TH for lesson in batch])
+        with online.policy.trunk.replaying(trunk_1TH):
             logp_R = reply_logps(online.policy, packed)
         old_N = torch.cat([one.asked.logps_N for one in batch]).to(logp_R)
         old_R = sum_by_reply(old_N, packed.reply_N, len(logp_R))
