@@ -1,11 +1,12 @@
 """How near the engine that samples for PPO is to the trainer, with its logits in the weights' format and in float32.
 
-    CHARTER_DATA=... python -m benchmarks.sampler [--prompts 32] [--rounds 3]
+    CHARTER_DATA=... python -m benchmarks.sampler [--prompts 32] [--rounds 2]
 
 Two vLLM servers of the bundled 135M model take turns at the same prompts, replies of at most 64 tokens, on a quiet
-machine. What each wrote is then seen by the trainer, in the same format and in fp32: `ratio_apart` is |p of the trainer
-over p of the sampler - 1| of a sampled token, `kl` is KL(sampler || trainer) in nats a token (k3, training/kl.py).
-`trainer` stands for the trainer itself beside fp32, on the replies of the first server. Prints JSON as its last line.
+machine. What each wrote last is then seen by the trainer, in the same format and in fp32: `ratio_apart` is |p of the
+trainer over p of the sampler - 1| of a sampled token, `kl` is KL(sampler || trainer) in nats a token (k3,
+training/kl.py). `trainer` stands for the trainer itself beside fp32, on the replies of the first server. Prints JSON as
+its last line.
 """
 
 import argparse
@@ -41,8 +42,8 @@ HEADS = {"narrow": False, "wide": True}
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """One server's replies to all prompts: their tokens, each with its log-probability there, and the seconds of each
-    round."""
+    """One server's last replies to all prompts: their tokens, each with its log-probability there, and the seconds of
+    each round."""
 
     groups: tuple[TokenGroup, ...]
     logps: tuple[float, ...]
@@ -90,10 +91,9 @@ async def ask(settings: EngineSettings, prompts: Sequence[tuple[int, ...]]) -> t
 
 def sampled(prompts: Sequence[tuple[int, ...]], turns: Sequence[tuple[float, list[dict[str, object]]]]) -> Sampled:
     groups, logps = [], []
-    for number, (_, choices) in enumerate(turns):
-        for place, (prompt, choice) in enumerate(zip(prompts, choices, strict=True)):
-            groups.append(TokenGroup(f"{number}/{place}", prompt, (tuple(choice["token_ids"]),)))
-            logps += choice["logprobs"]["token_logprobs"]
+    for place, (prompt, choice) in enumerate(zip(prompts, turns[-1][1], strict=True)):
+        groups.append(TokenGroup(str(place), prompt, (tuple(choice["token_ids"]),)))
+        logps += choice["logprobs"]["token_logprobs"]
     return Sampled(tuple(groups), tuple(logps), tuple(seconds for seconds, _ in turns))
 
 
@@ -124,7 +124,7 @@ def apart(sampler: Sequence[float], trainer: Sequence[float]) -> dict[str, float
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16", help="the trainer's")
     options = parser.parse_args()
     model = base_model_folder(None, CACHE)

@@ -43,16 +43,23 @@ def grouped_attention(
     if query.device.type == "cpu":
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return BlockedAttention.apply(query, key, value, packed.masks, scale)[None], None
+    return attention_of_torch(query, key, value, packed.masks, scaling), None
+
+
+def attention_of_torch(
+    query: Tensor, key: Tensor, value: Tensor, masks: Sequence[Tensor], scaling: float | None
+) -> Tensor:
+    """PyTorch's own kernel for each group; the masks are those of `PackedGroups`."""
     heads_per_key = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, heads_per_key), repeat_kv(value, heads_per_key)
     # split, not slices: the gradient of a split is one concatenation, that of a slice a full tensor of zeros.
-    lengths = [len(mask) for mask in packed.masks]
+    lengths = [len(mask) for mask in masks]
     queries, keys, values = (tensor.split(lengths, 2) for tensor in (query, key, value))
-    if packed.opening_tokens:
+    if masks[-1].shape[1] > lengths[-1]:  # it sees an opening
         keys, values = ([first, *(torch.cat((first, own), 2) for own in rest)] for first, *rest in (keys, values))
-    parts = zip(queries, keys, values, packed.masks, strict=True)
+    parts = zip(queries, keys, values, masks, strict=True)
     out = [F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling) for q, k, v, mask in parts]
-    return torch.cat([part.transpose(1, 2) for part in out], dim=1), None
+    return torch.cat([part.transpose(1, 2) for part in out], dim=1)
 
 
 def widest(masks: Sequence[Tensor]) -> int:

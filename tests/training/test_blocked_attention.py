@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from training.attention import attention_of_torch
 from training.blocked_attention import BlockedAttention
 from training.packing import TokenGroup, batch_masks, opening_tokens
 
@@ -28,15 +28,16 @@ ALIKE = [
 ]
 
 
-def of_torch(query: Tensor, key: Tensor, value: Tensor, masks: Sequence[Tensor]) -> Tensor:
-    """Each group by itself; its keys are the opening's and its own."""
+def of_each(query: Tensor, key: Tensor, value: Tensor, masks: Sequence[Tensor]) -> Tensor:
+    """Each group by itself, written out; its keys are the opening's and its own."""
     sizes, heads = [len(mask) for mask in masks], query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(heads, 1), value.repeat_interleave(heads, 1)
     out = []
     for q, k, v, mask in zip(query.split(sizes, 2), key.split(sizes, 2), value.split(sizes, 2), masks, strict=True):
         opening = mask.shape[1] - mask.shape[0]
         keys, values = (torch.cat((whole[:, :, :opening], own), 2) for whole, own in ((key, k), (value, v)))
-        out.append(F.scaled_dot_product_attention(q, keys, values, attn_mask=mask.to(q.dtype), scale=0.3))
+        scores = (0.3 * q @ keys.transpose(2, 3)).to(mask.dtype) + mask
+        out.append(scores.softmax(-1).to(q.dtype) @ values)
     return torch.cat(out, 2)[0].transpose(0, 1)
 
 
@@ -58,12 +59,22 @@ def test_results_and_gradients_are_those_of_torch(
     groups: list[TokenGroup], key_heads: int, dtype: torch.dtype, apart: float
 ):
     parts, masks = drawn(groups, dtype, key_heads)
-    found, expected = BlockedAttention.apply(*parts, masks, 0.3), of_torch(*parts, masks)
+    found, expected = BlockedAttention.apply(*parts, masks, 0.3), of_each(*parts, masks)
     torch.testing.assert_close(found, expected, atol=apart, rtol=apart)
     weight = torch.randn(found.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(dtype)
     gradients = [torch.autograd.grad((out * weight).sum(), parts) for out in (found, expected)]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, atol=apart, rtol=apart)
+
+
+@pytest.mark.parametrize("groups", [GROUPS, ALIKE], ids=["apart", "with an opening"])
+def test_what_a_gpu_takes_gives_the_same(groups: list[TokenGroup]):
+    parts, masks = drawn(groups, torch.float64, 2)
+    found, expected = attention_of_torch(*parts, masks, 0.3), of_each(*parts, masks)
+    torch.testing.assert_close(found[0], expected)
+    gradients = [torch.autograd.grad(out.square().sum(), parts) for out in (found, expected)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_token_alone_sees_itself():
