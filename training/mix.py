@@ -7,14 +7,14 @@ silently: every dropped row is in the report.
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
 from training.errors import TrainingError
 from training.mix_sources import SourceKnobs, SourceStanding, Weights, counted_rows
 from training.ownership import Owner, owned_rows
-from training.people_votes import Agreement, leaning_to, logit, p_first, pair_key, sigmoid
+from training.people_votes import Agreement, compared, leaning_to, logit, p_first, pair_key, sigmoid
 from training.rows import PreferenceRow
 
 Conflict = Literal["human_wins", "average", "drop", "review"]
@@ -34,6 +34,8 @@ class MixConfig:
     - `conflict`: what to do where people and the machine name different winners for the same two replies.
     - `cap_per_annotator`: most rows of one annotator, None for all.
     - `seed`: decides which rows a cap or the ratio keeps.
+    - `weightless`: principles whose verdicts are shown and count in no belief: people's labels under them are compared
+      with none.
     """
 
     ratio: float = 0.5
@@ -45,6 +47,7 @@ class MixConfig:
     weights: Weights = "given"
     calibrate: bool = False
     owners: Mapping[str, Owner] = field(default_factory=dict)
+    weightless: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ def mix_rows(
     people, machines = owned_rows(human, config.owners), owned_rows(machine, config.owners)
     capped = cap_annotators(people.rows, config)
     counted = counted_rows(capped, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config))
-    settled = _settle_conflicts(counted.human, counted.machine, config.conflict)
+    settled = _settle_conflicts(counted.human, counted.machine, config)
     drawn = draw_share(settled.human, len(settled.machine), config)
     rows = (*drawn, *settled.machine)
     _refuse_shared_ids(rows)
@@ -191,7 +194,7 @@ def first_drawn(rows: Sequence[PreferenceRow], most: int, seed: int) -> list[Pre
     return sorted(rows, key=lambda row: _draw(row, seed))[:most]
 
 
-def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[PreferenceRow], policy: Conflict) -> _Settled:
+def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[PreferenceRow], config: MixConfig) -> _Settled:
     """Find the pairs of replies on which people and the machine name different winners, and apply the policy.
 
     One of several people is no conflict where the others outvote them for the machine's winner.
@@ -205,33 +208,37 @@ def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[Preferen
     contested: list[PreferenceRow] = []
     conflicts = 0
     for row in machine:
-        answers = people.get(pair_key(row), [])
-        against = [other for other in answers if _disagree(row, other)]
-        if not against or _leaning(answers)[pair_key(row)] * (p_first(row) - 0.5) > 0:
+        answers = [(other, _sides_with(row, other, config)) for other in people.get(pair_key(row), ())]
+        against = [other for other, side in answers if side < 0]
+        if not against or math.fsum(other.weight * side for other, side in answers) > 0:
             continue
         conflicts += 1
         contested += against
         out.add(row.id)
-        if policy == "average":
-            changed.update((other.id, averaged(changed.get(other.id, other), row)) for other in against)
-        elif policy != "human_wins":
+        if config.conflict == "average":
+            changed.update(
+                (other.id, averaged(changed.get(other.id, other), row, config.weightless)) for other in against
+            )
+        elif config.conflict != "human_wins":
             out.update(other.id for other in against)
-            review += [row, *against] if policy == "review" else []
+            review += [row, *against] if config.conflict == "review" else []
     left = tuple(changed.get(row.id, row) for row in human if row.id not in out)
     kept = tuple(row for row in machine if row.id not in out)
     once = {row.id: row for row in review}
     return _Settled(left, kept, tuple(once.values()), tuple(contested), conflicts, len(out))
 
 
-def averaged(person: PreferenceRow, machine: PreferenceRow) -> PreferenceRow:
+def averaged(person: PreferenceRow, machine: PreferenceRow, weightless: Set[str] = frozenset()) -> PreferenceRow:
     """One human row for two beliefs: the product of their odds, the lighter row's in proportion to the weights.
 
-    It is turned around where the machine outweighs.
+    The machine's is the one on the person's question. The row is turned around where the machine outweighs.
     """
     heavier = max(person.weight, machine.weight)
     if heavier == 0:
         return leaning_to(person, 0.5)
-    pull = person.weight * logit(p_first(person)) + machine.weight * logit(p_first(machine))
+    said = compared(machine, person, weightless)
+    belief = math.fsum(logit(one.belief) for one in said) / max(len(said), 1)
+    pull = person.weight * logit(p_first(person)) + machine.weight * belief
     return leaning_to(person, sigmoid(pull / heavier))
 
 
@@ -261,15 +268,17 @@ def _leaning(rows: Iterable[PreferenceRow]) -> dict[Hashable, float]:
 
 
 def _knobs(config: MixConfig) -> SourceKnobs:
-    return SourceKnobs(config.weights, config.calibrate, config.human_weight, config.machine_weight)
+    return SourceKnobs(config.weights, config.calibrate, config.human_weight, config.machine_weight, config.weightless)
 
 
-def _disagree(one: PreferenceRow, other: PreferenceRow) -> bool:
-    """Different winners, and neither a tie: a tie says nothing against anyone. Nor do two principles apart."""
-    about, of_other = ({id for id, _ in row.per_principle} for row in (one, other))
-    if about and of_other and not about & of_other:
-        return False
-    return one.chosen != other.chosen and one.p_chosen > 0.5 and other.p_chosen > 0.5
+def _sides_with(machine: PreferenceRow, person: PreferenceRow, config: MixConfig) -> float:
+    """How far the person names the machine's winner, -0.5 to 0.5: the mean over what both were asked.
+
+    0 where either sees a tie, which says nothing against anyone, or where they were asked about different things.
+    """
+    said = compared(machine, person, config.weightless)
+    sides = (math.copysign(one.vote - 0.5, (one.vote - 0.5) * (one.belief - 0.5)) for one in said if one.belief != 0.5)
+    return math.fsum(sides) / max(len(said), 1)
 
 
 def _draw(row: PreferenceRow, seed: int) -> str:

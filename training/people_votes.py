@@ -8,7 +8,7 @@ Annotators with few shared pairs are taken for average ones. Left out: gold task
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from training.rows import PreferenceRow
@@ -56,6 +56,14 @@ class Votes:
         return max((votes * self.people.beyond_chance + PRIOR_VOTES * usual) / (votes + PRIOR_VOTES), LOWEST_AGREEMENT)
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A machine's belief and a person's vote on one question, both of `first_reply` being the better one."""
+
+    belief: float
+    vote: float
+
+
 def pair_key(row: PreferenceRow) -> Hashable:
     """The same prompt and the same two texts, whichever won."""
     return (row.prompt, frozenset((row.chosen, row.rejected)))
@@ -69,6 +77,21 @@ def first_reply(row: PreferenceRow) -> str:
 def p_first(row: PreferenceRow) -> float:
     """The row's belief that `first_reply` is the better one."""
     return row.p_chosen if row.chosen == first_reply(row) else 1 - row.p_chosen
+
+
+def compared(machine: PreferenceRow, person: PreferenceRow, weightless: Set[str] = frozenset()) -> tuple[Compared, ...]:
+    """What both say of one pair, question by question: none where they were asked about different things.
+
+    A label that names no principle is about the replies on the whole, as the machine's own belief is. One under
+    principles stands beside the machine's belief under each of them: it says nothing of the others, nor of the whole.
+    A verdict under one of `weightless` counts in no belief, so it is no machine's answer either.
+    """
+    if not person.per_principle:
+        return (Compared(p_first(machine), p_first(person)),)
+    turned = first_reply(machine) == machine.chosen, first_reply(person) == person.chosen
+    beliefs = {id: p if turned[0] else 1 - p for id, p in machine.per_principle if id not in weightless}
+    votes = {id: p if turned[1] else 1 - p for id, p in person.per_principle}
+    return tuple(Compared(beliefs[id], vote) for id, vote in votes.items() if id in beliefs)
 
 
 def read_votes(rows: Iterable[PreferenceRow]) -> Votes:

@@ -30,12 +30,14 @@ _REPORT = TypeAdapter(MixReport)
 class MachineRows:
     """The machine's pairs; `undecided` are the comparisons on which no weighted principle answered.
 
-    `measured` are its verdicts on people's own pairs, which show what it is worth.
+    `measured` are its verdicts on people's own pairs, which show what it is worth; those under `weightless`
+    principles are in no belief.
     """
 
     rows: tuple[PreferenceRow, ...]
     undecided: int
     measured: tuple[PreferenceRow, ...] = ()
+    weightless: frozenset[str] = frozenset()
 
 
 async def run_mix(context: RunContext) -> JsonObject:
@@ -49,7 +51,8 @@ async def run_mix(context: RunContext) -> JsonObject:
         said = f"{people.leaked} human pairs answer {prompts}; they are left out of the training"
         await context.warn("mix", said)
     wanted = context.request.mix
-    mixed = mix_rows(people.rows, machine.rows, mix_config(wanted, context.request.seed), machine.measured)
+    config = replace(mix_config(wanted, context.request.seed), weightless=machine.weightless)
+    mixed = mix_rows(people.rows, machine.rows, config, machine.measured)
     if said := _unmeasured(wanted, mixed.report):
         await context.warn("mix", said)
     if mixed.report.dropped_by_reliability:
@@ -129,7 +132,8 @@ def machine_rows(
                 origin=proof.run_id,
             )
         )
-    return MachineRows(tuple(rows), len(comparisons) - len(rows))
+    weightless = {verdict.principle_id for verdict in verdicts if not weights.get(verdict.principle_id)}
+    return MachineRows(tuple(rows), len(comparisons) - len(rows), weightless=frozenset(weightless))
 
 
 @dataclass(frozen=True, slots=True)

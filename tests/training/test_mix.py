@@ -232,3 +232,57 @@ def test_a_check_of_length_keeps_its_verdicts():
     ).report.standings
     assert by_check.pays_length == 0 and by_check.worth > 1.5
     assert by_judge.pays_length < -2 and by_judge.worth < by_check.worth
+
+
+def under(row: PreferenceRow, **beliefs: float) -> PreferenceRow:
+    """The row with what it says under principles, of its chosen reply."""
+    return replace(row, per_principle=tuple(beliefs.items()))
+
+
+@pytest.mark.parametrize(
+    ("asked", "verdicts", "conflicts"),
+    [
+        ("brief", {"brief": 0.1, "honest": 0.9}, 1),  # the verdict under `brief` names the other reply
+        ("honest", {"brief": 0.1, "honest": 0.9}, 0),
+        ("kind", {"brief": 0.1, "honest": 0.9}, 0),  # the machine was not asked about it
+        ("brief", {"brief": 0.5}, 0),
+        (None, {"brief": 0.1, "honest": 0.9}, 0),
+    ],
+)
+def test_a_label_under_a_principle_stands_beside_the_verdict_under_it(asked, verdicts, conflicts):
+    [said], [verdict] = both(1, 0)
+    label = under(said, **{asked: 1.0}) if asked else said
+    verdict = under(verdict, **verdicts)
+    mixed = mix_rows([label], [verdict], MixConfig(ratio=1))
+    assert (mixed.report.conflicts, mixed.report.standings[0].shared_votes) == (conflicts, int(asked != "kind"))
+
+
+def test_a_label_under_a_principle_says_nothing_against_the_whole():
+    # the machine agrees under `honest`, and prefers the other reply on the whole for other reasons
+    [said], [verdict] = both(0, 1)
+    verdict = under(verdict, honest=0.2, brief=0.9)
+    assert mix_rows([said], [verdict], MixConfig(ratio=1)).report.conflicts == 1
+    assert mix_rows([under(said, honest=1.0)], [verdict], MixConfig(ratio=1)).report.conflicts == 0
+    against = under(said, brief=1.0)
+    assert mix_rows([against], [verdict], MixConfig(ratio=1)).report.conflicts == 1
+    weightless = mix_rows([against], [verdict], MixConfig(ratio=1, weightless=frozenset({"brief"}))).report
+    assert (weightless.conflicts, weightless.standings[0].shared_votes) == (0, 0)
+
+
+def test_two_people_under_a_principle_outvote_one_and_none_under_another():
+    [said], [verdict] = both(1, 0)
+    verdict = under(verdict, brief=0.9, honest=0.9)
+    against = under(replace(said, id="against", chosen=said.rejected, rejected=said.chosen), brief=1.0)
+    others = [under(replace(said, id=f"other-{n}"), kind=1.0) for n in range(2)]
+    assert mix_rows([against, *others], [verdict], MixConfig(ratio=1)).report.conflicts == 1
+    agreeing = [under(row, brief=1.0) for row in others]
+    assert mix_rows([against, *agreeing], [verdict], MixConfig(ratio=1)).report.conflicts == 0
+
+
+def test_an_average_is_with_the_belief_on_the_same_question():
+    # the label: X under `brief`; the machine: X on the whole, and Y with 9 to 1 under `brief`, at equal weight
+    label = make_row("h", chosen="X", rejected="Y", p_chosen=0.8, per_principle=(("brief", 0.8),))
+    verdict = make_row("m", chosen="X", rejected="Y", p_chosen=0.7, source="ai", per_principle=(("brief", 0.1),))
+    mixed = mix_rows([label], [verdict], MixConfig(ratio=1, conflict="average"))
+    assert [(row.id, row.chosen) for row in mixed.rows] == [("h", "Y")]
+    assert mixed.rows[0].p_chosen == pytest.approx(9 / 13)  # odds 4 against 9
