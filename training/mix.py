@@ -15,6 +15,7 @@ from training.errors import TrainingError
 from training.mix_sources import SourceKnobs, SourceStanding, Weights, counted_rows
 from training.ownership import Owner, owned_rows
 from training.people_votes import Agreement, compared, leaning_to, logit, p_first, pair_key, sigmoid
+from training.ranked import effective_sample_size
 from training.rows import PreferenceRow
 
 Conflict = Literal["human_wins", "average", "drop", "review"]
@@ -68,7 +69,7 @@ class PeopleChanged:
 
 @dataclass(frozen=True, slots=True)
 class MixReport:
-    """What came in, what went out. `effective_sample_size` is (sum w)^2 / sum w^2 over the mixed rows (Kish).
+    """What came in, what went out. `effective_sample_size` is over the mixed rows (ranked.py).
 
     `pooled_votes` are human rows that went into another row on the same pair; `people_agreement` is None where too few
     pairs have votes of several people; `standings` says what each machine source was found to be worth.
@@ -157,13 +158,6 @@ def mix_rows(
         people=_changed(rows, settled.contested, machines.rows),
     )
     return MixResult(rows, settled.review, report)
-
-
-def effective_sample_size(rows: Iterable[PreferenceRow]) -> float:
-    """Kish: how many rows of equal weight carry as much as these; 0 for none."""
-    weights = [row.weight for row in rows]
-    squares = math.fsum(weight * weight for weight in weights)
-    return math.fsum(weights) ** 2 / squares if squares else 0.0
 
 
 def cap_annotators(human: Sequence[PreferenceRow], config: MixConfig) -> tuple[PreferenceRow, ...]:

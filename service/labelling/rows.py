@@ -14,6 +14,7 @@ from service.exchange.formats.pair import Pair
 from service.exchange.preferences import human_row
 from service.labelling.reliability import reliabilities
 from service.store.label_records import TaskLabel
+from training.ranked import RANKED, ranked_weight
 from training.rows import PreferenceRow
 
 # What a person's vote weighs: the same as anybody's, or by how often that person is right (reliability.py).
@@ -38,7 +39,10 @@ class LabelRows:
 
 @dataclass(frozen=True, slots=True)
 class _Vote:
-    """One person on two replies: `p_a` is 1 where the first is better, 0.5 for a tie. It counts `weight` times."""
+    """One person on two replies: `p_a` is 1 where the first is better, 0.5 for a tie. It counts `weight` times.
+
+    `ranked` is how many replies stood in the ranking that it is a part of, 0 for none.
+    """
 
     pair_id: str
     prompt: Conversation
@@ -46,6 +50,7 @@ class _Vote:
     b: str
     p_a: float
     weight: float
+    ranked: int
     label: TaskLabel
 
 
@@ -81,8 +86,13 @@ def rows_from_labels(labels: Sequence[TaskLabel], *, aggregate: bool, weights: P
 
 
 def _votes(label: TaskLabel, weight: float) -> Iterable[_Vote]:
-    """What the label says of each two replies; nothing of two that are the same text."""
+    """What the label says of each two replies; nothing of two that are the same text.
+
+    The pairs of a ranking are no independent answers, and weigh less (training/ranked.py).
+    """
     texts = label.replies
+    ranked = len(set(texts)) if label.choice == "ranked" else 0
+    weight *= ranked_weight(ranked) if ranked else 1.0
     if label.choice == "rewritten":
         found = [(label.rewrite, texts[0], 1.0)]
     elif label.choice == "ranked":
@@ -92,7 +102,7 @@ def _votes(label: TaskLabel, weight: float) -> Iterable[_Vote]:
         found = [(texts[0], texts[1], _VOTES[label.choice])]
     else:
         found = []
-    return [_Vote(label.pair_id, label.prompt, a, b, p_a, weight, label) for a, b, p_a in found if a != b]
+    return [_Vote(label.pair_id, label.prompt, a, b, p_a, weight, ranked, label) for a, b, p_a in found if a != b]
 
 
 def _row(votes: Sequence[_Vote]) -> PreferenceRow:
@@ -113,7 +123,7 @@ def _row(votes: Sequence[_Vote]) -> PreferenceRow:
             p_chosen=p_a if a_wins else 1 - p_a,
             weight=math.fsum(say.weight for say in says) / len(says),
             annotators=people,
-            tags=_shown(votes, chosen),
+            tags=(*_shown(votes, chosen), *_ranked(votes)),
         ),
         f"label project {first.label.label_project_id}, pair {first.pair_id}",
     )
@@ -125,6 +135,12 @@ def _shown(votes: Sequence[_Vote], chosen: str) -> tuple[tuple[str, str], ...]:
     seen = [vote.label for vote in votes if vote.label.choice in ("a", "b") and vote.label.order]
     places = {"first" if label.replies[label.order[0]] == chosen else "second" for label in seen}
     return tuple((CHOSEN_SHOWN, place) for place in places) if len(places) == 1 else ()
+
+
+def _ranked(votes: Sequence[_Vote]) -> tuple[tuple[str, str], ...]:
+    """The size of the ranking that the row is a part of; people rank the same replies."""
+    most = max(vote.ranked for vote in votes)
+    return ((RANKED, str(most)),) if most else ()
 
 
 def _per_principle(says: Sequence[_Say], a_wins: bool) -> tuple[tuple[str, float], ...]:

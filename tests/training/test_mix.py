@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.errors import TrainingError
-from training.mix import MixConfig, averaged, effective_sample_size, mix_rows
+from training.mix import MixConfig, averaged, mix_rows
+from training.ranked import effective_sample_size
 from training.rows import PreferenceRow
 
 from .test_rows import make_row

@@ -7,6 +7,7 @@ import pytest
 from judges.records import Message
 from service.labelling.rows import rows_from_labels
 from service.store.label_records import TaskLabel
+from training.ranked import effective_sample_size
 
 PROMPT = (Message("user", "Why?"),)
 
@@ -73,6 +74,17 @@ def test_a_ranking_is_all_its_pairs_and_votes_on_one_pair_meet_in_either_order()
     ]
     both = said(rows_from_labels([one, two], aggregate=True))
     assert [p_chosen for _, _, p_chosen, _ in both] == [0.5, 1.0, 1.0]  # they differ on z and x alone
+
+
+def test_a_ranking_of_nine_counts_as_eleven_labels_and_not_as_36():
+    ranked = label(kind="rank", replies=tuple("abcdefghi"), choice="ranked", ranking=tuple(range(9)))
+    rows = rows_from_labels([ranked, label()], aggregate=False).rows
+    # each of its 36 rows weighs 3 / (9 + 1)
+    assert len(rows) == 37 and math.fsum(row.weight for row in rows) == pytest.approx(36 * 0.3 + 1)
+    assert effective_sample_size(rows) == pytest.approx(11.8)
+    one, two = (label(name, kind="rank", replies=("x", "x", "y"), choice="ranked", ranking=(0, 1, 2)) for name in "ab")
+    [(chosen, _, p_chosen, _)] = said(both := rows_from_labels([one, two], aggregate=True))
+    assert (chosen, p_chosen) == ("x", 1.0) and both.rows[0].weight == 1.0  # two different texts are one pair
 
 
 @pytest.mark.parametrize("why", ["training", "gold", "repeat"])
