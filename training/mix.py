@@ -11,11 +11,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training.cast_votes import without_people
 from training.errors import TrainingError
 from training.mix_sources import SourceKnobs, SourceStanding, Weights, counted_rows
 from training.ownership import Owner, owned_rows
 from training.people_votes import Agreement, compared, leaning_to, logit, p_first, pair_key, sigmoid
-from training.ranked import effective_sample_size
+from training.ranked import effective_sample_size, labels_in
 from training.rows import PreferenceRow
 
 Conflict = Literal["human_wins", "average", "drop", "review"]
@@ -33,7 +34,7 @@ class MixConfig:
       beliefs are fitted to people's votes, the pull of length taken out.
     - `owners`: principle id -> whose verdicts count under it; under one that is not named, both sources'.
     - `conflict`: what to do where people and the machine name different winners for the same two replies.
-    - `cap_per_annotator`: most rows of one annotator, None for all.
+    - `cap_per_annotator`: most labels of one annotator, None for all.
     - `seed`: decides which rows a cap or the ratio keeps.
     - `weightless`: principles whose verdicts are shown and count in no belief: people's labels under them are compared
       with none.
@@ -71,6 +72,7 @@ class PeopleChanged:
 class MixReport:
     """What came in, what went out. `effective_sample_size` is over the mixed rows (ranked.py).
 
+    `votes_dropped_by_cap` were taken out of rows of several people, which stay with the others'.
     `pooled_votes` are human rows that went into another row on the same pair; `people_agreement` is None where too few
     pairs have votes of several people; `standings` says what each machine source was found to be worth.
     """
@@ -92,6 +94,7 @@ class MixReport:
     dropped_by_owner: int = 0
     dropped_by_reliability: int = 0
     pooled_votes: int = 0
+    votes_dropped_by_cap: int = 0
     people_agreement: Agreement | None = None
     standings: tuple[SourceStanding, ...] = ()
     people: PeopleChanged = PeopleChanged()
@@ -104,6 +107,14 @@ class MixResult:
     rows: tuple[PreferenceRow, ...]
     review: tuple[PreferenceRow, ...]
     report: MixReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Capped:
+    """`votes_out` were taken out of rows that stay."""
+
+    rows: tuple[PreferenceRow, ...]
+    votes_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,7 @@ def mix_rows(
     _refuse_wrong_sources(human, (*machine, *measured))
     people, machines = owned_rows(human, config.owners), owned_rows(machine, config.owners)
     capped = cap_annotators(people.rows, config)
-    counted = counted_rows(capped, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config))
+    counted = counted_rows(capped.rows, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config))
     settled = _settle_conflicts(counted.human, counted.machine, config)
     drawn = draw_share(settled.human, len(settled.machine), config)
     rows = (*drawn, *settled.machine)
@@ -144,7 +155,7 @@ def mix_rows(
         conflicts=settled.conflicts,
         review=len(settled.review),
         dropped_by_conflict=settled.dropped,
-        dropped_by_cap=len(people.rows) - len(capped),
+        dropped_by_cap=len(people.rows) - len(capped.rows),
         dropped_by_ratio=len(settled.human) - len(drawn),
         ties=sum(row.p_chosen == 0.5 for row in rows),
         prompts=len({row.prompt_id for row in rows}),
@@ -152,7 +163,8 @@ def mix_rows(
         effective_sample_size=effective_sample_size(rows),
         dropped_by_owner=people.dropped + machines.dropped,
         dropped_by_reliability=counted.dropped,
-        pooled_votes=len(capped) - len(counted.human),
+        pooled_votes=len(capped.rows) - len(counted.human),
+        votes_dropped_by_cap=capped.votes_out,
         people_agreement=counted.people,
         standings=counted.standings,
         people=_changed(rows, settled.contested, machines.rows),
@@ -160,17 +172,29 @@ def mix_rows(
     return MixResult(rows, settled.review, report)
 
 
-def cap_annotators(human: Sequence[PreferenceRow], config: MixConfig) -> tuple[PreferenceRow, ...]:
-    """At most `cap_per_annotator` rows of each annotator, picked by hash; a row without annotators is not capped."""
+def cap_annotators(human: Sequence[PreferenceRow], config: MixConfig) -> _Capped:
+    """At most `cap_per_annotator` labels of each annotator, picked by hash; a row without annotators is not capped.
+
+    The rows of a ranking count as the labels that they are worth. From a row of several annotators the votes of those
+    over the cap are taken out; where they cannot be told apart, the row is.
+    """
     if config.cap_per_annotator is None:
-        return tuple(human)
-    used: Counter[str] = Counter()
-    kept: set[str] = set()
+        return _Capped(tuple(human), 0)
+    # The small term keeps three rows of 0.3 and one of 0.1 from being more than 1.
+    most = config.cap_per_annotator + 1e-9
+    used: dict[str, float] = defaultdict(float)
+    kept: dict[str, PreferenceRow] = {}
+    votes_out = 0
     for row in sorted(human, key=lambda row: _draw(row, config.seed)):
-        if all(used[name] < config.cap_per_annotator for name in row.annotators):
-            used.update(row.annotators)
-            kept.add(row.id)
-    return tuple(row for row in human if row.id in kept)
+        labels = labels_in(row.tags)
+        over = {name for name in row.annotators if used[name] + labels > most}
+        left = without_people(row, over) if over else row
+        if left is not None:
+            kept[row.id] = left
+            votes_out += len(over)
+            for name in left.annotators:
+                used[name] += labels
+    return _Capped(tuple(kept[row.id] for row in human if row.id in kept), votes_out)
 
 
 def draw_share(human: Sequence[PreferenceRow], machine_rows: int, config: MixConfig) -> tuple[PreferenceRow, ...]:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from judges.records import Message
+from training.cast_votes import CastVote, row_of_votes
 from training.errors import TrainingError
 from training.mix import MixConfig, averaged, mix_rows
-from training.ranked import effective_sample_size
+from training.ranked import RANKED, effective_sample_size
 from training.rows import PreferenceRow
 
 from .test_rows import make_row
@@ -106,6 +108,40 @@ def test_the_cap_counts_each_annotator():
     names = [row.annotators for row in mixed.rows]
     assert names.count(("ann",)) == 2 and names.count(("bo",)) == 1 and names.count(()) == 1
     assert mixed.report.dropped_by_cap == 3
+
+
+def test_the_cap_takes_out_one_persons_votes_and_leaves_the_others():
+    # ann labelled all five pairs, and may keep two; each other person labelled one
+    rows = [
+        row_of_votes(
+            make_row(f"h{n}", prompt_id=f"p{n}", chosen="good", rejected="bad", prompt=(Message("user", str(n)),)),
+            [CastVote("ann", "", 1.0, 1.0), CastVote(f"other {n}", "", 0.0, 0.5)],  # p_first is of `bad`
+        )
+        for n in range(5)
+    ]
+    assert {(row.chosen, row.p_chosen, row.weight) for row in rows} == {("bad", pytest.approx(2 / 3), 0.75)}
+    mixed = mix_rows(rows, [], MixConfig(cap_per_annotator=2))
+    assert (len(mixed.rows), mixed.report.dropped_by_cap, mixed.report.votes_dropped_by_cap) == (5, 0, 3)
+    left = [row for row in mixed.rows if "ann" not in row.annotators]
+    assert [(row.chosen, row.p_chosen, row.weight) for row in left] == [("good", 1.0, 0.5)] * 3
+    assert sum("ann" in row.annotators for row in mixed.rows) == 2
+
+
+def test_a_row_of_several_people_that_cannot_be_told_apart_is_dropped_by_the_cap():
+    both = {"annotators": ("ann", "bo"), "prompt": (Message("user", "2"),)}
+    busy = [make_row(f"h{n}", annotators=("ann",), prompt=(Message("user", f"a{n}"),)) for n in range(9)]
+    split, agreed = make_row("split", p_chosen=0.75, **both), make_row("agreed", p_chosen=1.0, **both)
+    for row, annotators in ((split, []), (agreed, [("bo",)])):
+        mixed = mix_rows([*busy, row], [], MixConfig(cap_per_annotator=1, seed=3)).rows
+        assert [one.annotators for one in mixed if one.id == row.id] == annotators
+
+
+def test_the_rows_of_a_ranking_count_towards_the_cap_as_what_they_are_worth():
+    # rows of a ranking of nine are worth 0.3 labels each: ten of them are the three that the cap allows
+    rows = [
+        make_row(f"h{n}", annotators=("ann",), chosen=f"good {n}", weight=0.3, tags=((RANKED, "9"),)) for n in range(36)
+    ]
+    assert mix_rows(rows, [], MixConfig(cap_per_annotator=3)).report.human == 10
 
 
 def test_rows_in_the_wrong_list_and_shared_ids_are_refused():

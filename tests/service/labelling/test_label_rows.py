@@ -1,12 +1,14 @@
 """Labels as preference rows: votes counted by hand, and what makes none."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from judges.records import Message
 from service.labelling.rows import rows_from_labels
 from service.store.label_records import TaskLabel
+from training.cast_votes import without_people
 from training.ranked import effective_sample_size
 
 PROMPT = (Message("user", "Why?"),)
@@ -39,6 +41,15 @@ def test_or_one_row_a_pair_with_the_share_of_the_votes():
     [(chosen, rejected, p_chosen, people)] = said(made)
     assert (chosen, rejected, people) == ("y", "x", ("ann_1", "ann_2", "ann_3"))
     assert p_chosen == pytest.approx(2.5 / 3)
+
+
+def test_an_aggregated_row_can_lose_one_persons_votes():
+    labels = [label(), label("ann_2", "b"), label("ann_3", "b"), label("ann_2", "tie", principle_id="kind")]
+    (row,) = rows_from_labels(labels, aggregate=True).rows
+    left = without_people(row, {"ann_2"})
+    (alone,) = rows_from_labels([labels[0], labels[2]], aggregate=True).rows
+    assert replace(left, id="", origin="") == replace(alone, id="", origin="")
+    assert without_people(row, {"ann_1", "ann_2", "ann_3"}) is None
 
 
 def test_several_principles_are_averaged_and_each_is_kept():
@@ -102,7 +113,7 @@ def test_where_the_page_showed_the_chosen_reply_is_kept():
     assert tie.tags == ()
     both = [label(choice="a", order=(0, 1)), label("ann_2", choice="a", order=(1, 0))]
     (row,) = rows_from_labels(both, aggregate=True).rows
-    assert row.tags == ()
+    assert [name for name, _ in row.tags] == ["votes"]
 
 
 def gold(annotator, right, count=10):
