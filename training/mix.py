@@ -26,7 +26,8 @@ Conflict = Literal["human_wins", "average", "drop", "review"]
 class MixConfig:
     """How the two kinds of rows join.
 
-    - `ratio`: largest share of human rows in the mixed set, 0 to 1. With no machine rows any ratio above 0 takes all.
+    - `ratio`: largest share of human rows in the mixed set, 0 to 1, after conflicts. With no machine rows any ratio
+      above 0 takes all.
     - `human_weight`, `machine_weight`: factors on the rows' own weights.
     - `weights`: `measured` replaces `machine_weight` by what the machine's verdicts are worth on pairs that people
       labelled too; while those are few it stays near `machine_weight`.
@@ -142,7 +143,7 @@ def mix_rows(
     capped = cap_annotators(people.rows, config)
     counted = counted_rows(capped.rows, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config))
     settled = _settle_conflicts(counted.human, counted.machine, config)
-    drawn = draw_share(settled.human, len(settled.machine), config)
+    drawn = draw_share(settled, config)
     rows = (*drawn, *settled.machine)
     _refuse_shared_ids(rows)
     sources = Counter(row.source for row in rows)
@@ -197,13 +198,21 @@ def cap_annotators(human: Sequence[PreferenceRow], config: MixConfig) -> _Capped
     return _Capped(tuple(kept[row.id] for row in human if row.id in kept), votes_out)
 
 
-def draw_share(human: Sequence[PreferenceRow], machine_rows: int, config: MixConfig) -> tuple[PreferenceRow, ...]:
-    """As many human rows as `ratio` allows beside `machine_rows`, picked by hash: h / (h + m) <= ratio."""
+def draw_share(settled: _Settled, config: MixConfig) -> tuple[PreferenceRow, ...]:
+    """As many human rows as `ratio` allows beside the machine rows that conflicts left: h / (h + m) <= ratio.
+
+    Rows that took a verdict's place come first: without them their pairs, on which the machine was wrong, would be gone
+    from the set. The others are picked by hash.
+    """
+    human, machine_rows = settled.human, len(settled.machine)
     if config.ratio >= 1 or (machine_rows == 0 and config.ratio > 0):
-        return tuple(human)
+        return human
     # The small term keeps 0.2 / 0.8 * 4 from coming out as 0.9999.
     room = math.floor(config.ratio * machine_rows / (1 - config.ratio) + 1e-9)
-    kept = {row.id for row in first_drawn(human, room, config.seed)}
+    contested = {row.id for row in settled.contested}
+    first = first_drawn([row for row in human if row.id in contested], room, config.seed)
+    others = first_drawn([row for row in human if row.id not in contested], room - len(first), config.seed)
+    kept = {row.id for row in (*first, *others)}
     return tuple(row for row in human if row.id in kept)
 
 

@@ -41,6 +41,35 @@ def test_the_share_is_never_passed_and_never_wasted(humans: int, machines: int, 
     assert drawn == humans or (drawn + 1) / (drawn + 1 + machines) > ratio - 1e-6
 
 
+@given(
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.floats(0, 0.99),
+    st.sampled_from(["human_wins", "average", "drop", "review"]),
+)
+def test_the_share_comes_out_as_asked_after_conflicts(alone: int, agreed: int, against: int, ratio: float, policy):
+    human, judged = both(agreed, against)
+    extra, single = ([replace(row, id=f"other {row.id}") for row in rows] for rows in (people(alone), machine(1)))
+    mixed = mix_rows([*extra, *human], [*single, *judged], MixConfig(ratio=ratio, conflict=policy))
+    report, machines = mixed.report, mixed.report.ai + mixed.report.check
+    assert len(mixed.rows) == report.human + machines
+    assert report.human / len(mixed.rows) <= ratio + 1e-6
+    assert not report.dropped_by_ratio or (report.human + 1) / (len(mixed.rows) + 1) > ratio - 1e-6
+    assert alone + 2 * (agreed + against) + 1 == len(mixed.rows) + report.dropped_by_conflict + report.dropped_by_ratio
+
+
+def test_labels_that_took_a_verdicts_place_are_drawn_first():
+    human, judged = both(12, 4)
+    corrected = {row.id for row in human[12:]}
+    # 12 verdicts stay: h / (h + 12) <= 0.2 has room for three; 0.3 for five, all four and one more
+    few = mix_rows(human, judged, MixConfig(ratio=0.2)).rows
+    assert len(kept := {row.id for row in few if row.source == "human"}) == 3 and kept < corrected
+    more = mix_rows(human, judged, MixConfig(ratio=0.3))
+    assert corrected < {row.id for row in more.rows if row.source == "human"}
+    assert (more.report.human, more.report.people.conflicts_won) == (5, 4)
+
+
 def test_without_machine_rows_all_human_rows_are_taken_unless_the_ratio_is_zero():
     assert mix_rows(people(3), [], MixConfig(ratio=0.1)).report.human == 3
     assert mix_rows(people(3), [], MixConfig(ratio=0)).report.human == 0
@@ -119,7 +148,8 @@ def test_the_cap_takes_out_one_persons_votes_and_leaves_the_others():
         )
         for n in range(5)
     ]
-    assert {(row.chosen, row.p_chosen, row.weight) for row in rows} == {("bad", pytest.approx(2 / 3), 0.75)}
+    assert [row.chosen for row in rows] == ["bad"] * 5 and {row.weight for row in rows} == {0.75}
+    assert rows[0].p_chosen == pytest.approx(2 / 3)
     mixed = mix_rows(rows, [], MixConfig(cap_per_annotator=2))
     assert (len(mixed.rows), mixed.report.dropped_by_cap, mixed.report.votes_dropped_by_cap) == (5, 0, 3)
     left = [row for row in mixed.rows if "ann" not in row.annotators]

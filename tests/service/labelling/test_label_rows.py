@@ -44,7 +44,7 @@ def test_or_one_row_a_pair_with_the_share_of_the_votes():
 
 
 def test_an_aggregated_row_can_lose_one_persons_votes():
-    labels = [label(), label("ann_2", "b"), label("ann_3", "b"), label("ann_2", "tie", principle_id="kind")]
+    labels = [label(), label("ann_2", "b"), label("ann_3"), label("ann_2", "tie", principle_id="kind")]
     (row,) = rows_from_labels(labels, aggregate=True).rows
     left = without_people(row, {"ann_2"})
     (alone,) = rows_from_labels([labels[0], labels[2]], aggregate=True).rows
