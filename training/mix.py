@@ -7,19 +7,17 @@ silently: every dropped row is in the report.
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from training.cast_votes import without_people
+from training.conflicts import Conflict, Settled, settled_rows
 from training.errors import TrainingError
 from training.mix_sources import SourceKnobs, SourceStanding, Weights, counted_rows
 from training.ownership import Owner, owned_rows
-from training.people_votes import Agreement, compared, leaning_to, logit, p_first, pair_key, sigmoid
+from training.people_votes import Agreement, p_first, pair_key
 from training.ranked import effective_sample_size, labels_in
 from training.rows import PreferenceRow
-
-Conflict = Literal["human_wins", "average", "drop", "review"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +71,10 @@ class PeopleChanged:
 class MixReport:
     """What came in, what went out. `effective_sample_size` is over the mixed rows (ranked.py).
 
-    `votes_dropped_by_cap` were taken out of rows of several people, which stay with the others'.
-    `pooled_votes` are human rows that went into another row on the same pair; `people_agreement` is None where too few
-    pairs have votes of several people; `standings` says what each machine source was found to be worth.
+    `review` are pairs that people should look at. Of the rows that lost somebody's vote to the cap and stay,
+    `votes_dropped_by_cap` counts the votes. `pooled_votes` are human rows that went into another row on the same pair;
+    `people_agreement` is None where too few pairs have votes of several people; `standings` says what each machine
+    source was found to be worth.
     """
 
     human_available: int
@@ -103,7 +102,7 @@ class MixReport:
 
 @dataclass(frozen=True, slots=True)
 class MixResult:
-    """The mixed rows in a fixed order, those that a person should look at, and the report."""
+    """The mixed rows in a fixed order, and the report. `review` are all rows, as they came, on the pairs to look at."""
 
     rows: tuple[PreferenceRow, ...]
     review: tuple[PreferenceRow, ...]
@@ -116,16 +115,6 @@ class _Capped:
 
     rows: tuple[PreferenceRow, ...]
     votes_out: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    human: tuple[PreferenceRow, ...]
-    machine: tuple[PreferenceRow, ...]
-    review: tuple[PreferenceRow, ...]
-    contested: tuple[PreferenceRow, ...]
-    conflicts: int
-    dropped: int
 
 
 def mix_rows(
@@ -142,7 +131,7 @@ def mix_rows(
     people, machines = owned_rows(human, config.owners), owned_rows(machine, config.owners)
     capped = cap_annotators(people.rows, config)
     counted = counted_rows(capped.rows, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config))
-    settled = _settle_conflicts(counted.human, counted.machine, config)
+    settled = settled_rows(counted.human, counted.machine, config.conflict, config.weightless)
     drawn = draw_share(settled, config)
     rows = (*drawn, *settled.machine)
     _refuse_shared_ids(rows)
@@ -170,7 +159,8 @@ def mix_rows(
         standings=counted.standings,
         people=_changed(rows, settled.contested, machines.rows),
     )
-    return MixResult(rows, settled.review, report)
+    review = tuple(row for row in (*machines.rows, *people.rows) if pair_key(row) in settled.review)
+    return MixResult(rows, review, report)
 
 
 def cap_annotators(human: Sequence[PreferenceRow], config: MixConfig) -> _Capped:
@@ -198,7 +188,7 @@ def cap_annotators(human: Sequence[PreferenceRow], config: MixConfig) -> _Capped
     return _Capped(tuple(kept[row.id] for row in human if row.id in kept), votes_out)
 
 
-def draw_share(settled: _Settled, config: MixConfig) -> tuple[PreferenceRow, ...]:
+def draw_share(settled: Settled, config: MixConfig) -> tuple[PreferenceRow, ...]:
     """As many human rows as `ratio` allows beside the machine rows that conflicts left: h / (h + m) <= ratio.
 
     Rows that took a verdict's place come first: without them their pairs, on which the machine was wrong, would be gone
@@ -219,54 +209,6 @@ def draw_share(settled: _Settled, config: MixConfig) -> tuple[PreferenceRow, ...
 def first_drawn(rows: Sequence[PreferenceRow], most: int, seed: int) -> list[PreferenceRow]:
     """At most `most` of the rows, picked by hash: more of them for a higher `most`, the same for the same seed."""
     return sorted(rows, key=lambda row: _draw(row, seed))[:most]
-
-
-def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[PreferenceRow], config: MixConfig) -> _Settled:
-    """Find the pairs of replies on which people and the machine name different winners, and apply the policy.
-
-    One of several people is no conflict where the others outvote them for the machine's winner.
-    """
-    people: dict[Hashable, list[PreferenceRow]] = defaultdict(list)
-    for row in human:
-        people[pair_key(row)].append(row)
-    out: set[str] = set()
-    review: list[PreferenceRow] = []
-    changed: dict[str, PreferenceRow] = {}
-    contested: list[PreferenceRow] = []
-    conflicts = 0
-    for row in machine:
-        answers = [(other, _sides_with(row, other, config)) for other in people.get(pair_key(row), ())]
-        against = [other for other, side in answers if side < 0]
-        if not against or math.fsum(other.weight * side for other, side in answers) > 0:
-            continue
-        conflicts += 1
-        contested += against
-        out.add(row.id)
-        if config.conflict == "average":
-            changed.update(
-                (other.id, averaged(changed.get(other.id, other), row, config.weightless)) for other in against
-            )
-        elif config.conflict != "human_wins":
-            out.update(other.id for other in against)
-            review += [row, *against] if config.conflict == "review" else []
-    left = tuple(changed.get(row.id, row) for row in human if row.id not in out)
-    kept = tuple(row for row in machine if row.id not in out)
-    once = {row.id: row for row in review}
-    return _Settled(left, kept, tuple(once.values()), tuple(contested), conflicts, len(out))
-
-
-def averaged(person: PreferenceRow, machine: PreferenceRow, weightless: Set[str] = frozenset()) -> PreferenceRow:
-    """One human row for two beliefs: the product of their odds, the lighter row's in proportion to the weights.
-
-    The machine's is the one on the person's question. The row is turned around where the machine outweighs.
-    """
-    heavier = max(person.weight, machine.weight)
-    if heavier == 0:
-        return leaning_to(person, 0.5)
-    said = compared(machine, person, weightless)
-    belief = math.fsum(logit(one.belief) for one in said) / max(len(said), 1)
-    pull = person.weight * logit(p_first(person)) + machine.weight * belief
-    return leaning_to(person, sigmoid(pull / heavier))
 
 
 def _changed(
@@ -296,16 +238,6 @@ def _leaning(rows: Iterable[PreferenceRow]) -> dict[Hashable, float]:
 
 def _knobs(config: MixConfig) -> SourceKnobs:
     return SourceKnobs(config.weights, config.calibrate, config.human_weight, config.machine_weight, config.weightless)
-
-
-def _sides_with(machine: PreferenceRow, person: PreferenceRow, config: MixConfig) -> float:
-    """How far the person names the machine's winner, -0.5 to 0.5: the mean over what both were asked.
-
-    0 where either sees a tie, which says nothing against anyone, or where they were asked about different things.
-    """
-    said = compared(machine, person, config.weightless)
-    sides = (math.copysign(one.vote - 0.5, (one.vote - 0.5) * (one.belief - 0.5)) for one in said if one.belief != 0.5)
-    return math.fsum(sides) / max(len(said), 1)
 
 
 def _draw(row: PreferenceRow, seed: int) -> str:

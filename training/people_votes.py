@@ -20,6 +20,8 @@ FEWEST_SHARED = 10
 # Labelers of InstructGPT agreed in 72.6 % (arXiv:2203.02155, section 3.4).
 USUAL_AGREEMENT = 0.726
 LOWEST_P, HIGHEST_P = 0.01, 0.99
+# The tag of a label that was asked for because people and the machine differed on its pair.
+REVIEWED = "reviewed"
 LOWEST_AGREEMENT = 0.1
 
 
@@ -175,4 +177,6 @@ def _pooled(own: Sequence[PreferenceRow], votes: Votes, usual: float) -> Prefere
         pull += logit(sure) * (row.weight / heaviest if heaviest > 0 else 1.0)
     kept = min(own, key=lambda row: row.id)
     names = tuple(sorted({name for row in own for name in row.annotators}))
-    return replace(leaning_to(kept, sigmoid(pull)), weight=heaviest, annotators=names)
+    asked = next((tag for row in own for tag in row.tags if tag[0] == REVIEWED), None)
+    tags = kept.tags if asked is None else tuple(dict.fromkeys((*kept.tags, asked)))
+    return replace(leaning_to(kept, sigmoid(pull)), weight=heaviest, annotators=names, tags=tags)

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from judges.records import Message
 from training.cast_votes import CastVote, row_of_votes
+from training.conflicts import averaged
 from training.errors import TrainingError
-from training.mix import MixConfig, averaged, mix_rows
+from training.mix import MixConfig, mix_rows
+from training.people_votes import REVIEWED
 from training.ranked import RANKED, effective_sample_size
 from training.rows import PreferenceRow
 
@@ -100,8 +102,40 @@ def test_conflict_policies(policy: str, ids: list[str], review: list[str]):
     mixed = mix_rows(*conflicting(), MixConfig(ratio=1.0, conflict=policy))
     assert [row.id for row in mixed.rows] == ids
     assert [row.id for row in mixed.review] == review
-    assert mixed.report.conflicts == 1
+    assert (mixed.report.conflicts, mixed.report.review) == (1, len(review) // 2)
     assert mixed.report.dropped_by_conflict == {"human_wins": 1, "average": 1, "drop": 2, "review": 2}[policy]
+
+
+@pytest.mark.parametrize("policy", ["drop", "review"])
+def test_a_pair_that_is_taken_out_leaves_no_minority_behind(policy: str):
+    [said], [verdict] = both(0, 1)
+    rows = [said, replace(said, id="too"), replace(said, id="with", chosen=said.rejected, rejected=said.chosen)]
+    mixed = mix_rows(rows, [verdict], MixConfig(ratio=1, conflict=policy))
+    assert (mixed.rows, mixed.report.dropped_by_conflict) == ((), 4)
+    assert [row.id for row in mixed.review] == ([verdict.id, "h0", "too", "with"] if policy == "review" else [])
+
+
+def test_what_goes_to_review_goes_as_it_came():
+    human, judged = both(30, 10)
+    config = MixConfig(ratio=1, conflict="review", weights="measured", calibrate=True)
+    found = mix_rows(human, judged, config)
+    assert set(found.review) == {*human[30:], *judged[30:]} and found.report.review == 10
+
+
+@pytest.mark.parametrize("calibrate", [True, False])
+def test_a_reviewed_pair_is_not_sent_again(calibrate: bool):
+    human, judged = both(20, 2)
+    review = [
+        replace(human[20], id="for-people", tags=((REVIEWED, "prf_1"),), annotators=("ann",)),
+        replace(judged[21], id="for-judge", tags=((REVIEWED, "prf_1"),), annotators=("ann",), source="human"),
+    ]
+    config = MixConfig(ratio=1, conflict="review", calibrate=calibrate)
+    mixed = mix_rows([*human, *review], judged, config)
+    assert (mixed.report.review, mixed.review) == (0, ())
+    left = {row.id for row in mixed.rows}
+    # people won the first pair; in the second the review found the judge right
+    assert "m20" not in left and {"m21", "for-people"} <= left
+    assert mixed.report.conflicts == 1
 
 
 def test_averaging_multiplies_the_odds():
