@@ -59,8 +59,8 @@ def settled_rows(
         if policy == "average":
             changed.update((other.id, averaged(changed.get(other.id, other), row, weightless)) for other in against)
         elif policy == "drop" or (policy == "review" and not of_review):
-            # Who sided with the machine goes too: what is left would be the minority's word alone.
-            out.update(other.id for other, side in answers if side)
+            # The whole pair goes: what is left would be a minority's word, a tie, or an answer to another question.
+            out.update(other.id for other in labels)
             review |= {pair_key(row)} if policy == "review" else set()
     left = tuple(changed.get(row.id, row) for row in human if row.id not in out)
     kept = tuple(row for row in machine if row.id not in out)

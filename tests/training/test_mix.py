@@ -110,9 +110,11 @@ def test_conflict_policies(policy: str, ids: list[str], review: list[str]):
 def test_a_pair_that_is_taken_out_leaves_no_minority_behind(policy: str):
     [said], [verdict] = both(0, 1)
     rows = [said, replace(said, id="too"), replace(said, id="with", chosen=said.rejected, rejected=said.chosen)]
+    rows += [replace(said, id="tie", p_chosen=0.5), under(replace(said, id="kind"), kind=1.0)]
     mixed = mix_rows(rows, [verdict], MixConfig(ratio=1, conflict=policy))
-    assert (mixed.rows, mixed.report.dropped_by_conflict) == ((), 4)
-    assert [row.id for row in mixed.review] == ([verdict.id, "h0", "too", "with"] if policy == "review" else [])
+    assert (mixed.rows, mixed.report.dropped_by_conflict) == ((), 6)
+    everything = [verdict.id, "h0", "too", "with", "tie", "kind"]
+    assert [row.id for row in mixed.review] == (everything if policy == "review" else [])
 
 
 def test_what_goes_to_review_goes_as_it_came():
