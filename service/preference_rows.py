@@ -78,7 +78,7 @@ class PreferenceRows:
 
     def ties(self) -> int:
         """How many rows name no winner."""
-        return sum(int(np.sum(_numbers(batch, "p_chosen") == 0.5)) for batch in self._columns(["p_chosen"]))
+        return sum(int(np.sum(_numbers(batch, "p_chosen") == 0.5)) for batch in self.columns(["p_chosen"]))
 
     def counts(self) -> dict[str, JsonValue]:
         """Rows, sources, prompts, annotators, ties, and the effective sample size (Kish)."""
@@ -87,7 +87,7 @@ class PreferenceRows:
         # Eight bytes a row, where the ids of a million prompts would take a hundred million.
         hashes: list[npt.NDArray[np.int64]] = []
         ties, weight_sum, square_sum = 0, 0.0, 0.0
-        for batch in self._columns(["prompt_id", "source", "annotators", "p_chosen", "weight"]):
+        for batch in self.columns(["prompt_id", "source", "annotators", "p_chosen", "weight"]):
             weight_N = _numbers(batch, "weight")
             sources.update(batch.column("source").to_pylist())
             people.update(batch.column("annotators").unique().to_pylist())
@@ -105,7 +105,8 @@ class PreferenceRows:
             "effective_sample_size": weight_sum**2 / square_sum if square_sum else 0.0,
         }
 
-    def _columns(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def columns(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """These columns of all rows in their order."""
         yield from self._file.iter_batches(batch_size=ROWS_PER_GROUP, columns=names)
 
     def _places(self, after: str | None, count: int, wanted: RowFilter) -> list[int]:
@@ -115,7 +116,7 @@ class PreferenceRows:
             return list(range(min(count, self.rows)))
         found: list[int] = []
         start, seen = 0, after is None
-        for batch in self._columns(columns):
+        for batch in self.columns(columns):
             matches_N = _matches(batch, wanted)
             if not seen:
                 place = pc.index(batch.column("id"), after).as_py()

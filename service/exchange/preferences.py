@@ -62,9 +62,7 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
         format = format or sniff_format(line)
         try:
             rows = list(_rows_of(line, format, file.origin))
-            for row in rows:
-                # Their hashes, not the rows: a set of millions stays small.
-                whole = _digest(row_to_json(row)) if format == "charter" else b""
+            for row, whole in rows:
                 if seen.get(_digest(row.id), whole) != whole:
                     raise ValueError(f"the id {row.id!r} stands on another row already; give each its own")
         except ValueError as error:
@@ -73,10 +71,10 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
         except RowError as error:  # it names the line itself
             yield BrokenLine(line.place, str(error).removeprefix(f"{line.place}: "))
             continue
-        for row in rows:
+        for row, whole in rows:
             id = _digest(row.id)
             if id not in seen:
-                seen[id] = _digest(row_to_json(row)) if format == "charter" else b""
+                seen[id] = whole
                 yield row
     if empty:
         raise InvalidInput("there are no rows; write one JSON object a line")
@@ -88,11 +86,10 @@ def holds(format: Format, row: PreferenceRow) -> bool:
 
 
 def write_preferences(rows: Sequence[PreferenceRow], format: Format) -> Iterator[str]:
-    """One JSON line for each row that the format holds."""
+    """The JSON lines of the rows that the format holds."""
     layout = LAYOUTS[format]
-    for row in rows:
-        if layout.holds(row):
-            yield json.dumps(layout.write(row), ensure_ascii=False, allow_nan=False) + "\n"
+    for line in layout.write(filter(layout.holds, rows)):
+        yield json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def human_row(pair: Pair, origin: str) -> PreferenceRow:
@@ -123,12 +120,15 @@ def row_of_pair(pair: Pair, origin: str) -> PreferenceRow:
     )
 
 
-def _rows_of(line: Line, format: Format, origin: str) -> Iterator[PreferenceRow]:
-    if format == "charter":
-        yield charter.read(line.value, line.place)
-        return
-    for pair in LAYOUTS[format].read(line.value):
-        yield row_of_pair(pair, f"{origin}, {line.place}")
+def _rows_of(line: Line, format: Format, origin: str) -> Iterator[tuple[PreferenceRow, bytes]]:
+    """Each row, and what two rows of one id must share: all of it where the line gave the id."""
+    given = [charter.read(line.value, line.place)] if format == "charter" else LAYOUTS[format].read(line.value)
+    for one in given:
+        if isinstance(one, PreferenceRow):
+            # Their hashes, not the rows: a set of millions stays small.
+            yield one, _digest(row_to_json(one))
+        else:
+            yield row_of_pair(one, f"{origin}, {line.place}"), b""
 
 
 def _digest(text: str) -> bytes:
