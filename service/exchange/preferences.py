@@ -15,9 +15,12 @@ from service.exchange.formats import charter
 from service.exchange.formats.pair import Pair
 from service.exchange.formats.registry import LAYOUTS, Format, sniff_format
 from service.exchange.messages import as_json, conversation_id
-from service.exchange.records import BrokenLine, Line, is_csv, refuse, scan_lines
+from service.exchange.records import BrokenLine, Line, RepeatedRow, is_csv, refuse, scan_lines
 from training.errors import RowError
 from training.rows import PreferenceRow, row_to_json
+
+_MATTER_BITS = 128
+_MATTER = (1 << _MATTER_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,13 @@ def read_preferences(
     return rows
 
 
-def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLine]:
-    """The rows one by one, twins once, and the lines that hold none. Raises InvalidInput for a file of no format.
+def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLine | RepeatedRow]:
+    """The rows one by one, and what is no row. Raises InvalidInput for a file of no format.
 
-    Our own format says itself where a row comes from; two rows of it with one id are a fault.
+    Our own rows say themselves where they come from; two of them with one id are a fault.
     """
     cells = is_csv(file.data, file.filename, file.content_type)
-    format, seen, empty = file.format, dict[bytes, bytes](), True
+    format, seen, empty = file.format, _Seen(), True
     for line in scan_lines(file.data, file.filename, file.content_type):
         empty = False
         if isinstance(line, BrokenLine):
@@ -62,20 +65,16 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
         format = format or sniff_format(line)
         try:
             rows = list(_rows_of(line, format, file.origin))
-            for row, whole in rows:
-                if seen.get(_digest(row.id), whole) != whole:
-                    raise ValueError(f"the id {row.id!r} stands on another row already; give each its own")
+            for row in rows:
+                seen.refuse_other(row)
         except ValueError as error:
             yield BrokenLine(line.place, str(error))
             continue
         except RowError as error:  # it names the line itself
             yield BrokenLine(line.place, str(error).removeprefix(f"{line.place}: "))
             continue
-        for row, whole in rows:
-            id = _digest(row.id)
-            if id not in seen:
-                seen[id] = whole
-                yield row
+        for row in rows:
+            yield seen.repeated(row, line) or row.row
     if empty:
         raise InvalidInput("there are no rows; write one JSON object a line")
 
@@ -120,15 +119,51 @@ def row_of_pair(pair: Pair, origin: str) -> PreferenceRow:
     )
 
 
-def _rows_of(line: Line, format: Format, origin: str) -> Iterator[tuple[PreferenceRow, bytes]]:
-    """Each row, and what two rows of one id must share: all of it where the line gave the id."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A row of a line. `own`: the line gave it as one of ours, with its id. Rows of one `matter` are the same."""
+
+    row: PreferenceRow
+    own: bool
+    matter: int
+
+
+class _Seen:
+    """The rows so far: of each one integer, of its line and its matter: a set of millions stays small."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, int] = {}
+
+    def refuse_other(self, read: _Read) -> None:
+        """Raises ValueError for a row of ours whose id another one has."""
+        known = self._first.get(_digest(read.row.id)) if read.own else None
+        if known is not None and known & _MATTER != read.matter:
+            raise ValueError(f"the id {read.row.id!r} stands on another row already; give each its own")
+
+    def repeated(self, read: _Read, line: Line) -> RepeatedRow | None:
+        """None for the first of its id, which is remembered."""
+        id = _digest(read.row.id)
+        known = self._first.get(id)
+        if known is None:
+            self._first[id] = line.number << _MATTER_BITS | read.matter
+            return None
+        first = replace(line, number=known >> _MATTER_BITS)
+        return RepeatedRow(line.place, first.place, same=known & _MATTER == read.matter)
+
+
+def _rows_of(line: Line, format: Format, origin: str) -> Iterator[_Read]:
     given = [charter.read(line.value, line.place)] if format == "charter" else LAYOUTS[format].read(line.value)
     for one in given:
         if isinstance(one, PreferenceRow):
-            # Their hashes, not the rows: a set of millions stays small.
-            yield one, _digest(row_to_json(one))
+            yield _Read(one, True, _matter(one))
         else:
-            yield row_of_pair(one, f"{origin}, {line.place}"), b""
+            row = row_of_pair(one, f"{origin}, {line.place}")
+            # Its origin only says on which line it stands.
+            yield _Read(row, False, _matter(replace(row, origin="")))
+
+
+def _matter(row: PreferenceRow) -> int:
+    return int.from_bytes(_digest(row_to_json(row)), "big")
 
 
 def _digest(text: str) -> bytes:

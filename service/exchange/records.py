@@ -48,6 +48,23 @@ class BrokenLine:
         return f"{self.place}: {self.why}"
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatedRow:
+    """A row that an earlier place has already, which counts once: `same`, or the same answer in other numbers."""
+
+    place: str
+    first: str
+    same: bool
+
+    @property
+    def problem(self) -> str:
+        if self.same:
+            return f"{self.place}: the same row as {self.first}"
+        return (
+            f"{self.place}: who says so already did on {self.first}, with another belief, weight or tag, which counts"
+        )
+
+
 def read_lines(data: bytes, filename: str, content_type: str) -> list[Line]:
     """JSONL, a JSON array, CSV or Parquet; told by the bytes first, then by the name. Raises InvalidInput."""
     read = list(scan_lines(data, filename, content_type))

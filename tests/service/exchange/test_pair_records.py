@@ -130,13 +130,13 @@ def test_rows_of_a_pair_that_stand_apart_come_together(most_waiting: int) -> Non
         replace(ROW, id=f"r{n}{who}", prompt_id=f"p{n}", prompt=prompt, annotators=(who,))
         for who in ("ann_1", "ann_2")
         for n, prompt in enumerate(asked)
-        if who == "ann_1" or n % 500 == 0
+        if who == "ann_1" or n % 550 == 0
     ]
     stored = PreferenceRows(io.BytesIO(to_parquet(rows)))
     batches = list(pairs_together(stored, most_waiting))
     assert sorted(row.id for batch in batches for row in batch) == sorted(row.id for row in rows)
-    parted = sum(1 for n in (0, 500, 1000) if not any({f"r{n}ann_1", f"r{n}ann_2"} <= ids(batch) for batch in batches))
-    # Row 1000 stands in the second batch of 1024, together with the three repeats behind row 1500.
+    parted = sum(1 for n in (0, 550, 1100) if not any({f"r{n}ann_1", f"r{n}ann_2"} <= ids(batch) for batch in batches))
+    # Row 1100 stands in the second batch of 1024, together with the three repeats behind row 1500.
     assert parted == (2 if most_waiting == 0 else 0)
     written = b"".join(stored_chunks(stored, "argilla", "jsonl")).splitlines()
     assert len(written) == 1500
