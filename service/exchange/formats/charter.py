@@ -39,7 +39,8 @@ def read(value: Mapping[str, JsonValue], place: str) -> PreferenceRow:
             plain[name] = plain[name] if number is None else number
     if isinstance(tags := plain.get("tags"), list):  # a Parquet map
         plain["tags"] = _mapping(tags)
-    row = row_from_json(json.dumps(plain, ensure_ascii=False), place)
+    # A table's other columns may hold times and the like, which no field is read from.
+    row = row_from_json(json.dumps(plain, ensure_ascii=False, default=str), place)
     ends_with_user(row.prompt, "prompt")
     if row.chosen == row.rejected:
         raise ValueError("chosen and rejected are the same text")

@@ -21,6 +21,8 @@ from training.rows import PreferenceRow
 WHY = (Message("user", "Why?"),)
 ROW = PreferenceRow("r", conversation_id(WHY), WHY, "Because.", "Hm.", 1.0, 1.0, "human", annotators=("ann_1",))
 TOOLS: tuple[Format, ...] = ("argilla", "label-studio")
+PEOPLE_KEY = {"argilla": "responses", "label-studio": "annotations"}
+MACHINES_KEY = {"argilla": "suggestions", "label-studio": "predictions"}
 PEOPLE = st.sampled_from([(), ("ann_1",), ("ann_2",), ("ann_1", "ann_2"), ("ann_3", "ann_2", "ann_1")])
 
 
@@ -64,11 +66,13 @@ def test_every_row_comes_back_as_it_was_and_once(format: Format, kind: FileKind,
 @settings(deadline=None, max_examples=30)
 @given(rows=rows_on_few_pairs())
 def test_nobody_answers_a_record_twice(format: Format, rows: list[PreferenceRow]) -> None:
+    argilla = format == "argilla"
     for line in lines(rows, format):
-        people = [one.get("user_id", one.get("completed_by")) for one in line.get("responses") or line["annotations"]]
-        named = [json.dumps(who) for who in people if who is not None]
+        said = [one["user_id"] if argilla else one.get("completed_by") for one in line[PEOPLE_KEY[format]]]
+        named = [json.dumps(who) for who in said if who is not None]
         assert len(named) == len(set(named))
-        machines = [one.get("model_version") for one in line.get("suggestions") or line.get("predictions", [])]
+        # One question has one suggestion; of predictions there may be one for each judge.
+        machines = [None if argilla else one["model_version"] for one in line[MACHINES_KEY[format]]]
         assert len(machines) == len(set(machines))
 
 
