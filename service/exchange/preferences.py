@@ -80,7 +80,7 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
 
 
 def holds(format: Format, row: PreferenceRow) -> bool:
-    """Whether the format can hold the row's texts and its winner; only ours holds beliefs, weights and sources."""
+    """Whether the format can hold the row's texts and its winner; what else it keeps stands in docs/exchange.md."""
     return LAYOUTS[format].holds(row)
 
 

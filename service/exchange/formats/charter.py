@@ -1,4 +1,4 @@
-"""Our own lines: the only form that holds all of a row. A machine's row stays a machine's."""
+"""Our own lines: the form that holds all of a row, and nothing else. A machine's row stays a machine's."""
 
 import functools
 import json
