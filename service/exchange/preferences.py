@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pydantic_core import to_json
+
 from service.errors import InvalidInput
 from service.exchange.cells import parsed_row
 from service.exchange.formats import charter
@@ -17,7 +19,7 @@ from service.exchange.formats.registry import LAYOUTS, Format, sniff_format
 from service.exchange.messages import as_json, conversation_id
 from service.exchange.records import BrokenLine, Line, RepeatedRow, is_csv, refuse, scan_lines
 from training.errors import RowError
-from training.rows import PreferenceRow, row_to_json
+from training.rows import PreferenceRow, row_object
 
 _MATTER_BITS = 128
 _MATTER = (1 << _MATTER_BITS) - 1
@@ -155,15 +157,16 @@ def _rows_of(line: Line, format: Format, origin: str) -> Iterator[_Read]:
     given = [charter.read(line.value, line.place)] if format == "charter" else LAYOUTS[format].read(line.value)
     for one in given:
         if isinstance(one, PreferenceRow):
-            yield _Read(one, True, _matter(one))
+            yield _Read(one, True, _number(to_json(row_object(one))))
         else:
             row = row_of_pair(one, f"{origin}, {line.place}")
-            # Its origin only says on which line it stands.
-            yield _Read(row, False, _matter(replace(row, origin="")))
+            # Its id says all the rest, and its origin only on which line it stands.
+            said = (row.p_chosen, row.weight, row.per_principle, row.tags)
+            yield _Read(row, False, _number(repr(said).encode()))
 
 
-def _matter(row: PreferenceRow) -> int:
-    return int.from_bytes(_digest(row_to_json(row)), "big")
+def _number(matter: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(matter, digest_size=16).digest(), "big")
 
 
 def _digest(text: str) -> bytes:

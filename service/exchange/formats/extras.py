@@ -6,11 +6,11 @@ other answer is a new one: of the record's people who changed their minds, of ot
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
+from pydantic_core import to_json
 
 from judges.records import Conversation
 from service.exchange.cells import list_of, mapping_of
@@ -78,7 +78,7 @@ def chosen_second(row: PreferenceRow) -> bool:
 
 def _written(row: PreferenceRow) -> str:
     entry = {name: value for name, value in row_object(row).items() if name not in _TEXTS}
-    return json.dumps({"pair": _pair_digest(row.prompt, row.chosen, row.rejected)} | entry, ensure_ascii=False)
+    return to_json({"pair": _pair_digest(row.prompt, row.chosen, row.rejected)} | entry).decode()
 
 
 def _texts_by_digest(prompt: Conversation, answers: Iterable[Answer]) -> dict[str, tuple[str, str]]:
@@ -127,5 +127,4 @@ def _new(prompt: Conversation, answer: Answer, *, sides_known: bool) -> Pair:
 
 
 def _pair_digest(prompt: Conversation, chosen: str, rejected: str) -> str:
-    matter = json.dumps([as_json(prompt), chosen, rejected], ensure_ascii=False)
-    return hashlib.sha256(matter.encode()).hexdigest()[:16]
+    return hashlib.sha256(to_json([as_json(prompt), chosen, rejected])).hexdigest()[:16]

@@ -14,7 +14,7 @@ def pair_records(rows: Iterable[PreferenceRow], voice: Voice) -> Iterator[Sequen
     for row in rows:
         pairs.setdefault((row.prompt, frozenset((row.chosen, row.rejected))), []).append(row)
     for pair in pairs.values():
-        yield from _records_of_pair(pair, voice)
+        yield from [pair] if len(pair) == 1 else _records_of_pair(pair, voice)
 
 
 def _records_of_pair(rows: Sequence[PreferenceRow], voice: Voice) -> list[list[PreferenceRow]]:
