@@ -213,7 +213,8 @@ def _matches(batch: pa.RecordBatch, wanted: RowFilter) -> npt.NDArray[np.bool_]:
         masks.append(_mask(pc.match_substring(batch.column("per_principle"), f"[{_quoted(wanted.principle)},")))
     if wanted.text is not None:
         masks.append(_has_text(batch, wanted.text))
-    return np.logical_and.reduce(masks)
+    matches_N: npt.NDArray[np.bool_] = np.logical_and.reduce(masks)
+    return matches_N
 
 
 def _has_text(batch: pa.RecordBatch, text: str) -> npt.NDArray[np.bool_]:
