@@ -11,7 +11,7 @@ from judges.records import Message
 from service.errors import NotFound, ServiceError
 from service.preference_rows import PreferenceRows, RowFilter
 from service.shards import ROWS_PER_GROUP, to_parquet
-from training.mix import effective_sample_size
+from training.ranked import RANKED, effective_sample_size
 from training.rows import PreferenceRow
 
 ROW = PreferenceRow("r", "p", (Message("user", "Why?"),), "Because.", "Hm.", 1.0, 1.0, "human")
@@ -23,7 +23,9 @@ def row_number(n: int) -> PreferenceRow:
     source, annotators = ("human", (f"ann_{n % 3}",)) if n % 5 == 0 else ("ai", ())
     belief, weight = 0.5 + n % 50 / 100, n % 4 / 2
     named = replace(ROW, id=f"r{n}", prompt_id=f"p{n // 2}", p_chosen=belief, weight=weight)
-    return replace(named, source=source, annotators=annotators, per_principle=answers)
+    named = replace(named, prompt=(Message("user", f'Number {n}, or "{n % 10}"\\?'),))
+    tags = ((("n", str(n)), (RANKED, str(2 + n % 7))) if n % 4 == 0 else (("n", RANKED),)) if n % 3 else ()
+    return replace(named, source=source, annotators=annotators, per_principle=answers, tags=tags)
 
 
 ROWS = [row_number(n) for n in range(COUNT)]
@@ -39,6 +41,7 @@ def asked(row: PreferenceRow, wanted: RowFilter) -> bool:
         wanted.source in (None, row.source)
         and (wanted.principle is None or wanted.principle in dict(row.per_principle))
         and (wanted.unsure is None or row.p_chosen <= 0.5 + wanted.unsure + 1e-9)
+        and (wanted.text is None or wanted.text.lower() in f"{row.prompt[0].content} {row.chosen}".lower())
     )
 
 
@@ -47,6 +50,7 @@ FILTERS = st.builds(
     st.sampled_from([None, "human", "ai", "check"]),
     st.sampled_from([None, "brief", 'say "no"\\', "none"]),
     st.sampled_from([None, 0.0, 0.1, 0.5]),
+    st.sampled_from([None, "NUMBER 4", '"7"\\', "none", "user", "content"]),
 )
 
 
@@ -57,6 +61,9 @@ def test_a_page_is_what_all_rows_would_give(wanted: RowFilter, after: int | None
     page = stored().page(None if after is None else f"r{after}", limit, wanted)
     assert list(page.rows) == expected[:limit]
     assert page.has_more == (len(expected) > limit)
+    found = stored().search(wanted, 0 if after is None else after + 1, limit, COUNT)
+    assert [one.row for one in found.pairs] == expected[:limit]
+    assert [ROWS[one.number] for one in found.pairs] == expected[:limit]
 
 
 def test_counts_by_hand() -> None:
