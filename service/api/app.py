@@ -36,6 +36,7 @@ from service.pages import (
     labelling,
     preference_pages,
     run_pages,
+    set_report_pages,
     sign_in,
 )
 from service.pages.layout import STATIC, STATIC_PREFIX
@@ -103,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
         run_pages,
         constitution_pages,
         preference_pages,
+        set_report_pages,
         label_project_pages,
         adapter_pages,
         labelling,
