@@ -102,12 +102,21 @@ class LabelProjects(Annotators):
         return await self._queue.take(annotator_id, lambda turn: label_leases.lease_next(turn, count))
 
     async def submit(self, annotator_id: str, task_id: str, answer: Answer) -> TaskLabel:
-        """Sent twice, it is there once: the second time gives the first label. See `undo` for a change of mind.
+        """Sent twice, it is there once: the second time gives the first label. See `change` for a change of mind.
 
         A lease that has lapsed still counts where the overlap and the budget have room, else Conflict.
         """
         return await self._queue.take(
             annotator_id, lambda turn: label_answers.submit(turn, task_id, answer), task_id=task_id
+        )
+
+    async def change(self, annotator_id: str, task_id: str, answer: Answer) -> TaskLabel:
+        """The label of this answer in place of an earlier one's, which is taken back; a training answer stays.
+
+        Raises Conflict where the project is closed, or others have taken a task that was skipped.
+        """
+        return await self._queue.take(
+            annotator_id, lambda turn: label_answers.change(turn, task_id, answer), task_id=task_id
         )
 
     async def label_of(self, annotator_id: str, task_id: str) -> TaskLabel:

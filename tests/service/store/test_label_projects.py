@@ -134,6 +134,47 @@ async def test_undo_takes_back_the_last_answer_and_gives_its_task_again(people):
     assert list(await people.labels(made)) == []
 
 
+async def test_an_answer_is_changed_wherever_it_stands(people):
+    made = await people.make([pair(1), pair(2)])
+    ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
+    one, two = await people.projects.next_tasks(ada, 2)
+    for task in (one, two):
+        await people.projects.submit(ada, task.id, FIRST)
+    changed = await people.projects.change(ada, one.id, Answer("tie", comment="so"))
+    assert [(label.task_id, label.choice) for label in await people.labels(made)][1:] == [(one.id, "tie")]
+    assert await people.projects.change(ada, one.id, SKIP) != changed
+    assert (await people.projects.get(people.project, made.id)).labels == 1
+    [free] = await people.projects.next_tasks(bob, 1)  # a skip frees it
+    with pytest.raises(Conflict, match="others have taken it"):
+        await people.projects.change(ada, one.id, FIRST)
+    with pytest.raises(InvalidInput, match="choice"):
+        await people.projects.change(ada, two.id, Answer("rewritten", rewrite="x"))
+    assert free.id == one.id and (await people.projects.get(people.project, made.id)).labels == 1
+    await people.projects.close(people.project, made.id)
+    with pytest.raises(Conflict, match="is closed"):
+        await people.projects.change(ada, two.id, SKIP)
+    assert (await people.projects.label_of(ada, two.id)).choice in ("a", "b")
+
+
+async def test_a_training_answer_stays(people):
+    made = await people.make([pair(1, training=True, gold="a"), pair(2)])
+    ada = await people.annotator(made)
+    [task] = await people.projects.next_tasks(ada, 1)
+    first = await people.projects.submit(ada, task.id, FIRST)
+    assert await people.projects.change(ada, task.id, Answer("tie")) == first
+
+
+async def test_an_answer_taken_back_leaves_what_its_page_shows_again(people):
+    ada = await people.annotator(await people.make([pair(1)]))
+    [task] = await people.projects.next_tasks(ada, 1)
+    await people.projects.save_draft(ada, task.id, "half")
+    await people.projects.submit(ada, task.id, Answer("first", draft="whole"))
+    assert (await people.projects.undo(ada)).draft == "whole"
+    assert (await people.projects.next_tasks(ada, 1))[0].draft == "whole"
+    await people.projects.submit(ada, task.id, FIRST)  # from elsewhere, with nothing typed
+    assert (await people.projects.undo(ada)).draft == ""
+
+
 async def test_training_comes_first_for_everybody_and_beside_the_budget(people):
     made = await people.make([gold(1, training=True), gold(2, training=True), pair(3), pair(4)], budget_labels=1)
     for name, real in (("Ada", 1), ("Bob", 0)):
