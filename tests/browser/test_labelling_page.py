@@ -236,13 +236,14 @@ def test_a_page_of_the_history_shows_what_is_to_be_answered(served: Served, begu
     assert [label.choice for label in labels_of(served, project)] == ["tie"]
 
 
-def test_the_guideline_stays_as_it_was_left(begun: Begun):
+def test_the_guideline_stays_as_it_was_left(begun: Begun, axe: Violations):
     page, _ = begun([compare(n) for n in range(1, 5)], "guideline", viewport={"width": 1440, "height": 900})
     rule = page.get_by_text("Prefer what is true")
     press(page, "1")
     says(page, "Saved. Task 2 of 4.")
     expect(rule).to_be_visible()  # beside the task, where there is room
     assert rule.bounding_box()["x"] < page.locator("article").bounding_box()["x"]
+    assert axe(page) == []
     page.reload()
     expect(rule).to_be_visible()
     page.locator("summary", has_text="Guideline").click()
