@@ -84,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_problems(app)
     # Added first, it stands inside: what it raises passes no other middleware, and is answered as a problem.
     app.add_middleware(BodyLimit, settings=settings)
-    app.middleware("http")(Guard(settings))
+    app.add_middleware(Guard, settings=settings)
     for part in (
         health,
         keys,

@@ -9,16 +9,14 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.errors import Interrupted, ServiceError
-from service.store.annotators import Clock
 from service.store.database import Database
-from service.store.label_turns import LEASE_S, Turn, open_turns
-from service.store.tables import rfc3339
+from service.store.label_turns import Turn, open_turns
+from service.store.tables import Clock
 
 _MOST_TOGETHER = 64
 # A lease takes several queries: an answer that comes meanwhile must not wait for many of them.
@@ -98,12 +96,10 @@ class TurnQueue:
             tell()
 
     async def _together(self, batch: Sequence[_Entry]) -> list[Tell]:
-        now = self._clock()
-        until = rfc3339(now + timedelta(seconds=LEASE_S))
         people = [entry.annotator_id for entry in batch]
         tasks = [entry.task_id for entry in batch if entry.task_id is not None]
         async with self._db.write() as session:
-            turns = await open_turns(session, people, tasks, (rfc3339(now), until))
+            turns = await open_turns(session, people, tasks, self._clock)
             return [await entry.carry_out(turns[entry.annotator_id]) for entry in batch]
 
 

@@ -5,8 +5,7 @@ Each answer is of a query that began after its request came, so a session that w
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +15,7 @@ from service.store.database import Database
 from service.store.label_records import AnnotatorRecord
 from service.store.label_rows import annotator_record
 from service.store.label_tables import Annotator, AnnotatorSession
-from service.store.tables import rfc3339
+from service.store.tables import Clock, rfc3339
 
 _MOST_TOGETHER = 500
 Asked = tuple[str, asyncio.Future[AnnotatorRecord | None]]
@@ -25,7 +24,7 @@ Asked = tuple[str, asyncio.Future[AnnotatorRecord | None]]
 class SessionLookups:
     """Of one process."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._db = database
         self._clock = clock
         self._asked: list[Asked] = []
