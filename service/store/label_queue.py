@@ -17,6 +17,7 @@ from service.errors import Interrupted, ServiceError
 from service.store.database import Database
 from service.store.label_turns import Turn, open_turns
 from service.store.tables import Clock
+from service.store.together import others_have_come
 
 _MOST_TOGETHER = 64
 # A lease takes several queries: an answer that comes meanwhile must not wait for many of them.
@@ -63,13 +64,16 @@ class TurnQueue:
         return await future
 
     async def _carry_out_all(self) -> None:
-        while self._entries:
-            batch = self._next_batch()
-            try:
+        batch: list[_Entry] = []
+        try:
+            while self._entries:
+                await others_have_come(self._entries)
+                batch = self._next_batch()
                 await self._carry_out(batch)
-            finally:
-                for entry in batch:  # where all is told, this tells nothing
-                    entry.fail(Interrupted("the service stopped before this was stored; send it again"))
+        finally:
+            for entry in (*batch, *self._entries):  # where all is told, this tells nothing
+                entry.fail(Interrupted("the service stopped before this was stored; send it again"))
+            self._entries = []
 
     def _next_batch(self) -> list[_Entry]:
         """Answers go first, whatever was asked before them; they are few, for a task must be held to be answered."""
