@@ -86,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(Guard, settings=settings)
     for part in (
+        labelling,  # first: routes are tried in order, and people wait for these
         health,
         keys,
         models,
@@ -105,7 +106,6 @@ def create_app(settings: Settings) -> FastAPI:
         preference_pages,
         label_project_pages,
         adapter_pages,
-        labelling,
     ):
         app.include_router(part.router)
     app.mount(STATIC_PREFIX, STATIC)

@@ -1,6 +1,6 @@
 """All that an annotator's page shows, in one turn: the project, their next tasks, how far they are, what is asked."""
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from service.store.label_leases import lease_next
 from service.store.label_records import Desk, Progress
@@ -8,6 +8,13 @@ from service.store.label_rows import project_record
 from service.store.label_tables import LabelTask, TaskAssignment
 from service.store.label_turns import Turn
 from service.store.tables import Constitution
+
+_DONE = (
+    select(TaskAssignment.state, LabelTask.lane, func.count())
+    .join(LabelTask, LabelTask.id == TaskAssignment.task_id)
+    .where(TaskAssignment.annotator_id == bindparam("annotator"), TaskAssignment.state.in_(("answered", "skipped")))
+    .group_by(TaskAssignment.state, LabelTask.lane)
+)
 
 
 async def desk(turn: Turn, count: int) -> Desk:
@@ -20,13 +27,8 @@ async def desk(turn: Turn, count: int) -> Desk:
 
 async def _progress(turn: Turn) -> Progress:
     """What this annotator did, and what is left for them."""
-    mine = (
-        select(TaskAssignment.state, LabelTask.lane, func.count())
-        .join(LabelTask, LabelTask.id == TaskAssignment.task_id)
-        .where(TaskAssignment.annotator_id == turn.annotator.id, TaskAssignment.state.in_(("answered", "skipped")))
-        .group_by(TaskAssignment.state, LabelTask.lane)
-    )
-    counts = [(state, lane, number) for state, lane, number in await turn.session.execute(mine)]
+    found = await turn.session.execute(_DONE, {"annotator": turn.annotator.id})
+    counts = [(state, lane, number) for state, lane, number in found]
     project, seen = turn.project, sum(number for _, lane, number in counts if lane in ("open", "training"))
     return Progress(
         done=sum(number for state, _, number in counts if state == "answered"),
