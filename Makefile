@@ -51,6 +51,8 @@ bench: setup
 	-$(BIN)/python -m benchmarks.ppo --precision bf16 --samplers vllm --docs
 	-$(BIN)/python -m benchmarks.efficacy --docs
 	-$(BIN)/python -m benchmarks.overoptimisation
+	-$(BIN)/python -m benchmarks.labelling_load --postgres --docs
+	-$(BIN)/python -m benchmarks.million_comparisons
 	$(BIN)/python -m benchmarks.effect $(ARGS)
 
 tables: setup

@@ -85,8 +85,9 @@ def create_app(settings: Settings) -> FastAPI:
     install_problems(app)
     # Added first, it stands inside: what it raises passes no other middleware, and is answered as a problem.
     app.add_middleware(BodyLimit, settings=settings)
-    app.middleware("http")(Guard(settings))
+    app.add_middleware(Guard, settings=settings)
     for part in (
+        labelling,  # first: routes are tried in order, and people wait for these
         health,
         keys,
         models,
@@ -107,7 +108,6 @@ def create_app(settings: Settings) -> FastAPI:
         set_report_pages,
         label_project_pages,
         adapter_pages,
-        labelling,
     ):
         app.include_router(part.router)
     app.mount(STATIC_PREFIX, STATIC)

@@ -53,7 +53,7 @@ async def law_of(backend: Backend, project: LabelProjectRecord) -> Constitution 
     """The constitution that people label by; None where they are asked without one."""
     if project.constitution_id is None:
         return None
-    return _read((await backend.store.constitutions.get(project.project_id, project.constitution_id)).source)
+    return read_law((await backend.store.constitutions.get(project.project_id, project.constitution_id)).source)
 
 
 def guideline_of(project: LabelProjectRecord, law: Constitution | None) -> Guideline:
@@ -71,6 +71,11 @@ def _guide(principle: Principle) -> PrincipleGuide:
         for one in principle.examples
     )
     return PrincipleGuide(principle.id, principle.text, tuple(cases))
+
+
+def read_law(source: str | None) -> Constitution | None:
+    """A constitution by its source; None where there is none."""
+    return None if source is None else _read(source)
 
 
 @functools.lru_cache(maxsize=32)

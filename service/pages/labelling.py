@@ -12,9 +12,9 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from service.api.csrf import csrf_token, refuse_other_site
-from service.api.state import ANNOTATOR_COOKIE, AnnotatorHere, Backend, BackendHere
+from service.api.state import ANNOTATOR_COOKIE, AnnotatorHere, BackendHere
 from service.errors import AnsweredBefore
-from service.pages.guidelines import guideline_of, law_of
+from service.pages.guidelines import guideline_of, law_of, read_law
 from service.pages.label_forms import COMMENT_CHARACTERS, REWRITE_CHARACTERS, AnswerForm, DraftForm
 from service.pages.label_views import (
     answered_view,
@@ -27,7 +27,7 @@ from service.pages.label_views import (
 )
 from service.pages.layout import show
 from service.store.annotators import SESSION_S
-from service.store.label_records import AnnotatorRecord, LabelProjectRecord, TaskLabel
+from service.store.label_records import Desk, TaskLabel
 
 # The task on the page and the one after it.
 TASKS_HELD = 2
@@ -39,7 +39,7 @@ Context = dict[str, object]
 async def invitation(invitation: str, request: Request, backend: BackendHere) -> Response:
     """What the project asks and what is stored of the person, before anything is."""
     annotator = await backend.store.label_projects.invited(invitation)
-    project = await _project(backend, annotator)
+    project = await backend.store.label_projects.get(annotator.project_id, annotator.label_project_id)
     guideline = guideline_of(project, await law_of(backend, project))
     context: Context = {"annotator": annotator, "project": project, "guideline": guideline}
     return show(request, "label_enter.html", context)
@@ -66,31 +66,32 @@ async def enter(invitation: str, request: Request, backend: BackendHere) -> Resp
 @router.get("")
 async def task(request: Request, backend: BackendHere, annotator: AnnotatorHere, undone: bool = False) -> Response:
     """The task to answer, with the next one behind it; or why there is none."""
-    project = await _project(backend, annotator)
-    context = await _desk(request, backend, annotator, project)
-    context |= {"project": project, "annotator": annotator, "undone": undone}
-    if project.status == "closed":
+    desk = await backend.store.label_projects.desk(annotator.id, TASKS_HELD)
+    context = _shown(request, desk)
+    context |= {"project": desk.project, "annotator": annotator, "undone": undone}
+    if desk.project.status == "closed":
         return show(request, "label_closed.html", context)
-    if context["tasks"]:
-        context["guideline"] = guideline_of(project, await law_of(backend, project))
+    if desk.tasks:
+        context["guideline"] = guideline_of(desk.project, read_law(desk.law))
         return show(request, "label.html", context)
-    progress = progress_view(await backend.store.label_projects.progress(annotator.id))
-    return show(request, "label_waiting.html" if progress.left else "label_done.html", context)
+    left = progress_view(desk.progress).left
+    return show(request, "label_waiting.html" if left else "label_done.html", context)
 
 
 @router.get("/next")
 async def next_tasks(request: Request, backend: BackendHere, annotator: AnnotatorHere) -> Response:
     """The tasks that are held, as a piece of a page."""
-    return show(request, "label_tasks.html", await _desk(request, backend, annotator))
+    desk = await backend.store.label_projects.desk(annotator.id, TASKS_HELD)
+    return show(request, "label_tasks.html", _shown(request, desk))
 
 
 @router.get("/waiting")
 async def waiting(request: Request, backend: BackendHere, annotator: AnnotatorHere) -> Response:
     """For those who wait: nothing while there is no task, so that nothing is announced; else a way on."""
-    desk = await _desk(request, backend, annotator)
-    if desk["tasks"]:
+    desk = await backend.store.label_projects.desk(annotator.id, TASKS_HELD)
+    if desk.tasks:
         return show(request, "label_found.html", {"said": "There is a task for you."})
-    if progress_view(await backend.store.label_projects.progress(annotator.id)).left:
+    if progress_view(desk.progress).left:
         return Response(status_code=204)
     return show(request, "label_found.html", {"said": "All tasks are answered."})
 
@@ -154,26 +155,18 @@ def _answered_before(request: Request, form: AnswerForm, label: TaskLabel) -> Re
     return show(request, "label_answered.html", context, status=409)
 
 
-async def _desk(
-    request: Request, backend: Backend, annotator: AnnotatorRecord, project: LabelProjectRecord | None = None
-) -> Context:
-    """The tasks on this annotator's desk; none once the project is closed."""
-    project = project or await _project(backend, annotator)
-    held = await backend.store.label_projects.next_tasks(annotator.id, TASKS_HELD) if project.status == "open" else ()
-    law = await law_of(backend, project) if held else None
+def _shown(request: Request, desk: Desk) -> Context:
+    """The tasks on the desk, and the person's progress."""
+    law = read_law(desk.law)
     principles = {one.id: one.text for one in law.principles} if law else {}
     return {
         "csrf": csrf_token(request.cookies[ANNOTATOR_COOKIE]),
-        "tasks": [task_view(task, principles) for task in held],
-        "progress": progress_view(await backend.store.label_projects.progress(annotator.id)),
+        "tasks": [task_view(task, principles) for task in desk.tasks],
+        "progress": progress_view(desk.progress),
         "shown_at": time.time(),
         "comment_characters": COMMENT_CHARACTERS,
         "rewrite_characters": REWRITE_CHARACTERS,
     }
-
-
-async def _project(backend: Backend, annotator: AnnotatorRecord) -> LabelProjectRecord:
-    return await backend.store.label_projects.get(annotator.project_id, annotator.label_project_id)
 
 
 def _to(path: str) -> RedirectResponse:

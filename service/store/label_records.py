@@ -165,3 +165,16 @@ class Progress:
     skipped: int
     open_tasks: int
     budget_left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What stands before one annotator: `tasks` are theirs from now on, the rest is as it was at that moment.
+
+    `law` is the source of the constitution whose principles are asked about, None where people are asked overall.
+    """
+
+    project: LabelProjectRecord
+    tasks: tuple[LeasedTask, ...]
+    progress: Progress
+    law: str | None

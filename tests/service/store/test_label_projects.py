@@ -104,9 +104,9 @@ async def test_a_skip_frees_the_task_for_others_and_is_no_answer(people):
     made = await people.make([pair(1)])
     ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
     await answer_all(people, ada, SKIP)
-    progress = await people.projects.progress(ada)
+    progress = await people.progress(ada)
     assert (progress.done, progress.skipped, progress.open_tasks) == (0, 1, 0)
-    assert (await people.projects.progress(bob)).open_tasks == 1
+    assert (await people.progress(bob)).open_tasks == 1
     [task] = await people.projects.next_tasks(bob, 1)
     with pytest.raises(Conflict, match="others have taken it"):
         await people.projects.undo(ada)
@@ -214,11 +214,11 @@ async def test_the_budget_ends_it(people):
     ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
     assert len(await people.projects.next_tasks(ada, 5)) == 2
     assert list(await people.projects.next_tasks(bob, 5)) == []
-    assert (await people.projects.progress(bob)).budget_left == 2
+    assert (await people.progress(bob)).budget_left == 2
     await answer_all(people, ada)
     people.clock.pass_s(LEASE_S + 1)
     assert list(await people.projects.next_tasks(bob, 5)) == []
-    assert (await people.projects.progress(bob)).budget_left == 0
+    assert (await people.progress(bob)).budget_left == 0
 
 
 async def test_rankings_and_rewrites_are_told_in_the_tasks_own_order(people):
