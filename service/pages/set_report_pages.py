@@ -1,19 +1,19 @@
 """The examination of a preference set as a page: what decides where, what wins beside the matter, what stands twice."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter
 
-from service.api.routes import set_reports as api_reports
 from service.api.state import Backend, BackendHere, KeyHere
 from service.api.wire import NO_NUL
 from service.errors import ServiceError
 from service.pages.frame import ui_page, ui_router
 from service.pages.layout import show
 from service.pages.set_report_view import effects_of, holes_by_principle, kind_rows
+from service.set_report.against import examined_against
+from service.set_report.child import Examined, examine_set
 from service.set_report.findings import SetReport
 from service.set_report.options import ReportOptions
 from service.store.records import KeyRecord, PreferenceSetRecord
@@ -31,16 +31,8 @@ class Against(BaseModel):
     prompts: Named | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A set and the ids of what it is held against; `None` is nothing. All of these never change."""
-
-    artifact: str
-    constitution: str | None
-    prompts: str | None
-
-
-_examined: OrderedDict[Asked, SetReport] = OrderedDict()
+# What a set's file holds and what it is held against have keys that name their content: what was found stays true.
+_examined: OrderedDict[Examined, SetReport] = OrderedDict()
 
 
 @router.get("/{id}/report")
@@ -53,10 +45,10 @@ async def set_report(
 ) -> Response:
     """At once, with the findings to follow. A run's set is held against that run's constitution and prompts."""
     record = await backend.store.preference_sets.get(key.project_id, id)
-    asked = await _asked(backend, key, record, against)
     context: dict[str, object] = {
         "record": record,
-        "asked": asked,
+        "chosen": await _chosen(backend, key, record, against),
+        "query": request.url.query,
         "constitutions": await backend.store.overview.constitutions(key.project_id, None, _OFFERED),
         "prompt_sets": await backend.store.prompt_sets.list(key.project_id, None, _OFFERED),
     }
@@ -73,17 +65,15 @@ async def findings(
 ) -> Response:
     """What the examination found, as a piece of the report's page or a page of its own. The first time takes long."""
     record = await backend.store.preference_sets.get(key.project_id, id)
-    asked = await _asked(backend, key, record, against)
     is_part = "HX-Request" in request.headers
     try:
-        report = await _report(backend, key, record, asked)
+        report = await _report(backend, record, against)
     except ServiceError as error:
         if not is_part:
             raise
         return show(request, "ui_set_report_fault.html", {"detail": str(error)})
     context: dict[str, object] = {
         "record": record,
-        "asked": asked,
         "report": report,
         "kinds": kind_rows(report),
         "holes": holes_by_principle(report),
@@ -93,32 +83,24 @@ async def findings(
     return ui_page(request, template, "preference-sets", context)
 
 
-async def _asked(backend: Backend, key: KeyRecord, record: PreferenceSetRecord, against: Against) -> Asked:
+async def _chosen(backend: Backend, key: KeyRecord, record: PreferenceSetRecord, against: Against) -> Against:
+    """The ids of what the form has chosen: nothing said is what the set's run had."""
     store, constitution, prompts = backend.store, against.constitution, against.prompts
     if record.run_id is not None:
         of_run = (await store.runs.get(key.project_id, record.run_id)).references
         constitution = of_run.constitution_id if constitution is None else constitution
         prompts = of_run.prompts_id if prompts is None else prompts
-    law = (await store.constitutions.get(key.project_id, constitution)).id if constitution else None
-    prompt_set = (await store.prompt_sets.get(key.project_id, prompts)).id if prompts else None
-    return Asked(record.artifact, law, prompt_set)
+    return Against(
+        constitution=(await store.constitutions.get(key.project_id, constitution)).id if constitution else None,
+        prompts=(await store.prompt_sets.get(key.project_id, prompts)).id if prompts else None,
+    )
 
 
-async def _report(backend: Backend, key: KeyRecord, record: PreferenceSetRecord, asked: Asked) -> SetReport:
-    if asked not in _examined:
-        limits = ReportOptions()
-        told = await api_reports.report(
-            record.id,
-            backend,
-            key,
-            full=True,
-            constitution=asked.constitution,
-            prompts=asked.prompts,
-            clusters=limits.clusters,
-            near=limits.near,
-            most_rows=limits.most_rows,
-        )
-        _examined[asked] = _REPORT.validate_python(told)
+async def _report(backend: Backend, record: PreferenceSetRecord, against: Against) -> SetReport:
+    what = await examined_against(backend.store, record, against.constitution, against.prompts)
+    if what not in _examined:
+        found = await examine_set(backend.artifacts, what, ReportOptions())
+        _examined[what] = _REPORT.validate_python(found)
         while len(_examined) > _KEPT:
             _examined.popitem(last=False)
-    return _examined[asked]
+    return _examined[what]

@@ -36,17 +36,11 @@ class KindRow:
 
 @dataclass(frozen=True, slots=True)
 class EffectLine:
-    """How often replies of one source's pairs win by an effect. `leans` is where the interval leaves one half out."""
+    """How often replies of one source's pairs win by an effect."""
 
     source: str
     share: Share
     note: str
-
-    @property
-    def leans(self) -> bool:
-        return (
-            self.share.low is not None and self.share.high is not None and not self.share.low <= 0.5 <= self.share.high
-        )
 
 
 @dataclass(frozen=True, slots=True)

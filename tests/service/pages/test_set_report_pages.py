@@ -56,9 +56,9 @@ def test_kinds_by_size_with_a_shade_for_each_principle() -> None:
 def test_an_effect_is_told_where_sources_differ() -> None:
     [longer] = effects_of(REPORT.bias)  # nobody has a list, nobody knows what was shown first
     assert (longer.name, longer.differs) == ("The longer reply", True)
-    assert [(line.source, line.leans, line.note) for line in longer.lines] == [
-        ("ai", True, "+0.50 log-odds a doubling"),
-        ("human", False, "+0.50 log-odds a doubling"),
+    assert [(line.source, line.note) for line in longer.lines] == [
+        ("ai", "+0.50 log-odds a doubling"),
+        ("human", "+0.50 log-odds a doubling"),
     ]
     alike = effects_of((REPORT.bias[0], bias("human", Share(40, 0.7, 0.5, 0.85))))
     assert not alike[0].differs
@@ -77,7 +77,9 @@ async def test_the_findings_of_a_set(pages: Pages) -> None:
     set_id = (await pages.backend.store.preference_sets.add(made)).id
     address = f"/ui/preference-sets/{set_id}/report"
     first = (await pages.person.get(address)).text
-    assert f'hx-get="{address}/findings?constitution=&amp;prompts="' in first and "quiz" in first
+    assert f'hx-get="{address}/findings"' in first and "quiz" in first
+    chosen = (await pages.person.get(f"{address}?constitution=&prompts={quiz.id}")).text
+    assert f'hx-get="{address}/findings?constitution=&amp;prompts={quiz.id}"' in chosen
     whole = (await pages.person.get(f"{address}/findings?constitution=short&prompts={quiz.id}")).text
     assert '<dt>Pairs that stand there twice</dt><dd><strong class="bad">1</strong>' in whole
     assert "Of 1 held-out prompts 1 stand in the set word for word" in whole
@@ -100,6 +102,12 @@ async def test_an_examination_that_fails_is_told_on_its_page(pages: Pages) -> No
     part = await pages.person.get(address, headers={"HX-Request": "true"})
     assert part.status_code == 200 and "The pairs could not be examined: " in part.text
     assert (await pages.person.get(address)).status_code == 404
+
+
+async def test_what_the_first_place_is_worth_to_a_runs_judge(pages: Pages) -> None:
+    address = f"/ui/preference-sets/{pages.seeded.preference_set}/report/findings"
+    found = (await pages.person.get(address)).text
+    assert "What the first place is worth to the judge" in found
 
 
 async def test_a_runs_set_is_held_against_what_the_run_had(pages: Pages) -> None:
