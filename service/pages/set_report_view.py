@@ -92,7 +92,7 @@ def _feature(place: int, biases: Sequence[SourceBias]) -> Effect:
         _WINS.get(found[0][1].feature, found[0][1].feature),
         tuple(
             EffectLine(
-                source, one.wins, f"in {100 * one.of_chosen:.0f} % of chosen, {100 * one.of_rejected:.0f} % of rejected"
+                source, one.wins, f"{100 * one.of_chosen:.0f} % of chosen, {100 * one.of_rejected:.0f} % of rejected"
             )
             for source, one in found
         ),

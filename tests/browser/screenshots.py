@@ -53,7 +53,7 @@ def run_pictures(page: Page, served: Served, images: Path) -> None:
     take(page, f"/ui/preference-sets/{mixed.id}", images / "ui-preference-set.png", height=1400)
     take(page, f"/ui/preference-sets/{mixed.id}/report", images / "ui-set-report.png", height=1100)
     wins = "What wins beside the matter"
-    take(page, f"/ui/preference-sets/{mixed.id}/report", images / "ui-set-report-bias.png", height=900, at=wins)
+    take(page, f"/ui/preference-sets/{mixed.id}/report", images / "ui-set-report-bias.png", height=1100, at=wins)
     take(page, f"/ui/constitutions/{law.id}", images / "ui-constitution.png", height=900)
     newer = served.do(served.backend.store.constitutions.add(edited(law)))
     take(page, f"/ui/constitutions/{newer.id}?against={law.id}", images / "ui-constitution-diff.png", height=760)
