@@ -1,6 +1,7 @@
 """Argilla v2 records: a prompt, two replies or more, people's responses and machines' suggestions.
 
-An answer is a label (a, b, tie, or a field's name) or a ranking of the replies; a ranking gives a pair for each two.
+An answer is a label (a, b, tie, or a field's name) or a ranking of the replies, which gives a pair for each two, of
+less weight.
 Read both as the server lists records and as the SDK writes them to a file. Drafts and discarded answers say nothing.
 All rows on one pair are one record, whose people answer once each and which has one suggestion.
 """
@@ -78,10 +79,11 @@ def _record(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
 
 def _answers(given: _Given, replies: Mapping[str, str]) -> Iterator[Answer]:
     names = list(replies)
+    ranked = len(given.value) if isinstance(given.value, list) else 2
     for good, bad, tied in _decided(given.value, replies):
         belief = 0.5 if tied else _belief(given)
         first = good == names[0] if len(names) == 2 and not tied else None
-        yield Answer(replies[good], replies[bad], belief, given.who, given.machine, first)
+        yield Answer(replies[good], replies[bad], belief, given.who, given.machine, first, ranked)
 
 
 def _belief(given: _Given) -> float:

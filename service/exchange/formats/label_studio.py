@@ -1,7 +1,7 @@
 """Label Studio tasks with annotations and predictions: the `Pairwise` tag on two texts, and the `Ranker` on a list.
 
 Label Studio keeps no labelling configuration in its exports, so the replies are known by usual names of their fields.
-A ranking gives a pair for each two items. A pairwise task has no tie: nothing picked leaves no result.
+A ranking gives a pair for each two items, of less weight. A pairwise task has no tie: nothing picked leaves no result.
 All rows on one pair are one task, with an annotation for each person and a prediction for each judge.
 """
 
@@ -38,11 +38,12 @@ _COLUMNS = ("rank", "_")
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """The better reply, the worse one, and whether the better one stood left; None in a list."""
+    """The better reply, the worse one, whether the better one stood left (None in a list), and the list's length."""
 
     good: str
     bad: str
     left: bool | None
+    ranked: int = 2
 
 
 def read(value: dict[str, JsonValue]) -> Iterator[PreferenceRow | Pair]:
@@ -97,7 +98,7 @@ def _annotated(data: Mapping[str, JsonValue], annotations: JsonValue) -> Iterato
         if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
             who = _person(annotation.get("completed_by"))
             for one in _decided(data, annotation):
-                yield Answer(one.good, one.bad, 1.0, who, False, one.left)
+                yield Answer(one.good, one.bad, 1.0, who, False, one.left, one.ranked)
 
 
 def _predicted(data: Mapping[str, JsonValue], predictions: JsonValue) -> Iterator[Answer]:
@@ -108,7 +109,7 @@ def _predicted(data: Mapping[str, JsonValue], predictions: JsonValue) -> Iterato
             judge = prediction.get("model_version")
             for one in _decided(data, prediction):
                 first = None if belief == 0.5 else one.left
-                yield Answer(one.good, one.bad, belief, "" if judge is None else str(judge), True, first)
+                yield Answer(one.good, one.bad, belief, "" if judge is None else str(judge), True, first, one.ranked)
 
 
 def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> Iterator[_Decided]:
@@ -118,7 +119,8 @@ def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> 
         if value and "selected" in value:
             yield _selected(data, value["selected"])
         elif value and "ranker" in value:
-            yield from (_Decided(*pair, left=None) for pair in combinations(_ranked(data, value["ranker"]), 2))
+            order = _ranked(data, value["ranker"])
+            yield from (_Decided(*pair, left=None, ranked=len(order)) for pair in combinations(order, 2))
 
 
 def _selected(data: Mapping[str, JsonValue], picked: JsonValue) -> _Decided:
