@@ -1,10 +1,10 @@
 """What the API answers of label projects."""
 
-from pydantic import JsonValue
+from pydantic import Field
 
+from judges.records import Message
 from service.api.wire import Wire
-from service.exchange.messages import as_json
-from service.store.label_records import LeasedTask, ProjectStatus, TaskKind, TaskLabel
+from service.store.label_records import ProjectStatus, TaskKind
 
 
 class LabelProjectBody(Wire):
@@ -49,7 +49,7 @@ class LeasedTaskBody(Wire):
 
     id: str
     kind: TaskKind
-    prompt: list[JsonValue]
+    prompt: list[Message]
     replies: list[str]
     principle_id: str | None
     training: bool
@@ -60,12 +60,12 @@ class LeasedTaskBody(Wire):
 class TaskLabelBody(Wire):
     """An answer with its task. `replies`, `choice` and `ranking` are in the task's own order, `order` is the page's."""
 
-    id: str
+    id: str = Field(validation_alias="label_id")
     task_id: str
     annotator_id: str
     kind: TaskKind
     pair_id: str
-    prompt: list[JsonValue]
+    prompt: list[Message]
     replies: list[str]
     principle_id: str | None
     routed_by: str
@@ -79,40 +79,3 @@ class TaskLabelBody(Wire):
     comment: str
     seconds: float
     created_at: str
-
-
-def leased_task_body(task: LeasedTask) -> LeasedTaskBody:
-    return LeasedTaskBody(
-        id=task.id,
-        kind=task.kind,
-        prompt=as_json(task.prompt),
-        replies=list(task.replies),
-        principle_id=task.principle_id,
-        training=task.training,
-        leased_until=task.leased_until,
-        draft=task.draft,
-    )
-
-
-def task_label_body(label: TaskLabel) -> TaskLabelBody:
-    return TaskLabelBody(
-        id=label.label_id,
-        task_id=label.task_id,
-        annotator_id=label.annotator_id,
-        kind=label.kind,
-        pair_id=label.pair_id,
-        prompt=as_json(label.prompt),
-        replies=list(label.replies),
-        principle_id=label.principle_id,
-        routed_by=label.routed_by,
-        gold=label.gold,
-        training=label.training,
-        judge_p_a=label.judge_p_a,
-        choice=label.choice,
-        order=list(label.order),
-        ranking=list(label.ranking),
-        rewrite=label.rewrite,
-        comment=label.comment,
-        seconds=label.seconds,
-        created_at=label.created_at,
-    )

@@ -44,6 +44,28 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """`answers` in a row, of the annotator's labels from number `first` to `last`, and their `value`, 95 % bounds."""
+
+    first: int
+    last: int
+    answers: int
+    value: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """By windows of twenty: the shares right on `gold` and in `agreement` with the others, and the median `seconds`.
+
+    Empty where there are fewer answers than one window holds.
+    """
+
+    gold: tuple[Window, ...]
+    agreement: tuple[Window, ...]
+    seconds: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotatorQuality:
     """`first_share` is how often the reply shown first was taken, of the choices of one reply: sides are shuffled, so
     0.5 is no bias. `quick_share` are answers faster than their text can be read. `repeats` is how often the same
@@ -59,6 +81,7 @@ class AnnotatorQuality:
     quick_share: Rate
     first_share: Rate
     drift: Drift | Unknown
+    over_time: OverTime
     repeats: Rate
     weight: float
 

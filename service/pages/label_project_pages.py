@@ -18,7 +18,8 @@ from service.labelling.quality import quality_report
 from service.labelling.rows import PeopleWeights
 from service.labelling.schemas import Name, PersonName
 from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
-from service.pages.markdown import markdown
+from service.pages.guidelines import guideline_of, law_of
+from service.pages.work_curves import work_of
 from service.store.label_records import LabelProjectRecord
 from service.store.records import KeyRecord
 
@@ -53,9 +54,11 @@ async def quality(id: str, request: Request, backend: BackendHere, key: KeyHere)
     project = await backend.store.label_projects.get(key.project_id, id)
     labels = await labels_of(backend.store, project)
     people = await backend.store.label_projects.annotators(key.project_id, project.id)
+    report = await asyncio.to_thread(quality_report, labels)
     context: dict[str, object] = {
         "project": project,
-        "quality": await asyncio.to_thread(quality_report, labels),
+        "quality": report,
+        "work": work_of(report.annotators),
         "names": {person.id: person.name for person in people},
         "fewest": FEWEST,
     }
@@ -107,7 +110,7 @@ async def _shown(
         "people": await store.label_projects.annotators(key.project_id, project.id),
         "routed": await store.overview.routed(project.id),
         "constitution": await _constitution(backend, project),
-        "guideline": markdown(project.guideline),
+        "guideline": guideline_of(project, await law_of(backend, project)),
         "set_name": f"{project.name[:120]} labels",
         "invited": None,
         "link": "",

@@ -3,28 +3,28 @@
 import asyncio
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import Conflict, InvalidInput, NotFound
-from service.store import label_answers, label_leases
-from service.store.annotators import Annotators, Clock, utc_now
+from service.store import label_answers, label_desks, label_leases
+from service.store.annotators import Annotators, utc_now
 from service.store.database import Database, new_id
 from service.store.label_queue import TurnQueue
 from service.store.label_records import (
     Answer,
+    Desk,
     LabelProjectRecord,
     LeasedTask,
     NewLabelProject,
     NewTask,
-    Progress,
     TaskLabel,
 )
 from service.store.label_rows import conversation_json, lane_of, project_record, task_label
 from service.store.label_tables import Annotator, LabelProject, LabelTask, TaskAssignment
 from service.store.label_turns import lock_project
 from service.store.lookup import find, page, to_json
-from service.store.tables import Label
+from service.store.tables import Clock, Label
 
 _ROWS_AT_ONCE = 1000
 
@@ -101,13 +101,26 @@ class LabelProjects(Annotators):
         """Up to `count` tasks that this annotator holds from now on: those of before first. Empty when all is done."""
         return await self._queue.take(annotator_id, lambda turn: label_leases.lease_next(turn, count))
 
+    async def desk(self, annotator_id: str, count: int) -> Desk:
+        """What `next_tasks` gives, with the project and how far this annotator is in it."""
+        return await self._queue.take(annotator_id, lambda turn: label_desks.desk(turn, count))
+
     async def submit(self, annotator_id: str, task_id: str, answer: Answer) -> TaskLabel:
-        """Sent twice, it is there once: the second time gives the first label. See `undo` for a change of mind.
+        """Sent twice, it is there once: the second time gives the first label. See `change` for a change of mind.
 
         A lease that has lapsed still counts where the overlap and the budget have room, else Conflict.
         """
         return await self._queue.take(
             annotator_id, lambda turn: label_answers.submit(turn, task_id, answer), task_id=task_id
+        )
+
+    async def change(self, annotator_id: str, task_id: str, answer: Answer) -> TaskLabel:
+        """The label of this answer in place of an earlier one's, which is taken back; a training answer stays.
+
+        Raises Conflict where the project is closed, or others have taken a task that was skipped.
+        """
+        return await self._queue.take(
+            annotator_id, lambda turn: label_answers.change(turn, task_id, answer), task_id=task_id
         )
 
     async def label_of(self, annotator_id: str, task_id: str) -> TaskLabel:
@@ -135,26 +148,6 @@ class LabelProjects(Annotators):
         """Keep what was typed so far, and the lease with it."""
         await self._queue.take(
             annotator_id, lambda turn: label_answers.save_draft(turn, task_id, text), task_id=task_id
-        )
-
-    async def progress(self, annotator_id: str) -> Progress:
-        """What this annotator did, and what is left for them."""
-        async with self._db.read() as session:
-            annotator = await session.get_one(Annotator, annotator_id)
-            project = await session.get_one(LabelProject, annotator.label_project_id)
-            mine = (
-                select(TaskAssignment.state, LabelTask.lane, func.count())
-                .join(LabelTask, LabelTask.id == TaskAssignment.task_id)
-                .where(TaskAssignment.annotator_id == annotator_id, TaskAssignment.state.in_(("answered", "skipped")))
-                .group_by(TaskAssignment.state, LabelTask.lane)
-            )
-            counts = [(state, lane, number) for state, lane, number in await session.execute(mine)]
-        seen = sum(number for _, lane, number in counts if lane in ("open", "training"))
-        return Progress(
-            done=sum(number for state, _, number in counts if state == "answered"),
-            skipped=sum(number for state, _, number in counts if state == "skipped"),
-            open_tasks=project.open_tasks + project.training_tasks - seen if project.status == "open" else 0,
-            budget_left=max(0, project.budget_labels - project.labels) if project.budget_labels else None,
         )
 
     async def labels_of(

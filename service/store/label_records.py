@@ -97,7 +97,7 @@ class LeasedTask:
     """A task as one annotator sees it: `replies` stand in the order of the page, `order` says which each is.
 
     `order[0]` is the place in the task's own `replies` of what stands first on the page. `draft` is what the annotator
-    had typed before a reload, as the page sent it.
+    had typed before a reload, or before an answer that was taken back, as the page sent it.
     """
 
     id: str
@@ -116,7 +116,7 @@ class Answer:
     """What the annotator said, in the order of the page: `first` is the left or upper reply.
 
     `ranking` are the places on the page from best to worst, for rank; `rewrite` the better text, for rewrite.
-    `seconds` from showing the task to the answer.
+    `seconds` from showing the task to the answer. `draft` is what the page shows again where the answer is taken back.
     """
 
     choice: Literal["first", "second", "tie", "both_bad", "skip", "ranked", "rewritten"]
@@ -124,6 +124,7 @@ class Answer:
     ranking: tuple[int, ...] = ()
     rewrite: str = ""
     seconds: float = 0.0
+    draft: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +165,16 @@ class Progress:
     skipped: int
     open_tasks: int
     budget_left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What stands before one annotator: `tasks` are theirs from now on, the rest is as it was at that moment.
+
+    `law` is the source of the constitution whose principles are asked about, None where people are asked overall.
+    """
+
+    project: LabelProjectRecord
+    tasks: tuple[LeasedTask, ...]
+    progress: Progress
+    law: str | None

@@ -13,10 +13,8 @@ from service.api.label_wire import (
     LabelProjectBody,
     LeasedTaskBody,
     TaskLabelBody,
-    leased_task_body,
-    task_label_body,
 )
-from service.api.state import AskingHere, BackendHere, KeyHere
+from service.api.state import AskingHere, Backend, BackendHere, KeyHere
 from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, page_of
 from service.errors import InvalidInput, NotFound
 from service.labelling.figures import QualityReport
@@ -130,8 +128,8 @@ async def next_tasks(
     For an annotator's session, or a key that may write. Answer them by POST /v1/labels with `task_id`.
     """
     if isinstance(asking, AnnotatorRecord):
-        project = await backend.store.label_projects.get(asking.project_id, id)
-        if project.id != asking.label_project_id or annotator not in (None, asking.id):
+        own = id == asking.label_project_id or await _is_named(backend, asking, id)
+        if not own or annotator not in (None, asking.id):
             raise NotFound(f"your invitation is not to label project {id!r}; open the link that you were sent")
         annotator_id = asking.id
     elif annotator is None:
@@ -139,7 +137,12 @@ async def next_tasks(
     else:
         annotator_id = (await backend.store.label_projects.annotator(asking.project_id, id, annotator)).id
     tasks = await backend.store.label_projects.next_tasks(annotator_id, count)
-    return Page(data=[leased_task_body(task) for task in tasks], has_more=False)
+    return Page(data=[LeasedTaskBody.model_validate(task) for task in tasks], has_more=False)
+
+
+async def _is_named(backend: Backend, annotator: AnnotatorRecord, name: str) -> bool:
+    """Whether the annotator's label project is the newest of this name."""
+    return (await backend.store.label_projects.get(annotator.project_id, name)).id == annotator.label_project_id
 
 
 @router.get("/{id}/labels", operation_id="list_task_labels")
@@ -148,7 +151,7 @@ async def labels(
 ) -> Page[TaskLabelBody]:
     """Answers in the order in which they came, skips too; not what an annotator took back."""
     found = await backend.store.label_projects.labels_of(key.project_id, id, after, limit)
-    return page_of([task_label_body(label) for label in found], limit)
+    return page_of([TaskLabelBody.model_validate(label) for label in found], limit)
 
 
 @router.get("/{id}/quality", operation_id="label_project_quality")

@@ -76,6 +76,20 @@ class Machine(RuleBasedStateMachine):
             self.said[person].append(told)
         assert told in self.said[person]
 
+    @rule(person=who, choice=st.sampled_from(["first", "skip"]), pick=st.integers(0, 9))
+    def change(self, person, choice, pick):
+        if not self.said[person]:
+            return
+        said = self.said[person][pick % len(self.said[person])]
+        try:
+            label = self.do(self.people.projects.change(self.ids[person], said[0], Answer(choice)))
+        except Conflict:
+            assert said[2] == "skip"
+            return
+        assert label.label_id != said[1]
+        self.said[person].remove(said)
+        self.said[person].append((said[0], label.label_id, label.choice))
+
     @rule(person=who)
     def undo(self, person):
         try:

@@ -104,9 +104,9 @@ async def test_a_skip_frees_the_task_for_others_and_is_no_answer(people):
     made = await people.make([pair(1)])
     ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
     await answer_all(people, ada, SKIP)
-    progress = await people.projects.progress(ada)
+    progress = await people.progress(ada)
     assert (progress.done, progress.skipped, progress.open_tasks) == (0, 1, 0)
-    assert (await people.projects.progress(bob)).open_tasks == 1
+    assert (await people.progress(bob)).open_tasks == 1
     [task] = await people.projects.next_tasks(bob, 1)
     with pytest.raises(Conflict, match="others have taken it"):
         await people.projects.undo(ada)
@@ -132,6 +132,47 @@ async def test_undo_takes_back_the_last_answer_and_gives_its_task_again(people):
     assert (await people.projects.undo(ada)).id == two.id
     assert (await people.projects.undo(ada)).id == one.id
     assert list(await people.labels(made)) == []
+
+
+async def test_an_answer_is_changed_wherever_it_stands(people):
+    made = await people.make([pair(1), pair(2)])
+    ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
+    one, two = await people.projects.next_tasks(ada, 2)
+    for task in (one, two):
+        await people.projects.submit(ada, task.id, FIRST)
+    changed = await people.projects.change(ada, one.id, Answer("tie", comment="so"))
+    assert [(label.task_id, label.choice) for label in await people.labels(made)][1:] == [(one.id, "tie")]
+    assert await people.projects.change(ada, one.id, SKIP) != changed
+    assert (await people.projects.get(people.project, made.id)).labels == 1
+    [free] = await people.projects.next_tasks(bob, 1)  # a skip frees it
+    with pytest.raises(Conflict, match="others have taken it"):
+        await people.projects.change(ada, one.id, FIRST)
+    with pytest.raises(InvalidInput, match="choice"):
+        await people.projects.change(ada, two.id, Answer("rewritten", rewrite="x"))
+    assert free.id == one.id and (await people.projects.get(people.project, made.id)).labels == 1
+    await people.projects.close(people.project, made.id)
+    with pytest.raises(Conflict, match="is closed"):
+        await people.projects.change(ada, two.id, SKIP)
+    assert (await people.projects.label_of(ada, two.id)).choice in ("a", "b")
+
+
+async def test_a_training_answer_stays(people):
+    made = await people.make([pair(1, training=True, gold="a"), pair(2)])
+    ada = await people.annotator(made)
+    [task] = await people.projects.next_tasks(ada, 1)
+    first = await people.projects.submit(ada, task.id, FIRST)
+    assert await people.projects.change(ada, task.id, Answer("tie")) == first
+
+
+async def test_an_answer_taken_back_leaves_what_its_page_shows_again(people):
+    ada = await people.annotator(await people.make([pair(1)]))
+    [task] = await people.projects.next_tasks(ada, 1)
+    await people.projects.save_draft(ada, task.id, "half")
+    await people.projects.submit(ada, task.id, Answer("first", draft="whole"))
+    assert (await people.projects.undo(ada)).draft == "whole"
+    assert (await people.projects.next_tasks(ada, 1))[0].draft == "whole"
+    await people.projects.submit(ada, task.id, FIRST)  # from elsewhere, with nothing typed
+    assert (await people.projects.undo(ada)).draft == ""
 
 
 async def test_training_comes_first_for_everybody_and_beside_the_budget(people):
@@ -173,11 +214,11 @@ async def test_the_budget_ends_it(people):
     ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
     assert len(await people.projects.next_tasks(ada, 5)) == 2
     assert list(await people.projects.next_tasks(bob, 5)) == []
-    assert (await people.projects.progress(bob)).budget_left == 2
+    assert (await people.progress(bob)).budget_left == 2
     await answer_all(people, ada)
     people.clock.pass_s(LEASE_S + 1)
     assert list(await people.projects.next_tasks(bob, 5)) == []
-    assert (await people.projects.progress(bob)).budget_left == 0
+    assert (await people.progress(bob)).budget_left == 0
 
 
 async def test_rankings_and_rewrites_are_told_in_the_tasks_own_order(people):
