@@ -1,16 +1,19 @@
 """Label projects: leases, overlap, training, gold, repeats, budget, answers that count once, and taking them back."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from service.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from service.store.label_records import Answer
+from service.store.label_tables import LabelProject
+from service.store.label_turns import LEASE_S, lock_project
 from service.store.store import Store
+from service.store.tables import rfc3339
 from tests.service.store.label_rows import gold, labelling, pair, repeat
 
 FIRST, SKIP = Answer("first", seconds=2.5), Answer("skip")
-LEASE_S = 20 * 60
 
 
 @pytest.fixture
@@ -296,6 +299,19 @@ async def test_an_answer_waits_for_no_leases_that_were_asked_for_before_it(peopl
     await asyncio.gather(*leases, told("answer", people.projects.submit(ada, task.id, FIRST)))
     assert [name for name, _ in done] == ["answer", *["lease"] * 20]
     assert len({tasks[0].id for name, tasks in done if name == "lease"} | {task.id}) == 21
+
+
+async def test_a_lease_is_judged_by_the_time_at_which_its_turn_came(people, store):
+    made = await people.make([pair(1)])
+    ada = await people.annotator(made)
+    async with store.database.write() as session:
+        await session.get(LabelProject, made.id)  # on SQLite it is the only writer from here on
+        await lock_project(session, made.id)
+        waiting = asyncio.create_task(people.projects.next_tasks(ada, 1))
+        await asyncio.sleep(0.1)
+        people.clock.pass_s(60)
+    [task] = await waiting
+    assert task.leased_until == rfc3339(people.clock() + timedelta(seconds=LEASE_S))
 
 
 async def test_sessions_looked_up_at_the_same_moment_are_each_ones_own(people):
