@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
 from service.labelling.agreement import Question, comparisons, first_choices, question_of
 from service.store.label_records import TaskLabel
@@ -80,7 +79,8 @@ def _accuracies(
     for _ in range(_MOST_STEPS):
         score_QK = np.zeros((len(questions), kinds))
         np.add.at(score_QK, (question_V, choice_V), np.log(accuracy_A * (kinds - 1) / (1 - accuracy_A))[annotator_V])
-        belief_QK = softmax(score_QK, axis=1)
+        odds_QK = np.exp(score_QK - score_QK.max(axis=1, keepdims=True))
+        belief_QK = odds_QK / odds_QK.sum(axis=1, keepdims=True)
         belief_QK[gold_Q] = 0.0
         belief_QK[gold_Q, gold_K] = 1.0
         right_A = np.bincount(annotator_V, belief_QK[question_V, choice_V], minlength=len(annotators))
