@@ -38,7 +38,7 @@ def annotator_quality(
     gold = [label.choice == label.gold for label in chosen if label.gold is not None]
     followed = _followed(annotator_id, chosen, choices)
     sides = [_took_first(label) for label in chosen if label.choice in ("a", "b")]
-    timed = [label for label in mine if label.seconds > 0 and label.choice != "skip"]
+    timed = _timed(mine)
     repeats = _repeats(chosen)
     return AnnotatorQuality(
         annotator_id=annotator_id,
@@ -63,12 +63,22 @@ def is_quick(label: TaskLabel) -> bool:
     return label.seconds < max(LEAST_SECONDS, words / WORDS_PER_SECOND)
 
 
+def seconds_per_label(labels: Sequence[TaskLabel], otherwise: float) -> float:
+    """The median over all annotators, without training and skips; `otherwise` where fewer than ten were timed."""
+    timed = _timed([label for label in labels if not label.training])
+    return median(label.seconds for label in timed) if len(timed) >= FEWEST else otherwise
+
+
 def difference(first: Interval, last: Interval) -> tuple[float, float, float]:
     """last - first with its 95 % bounds, from the intervals of two independent rates (Newcombe 1998, method 10)."""
     change = last.estimate - first.estimate
     down = math.hypot(last.estimate - last.low, first.high - first.estimate)
     up = math.hypot(last.high - last.estimate, first.estimate - first.low)
     return change, change - down, change + up
+
+
+def _timed(labels: Sequence[TaskLabel]) -> list[TaskLabel]:
+    return [label for label in labels if label.seconds > 0 and label.choice != "skip"]
 
 
 def _took_first(label: TaskLabel) -> bool:

@@ -13,13 +13,13 @@ from service.exchange.formats.extras import CHOSEN_SHOWN
 from service.exchange.formats.pair import Pair
 from service.exchange.preferences import human_row
 from service.labelling.reliability import reliabilities
+from service.labelling.votes import VOTES
 from service.store.label_records import TaskLabel
 from training.rows import PreferenceRow
 
 # What a person's vote weighs: the same as anybody's, or by how often that person is right (reliability.py).
 PeopleWeights = Literal["equal", "measured"]
 _MEASURES = ("training", "gold", "repeat")
-_VOTES = {"a": 1.0, "tie": 0.5, "b": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def _votes(label: TaskLabel, weight: float) -> Iterable[_Vote]:
     elif label.choice == "ranked":
         best_first = [texts[place] for place in label.ranking]
         found = [(better, worse, 1.0) for n, better in enumerate(best_first) for worse in best_first[n + 1 :]]
-    elif label.choice in _VOTES:
-        found = [(texts[0], texts[1], _VOTES[label.choice])]
+    elif label.choice in VOTES:
+        found = [(texts[0], texts[1], VOTES[label.choice])]
     else:
         found = []
     return [_Vote(label.pair_id, label.prompt, a, b, p_a, weight, label) for a, b, p_a in found if a != b]
@@ -113,7 +113,7 @@ def _row(votes: Sequence[_Vote]) -> PreferenceRow:
             p_chosen=p_a if a_wins else 1 - p_a,
             weight=math.fsum(say.weight for say in says) / len(says),
             annotators=people,
-            tags=_shown(votes, chosen),
+            tags=(*_shown(votes, chosen), *_sent(first.label)),
         ),
         f"label project {first.label.label_project_id}, pair {first.pair_id}",
     )
@@ -125,6 +125,13 @@ def _shown(votes: Sequence[_Vote], chosen: str) -> tuple[tuple[str, str], ...]:
     seen = [vote.label for vote in votes if vote.label.choice in ("a", "b") and vote.label.order]
     places = {"first" if label.replies[label.order[0]] == chosen else "second" for label in seen}
     return tuple((CHOSEN_SHOWN, place) for place in places) if len(places) == 1 else ()
+
+
+def _sent(label: TaskLabel) -> tuple[tuple[str, str], ...]:
+    """Why the pair was sent and its chance of that, for estimates over all pairs; nothing where all were."""
+    if label.p_sent is None or label.routed_by == "all":
+        return ()
+    return (("routed_by", label.routed_by), ("p_sent", f"{label.p_sent:.6g}"))
 
 
 def _per_principle(says: Sequence[_Say], a_wins: bool) -> tuple[tuple[str, float], ...]:

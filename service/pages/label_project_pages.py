@@ -15,6 +15,7 @@ from service.api.state import Backend, BackendHere, KeyHere
 from service.labelling.agreement import FEWEST
 from service.labelling.gathered import labels_of
 from service.labelling.quality import quality_report
+from service.labelling.rerouting import is_routed, route_again
 from service.labelling.rows import PeopleWeights
 from service.labelling.schemas import Name, PersonName
 from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
@@ -80,6 +81,13 @@ async def revoke(id: str, annotator: str, backend: BackendHere, key: KeyHere) ->
     return _to(f"/ui/label-projects/{id}#people")
 
 
+@router.post("/{id}/route")
+async def route(id: str, request: Request, backend: BackendHere, key: KeyHere) -> Response:
+    """The page, with what another routing has changed."""
+    done = await route_again(backend.store, backend.artifacts, key.project_id, id)
+    return await _shown(id, request, backend, key, {"rerouted": done})
+
+
 @router.post("/{id}/preference-set")
 async def gather(id: str, form: Annotated[SetForm, Form()], backend: BackendHere, key: KeyHere) -> Response:
     """A set of the answers so far, and its page."""
@@ -109,6 +117,8 @@ async def _shown(
         "constitution": await _constitution(backend, project),
         "guideline": markdown(project.guideline),
         "set_name": f"{project.name[:120]} labels",
+        "rerouted": None,
+        "may_route": project.status == "open" and is_routed(project),
         "invited": None,
         "link": "",
     }

@@ -12,6 +12,7 @@ from service.api.label_wire import (
     InvitationBody,
     LabelProjectBody,
     LeasedTaskBody,
+    ReroutedBody,
     TaskLabelBody,
     leased_task_body,
     task_label_body,
@@ -24,6 +25,7 @@ from service.labelling.gathered import labels_of
 from service.labelling.human_sets import HumanSet, add_human_set
 from service.labelling.projects import create_project
 from service.labelling.quality import quality_report
+from service.labelling.rerouting import route_again
 from service.labelling.rows import PeopleWeights, rows_from_labels
 from service.labelling.schemas import LabelProjectRequest, Name, PersonName
 from service.store.label_records import AnnotatorRecord
@@ -79,6 +81,16 @@ async def list_(backend: BackendHere, key: KeyHere, after: After = None, limit: 
 async def get(id: str, backend: BackendHere, key: KeyHere) -> LabelProjectBody:
     """By id, or the newest of a name."""
     return LabelProjectBody.model_validate(await backend.store.label_projects.get(key.project_id, id))
+
+
+@router.post("/{id}/route", operation_id="route_label_project_again")
+async def route(id: str, backend: BackendHere, key: KeyHere) -> ReroutedBody:
+    """Choose the rest of the tasks anew, by what labels of the random part have shown.
+
+    For a project of `routing.policy` uncertain. Random tasks stay, and what somebody was given. 409 while nobody has
+    answered a random one.
+    """
+    return ReroutedBody.model_validate(await route_again(backend.store, backend.artifacts, key.project_id, id))
 
 
 @router.post("/{id}/close", operation_id="close_label_project")
