@@ -3,7 +3,6 @@
 Left out: making one, which takes a file (docs/people.md); and the page that annotators see (labelling.py).
 """
 
-import asyncio
 from typing import Annotated
 
 from fastapi import Form, Request, Response
@@ -13,8 +12,7 @@ from pydantic import BaseModel
 from service.api.routes import label_projects as api_projects
 from service.api.state import Backend, BackendHere, KeyHere
 from service.labelling.agreement import FEWEST
-from service.labelling.gathered import labels_of
-from service.labelling.quality import quality_report
+from service.labelling.project_quality import project_quality
 from service.labelling.rerouting import is_routed, route_again
 from service.labelling.rows import PeopleWeights
 from service.labelling.schemas import Name, PersonName
@@ -52,11 +50,10 @@ async def label_project(id: str, request: Request, backend: BackendHere, key: Ke
 async def quality(id: str, request: Request, backend: BackendHere, key: KeyHere) -> Response:
     """The figures of quality, as a piece of the project's page or a page of their own."""
     project = await backend.store.label_projects.get(key.project_id, id)
-    labels = await labels_of(backend.store, project)
     people = await backend.store.label_projects.annotators(key.project_id, project.id)
     context: dict[str, object] = {
         "project": project,
-        "quality": await asyncio.to_thread(quality_report, labels),
+        "quality": await project_quality(backend.store, backend.artifacts, project),
         "names": {person.id: person.name for person in people},
         "fewest": FEWEST,
     }

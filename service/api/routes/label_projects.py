@@ -23,8 +23,8 @@ from service.errors import InvalidInput, NotFound
 from service.labelling.figures import QualityReport
 from service.labelling.gathered import labels_of
 from service.labelling.human_sets import HumanSet, add_human_set
+from service.labelling.project_quality import project_quality
 from service.labelling.projects import create_project
-from service.labelling.quality import quality_report
 from service.labelling.rerouting import route_again
 from service.labelling.rows import PeopleWeights, rows_from_labels
 from service.labelling.schemas import LabelProjectRequest, Name, PersonName
@@ -165,10 +165,11 @@ async def labels(
 async def quality(id: str, backend: BackendHere, key: KeyHere) -> QualityReport:
     """How far people agree, each annotator's figures, and the judge as one more annotator.
 
-    A rate has its 95 % interval; what too few labels allow is a `reason` instead of a number.
+    `judge.estimated` is the judge's accuracy over all pairs of the source, from the random part alone. A rate has its
+    95 % interval; what too few labels allow is a `reason` instead of a number.
     """
     project = await backend.store.label_projects.get(key.project_id, id)
-    return await asyncio.to_thread(quality_report, await labels_of(backend.store, project))
+    return await project_quality(backend.store, backend.artifacts, project)
 
 
 @router.post("/{id}/preference-set", status_code=201, operation_id="create_preference_set_from_label_project")

@@ -5,6 +5,8 @@ import pytest
 from judges.records import Message
 from service.artifacts import Artifacts
 from service.errors import Conflict
+from service.labelling.figures import Unknown
+from service.labelling.project_quality import project_quality
 from service.labelling.projects import create_project
 from service.labelling.rerouting import route_again
 from service.labelling.schemas import LabelProjectRequest
@@ -130,3 +132,42 @@ async def test_a_closed_project_stays_as_it_is(place):
     await place.projects.close(place.project, made.id)
     with pytest.raises(Conflict, match="is closed"):
         await place.again(made)
+
+
+async def estimated(place, made):
+    record = await place.projects.get(place.project, made.id)
+    report = await project_quality(place.store, place.artifacts, record)
+    return report.judge
+
+
+async def test_the_judges_accuracy_comes_from_the_random_part_alone(place):
+    made, ada = await place.made(routing={"policy": "uncertain", "budget_labels": 30, "random_share": 0.5})
+    await place.answer(ada, 3, "a")
+    [few] = (await estimated(place, made)).estimated
+    assert (few.labels, few.accuracy) == (3, Unknown("too few: 3 labelled pairs of the random part, 10 are needed"))
+    await place.answer(ada, 9, "a")
+    await place.answer(ada, 3, "b")  # twelve of fifteen are the judge's
+    await place.answer(ada, 15, "b")  # and none of those that were routed
+    judge = await estimated(place, made)
+    [found] = judge.estimated
+    assert (found.principle_id, found.labels) == (None, 15)
+    assert found.accuracy.low < 0.8 < found.accuracy.high
+    assert abs(found.accuracy.estimate - 0.8) < 0.1
+    assert judge.with_majority.estimate == 0.4  # twelve of all thirty: the routed ones are the hard ones
+
+
+async def test_where_all_pairs_are_sent_those_answered_so_far_are_drawn_by_lot(place):
+    made, ada = await place.made()
+    await place.answer(ada, 10, "a")
+    [found] = (await estimated(place, made)).estimated
+    assert found.accuracy.estimate == 1.0
+    await place.answer(ada, 29, "a")
+    [found] = (await estimated(place, made)).estimated
+    assert isinstance(found.accuracy, Unknown) and "every pair" in found.accuracy.reason
+
+
+async def test_rewriting_says_nothing_of_the_judge(place):
+    made, ada = await place.made(kind="rewrite")
+    [task] = await place.projects.next_tasks(ada, 1)
+    await place.projects.submit(ada, task.id, Answer("rewritten", rewrite="better"))
+    assert (await estimated(place, made)).estimated == ()
