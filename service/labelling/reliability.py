@@ -8,6 +8,9 @@ that over the same of an accuracy at the prior's mean, from 0.1 to 2. Who answer
 
 Left out: a whole confusion matrix for each annotator, which wants hundreds of labels of each. Without gold, annotators
 who err alike are taken to be right, as in any estimate without gold (docs/judging.md): put gold among the tasks.
+
+`training/people_votes.py` has another estimate: of a preference set, when it is mixed, where gold, training, skips and
+"both bad" are no more. It takes each one's agreement with the others, so the two may differ (docs/people.md).
 """
 
 import math
