@@ -40,10 +40,10 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
             f"judge on {judge.questions} of these questions: gold {_rate(judge.gold_accuracy)}, with people's majority "
             f"{_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, alpha with it {_number(judge.alpha)}"
         )
-    for one in judge.estimated:
-        under = f" under {one.principle_id}" if one.principle_id else ""
-        told = one.accuracy.reason if isinstance(one.accuracy, Unknown) else _rate(one.accuracy)
-        console.print(f"judge on all pairs{under}, by {one.labels} labelled ones of the random part: {told}")
+    for found in judge.estimated:
+        under = f" under {found.principle_id}" if found.principle_id else ""
+        told = found.accuracy.reason if isinstance(found.accuracy, Unknown) else _rate(found.accuracy)
+        console.print(f"judge on all pairs{under}, by {found.labels} labelled ones of the random part: {told}")
 
 
 def _cells(one: AnnotatorQuality) -> tuple[str, ...]:

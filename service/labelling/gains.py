@@ -103,8 +103,8 @@ def fit_gain_model(labelled: Sequence[LabelledCandidate]) -> GainModel:
     if not bool(np.all((label_N >= 0) & (label_N <= 1))):
         raise InvalidInput("a label is outside 0 to 1; give 1 where reply A is better, 0 where B is, 0.5 for a tie")
     prior_F = _weights(UNFITTED)
-    precision_FF = np.linalg.inv(TRUST_SD**2 * np.outer(prior_F, prior_F) + WEIGHT_SD**2 * np.eye(len(prior_F)))
-
+    freedom_FF = TRUST_SD**2 * np.outer(prior_F, prior_F) + WEIGHT_SD**2 * np.eye(len(prior_F))
+    precision_FF = np.asarray(np.linalg.inv(freedom_FF), dtype=np.float64)
     best_F = _newton(x_NF, label_N, prior_F, precision_FF)
     judge, flipped, conflict, panel = (float(weight) for weight in best_F)
     covariance_FF = np.linalg.inv(_curvature_FF(x_NF, best_F) + precision_FF)

@@ -26,7 +26,7 @@ async def project_quality(store: Store, artifacts: Artifacts, project: LabelProj
     if not drawn:
         return report
     pairs: Sequence[SourcePair] = ()
-    if any(_voted(labels) >= FEWEST for labels in drawn.values()):
+    if any(_voted(own) >= FEWEST for own in drawn.values()):
         gold = (await store.label_projects.asked_pairs(project.project_id, project.id)).gold
         pairs = [pair for pair in await pairs_of_project(store, artifacts, project) if pair.pair_id not in gold]
     found = await asyncio.to_thread(

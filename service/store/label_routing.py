@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from service.store.label_records import TARGETED, AskedPairs
 from service.store.label_tables import LabelProject, LabelTask, TaskAssignment
@@ -53,15 +53,22 @@ async def replace_unseen(
 
 
 def _unseen() -> ColumnElement[bool]:
-    """Sent for what a label should correct, and nobody has been given it. An answer taken back has been somebody's."""
-    # Under a name of their own, so that they are never joined with those of the query around them.
-    lease, label = aliased(TaskAssignment), aliased(Label)
+    """Sent for what a label should correct, and nobody was given it or a repeat of it."""
+    repeats = aliased(LabelTask)
+    again = select(repeats.id).where(repeats.repeat_of == LabelTask.id, _is_touched(repeats.id))
     return (
         (LabelTask.lane == "open")
         & LabelTask.routed_by.in_(TARGETED)
-        & ~exists().where(lease.task_id == LabelTask.id)
-        & ~exists().where(label.task_id == LabelTask.id)
+        & ~_is_touched(LabelTask.id)
+        & ~again.correlate(LabelTask).exists()
     )
+
+
+def _is_touched(task_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Somebody holds, held, answered or skipped it; an answer that was taken back counts too."""
+    # Under a name of their own, so that they are never joined with those of the query around them.
+    lease, label = aliased(TaskAssignment), aliased(Label)
+    return exists().where(lease.task_id == task_id) | exists().where(label.task_id == task_id)
 
 
 def _question(row: TaskRow) -> tuple[object, object]:
