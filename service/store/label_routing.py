@@ -37,14 +37,17 @@ async def replace_unseen(
     For a project that is locked. A pair that somebody was given since `asked_pairs` is not asked about twice.
     """
     own = LabelTask.label_project_id == project.id
-    dropped = list(await session.scalars(select(LabelTask.id).where(own, _unseen())))
+    kept = (await asked_pairs(session, project.id)).kept
+    unseen = await session.execute(select(LabelTask.id, LabelTask.pair_id).where(own, _unseen()))
+    # A pair that somebody has seen under one principle is asked about under the others too.
+    dropped = [id for id, pair_id in unseen if pair_id not in kept]
     for start in range(0, len(dropped), _ROWS_AT_ONCE):
         ids = dropped[start : start + _ROWS_AT_ONCE]
         await session.execute(delete(LabelTask).where(LabelTask.repeat_of.in_(ids)))
         await session.execute(delete(LabelTask).where(LabelTask.id.in_(ids)))
-    asked = select(LabelTask.pair_id, LabelTask.principle_id).where(own, LabelTask.lane.in_(("open", "done")))
-    kept = {(pair, principle) for pair, principle in await session.execute(asked)}
-    added = _at_most([row for row in rows if _question(row) not in kept], max(0, most - len(kept)))
+    staying = select(func.count()).where(own, LabelTask.lane.in_(("open", "done")))
+    room = most - (await session.scalar(staying) or 0)
+    added = _at_most([row for row in rows if row["pair_id"] not in kept], max(0, room))
     last = await session.scalar(select(func.max(LabelTask.position)).where(own))
     first = 0 if last is None else last + 1
     await insert_tasks(session, [{**row, "position": first + number} for number, row in enumerate(added)])

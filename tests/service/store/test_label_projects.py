@@ -179,6 +179,16 @@ async def test_a_task_stays_while_the_answer_to_its_repeat_does(people, store):
     assert (done.dropped, done.added, done.project.tasks) == (0, 0, 4)
 
 
+async def test_a_pair_seen_under_one_principle_stays_under_the_others(people):
+    under = [pair(n, routed_by="close", principle_id=id) for n in (1, 2) for id in ("kind", "brief")]
+    made = await people.make(under)
+    await people.projects.next_tasks(await people.annotator(made), 1)
+    new = [pair(n, routed_by="flip", principle_id=id) for n in (1, 3) for id in ("kind", "brief")]
+    done = await people.projects.replace_unseen(people.project, made.id, new, 4)
+    assert (done.dropped, done.added, done.project.tasks) == (2, 2, 4)
+    assert (await people.projects.asked_pairs(people.project, made.id)).kept == {"p1"}
+
+
 async def test_other_tasks_take_the_place_of_those_that_nobody_saw(people):
     targeted = [pair(n, routed_by="close") for n in range(1, 4)]
     made = await people.make([pair(0, routed_by="random"), *targeted, repeat(1), repeat(2)])
