@@ -23,11 +23,15 @@ async def create_project(
     constitution = request.constitution
     if request.preference_set is not None:
         found = await store.preference_sets.get(project_id, request.preference_set)
-        preference_set_id, pairs = found.id, await pairs_of_set(artifacts, found.artifact)
+        preference_set_id, pairs = found.id, await pairs_of_set(artifacts, found)
     else:
         run = await store.runs.get(project_id, request.run or "")
-        run_id, pairs = run.id, await pairs_of_run(store, artifacts, run)
-        constitution = constitution or run.references.constitution_id
+        run_id, constitution = run.id, constitution or run.references.constitution_id
+        if request.pairs == "review":
+            found = await store.preference_sets.under_review(run)
+            preference_set_id, pairs = found.id, await pairs_of_set(artifacts, found)
+        else:
+            pairs = await pairs_of_run(store, artifacts, run)
     constitution_id = await _constitution_id(store, project_id, constitution, request)
     # A hundred thousand pairs take seconds: other requests are answered meanwhile.
     tasks = await asyncio.to_thread(tasks_of, request, pairs)
@@ -51,7 +55,7 @@ async def pairs_of_project(store: Store, artifacts: Artifacts, project: LabelPro
     """What its tasks were chosen from: sets and verdicts do not change."""
     if project.preference_set_id is not None:
         found = await store.preference_sets.get(project.project_id, project.preference_set_id)
-        return await pairs_of_set(artifacts, found.artifact)
+        return await pairs_of_set(artifacts, found)
     run = await store.runs.get(project.project_id, project.run_id or "")
     return await pairs_of_run(store, artifacts, run)
 
@@ -62,7 +66,7 @@ def request_of(project: LabelProjectRecord) -> LabelProjectRequest:
         {
             "name": project.name,
             "preference_set": project.preference_set_id,
-            "run": project.run_id,
+            "run": None if project.preference_set_id else project.run_id,
             "principles": list(project.principle_ids),
             "overlap": project.overlap,
             **project.plan,
