@@ -27,6 +27,21 @@ class LabelProjectBody(Wire):
     created_at: str
 
 
+class ReroutedBody(Wire):
+    """`labelled` pairs of the random part told what to route by; `shown`: they bear out which way the judge's beliefs
+    point, else the rest was drawn at random. `dropped` tasks that nobody had been given made way for `added` ones.
+
+    `seconds_per_label` is what a budget in minutes was counted by, null for one in labels.
+    """
+
+    project: LabelProjectBody
+    labelled: int
+    shown: bool
+    dropped: int
+    added: int
+    seconds_per_label: float | None
+
+
 class AnnotatorBody(Wire):
     """`revoked_at` is null while the invitation opens."""
 
@@ -58,7 +73,10 @@ class LeasedTaskBody(Wire):
 
 
 class TaskLabelBody(Wire):
-    """An answer with its task. `replies`, `choice` and `ranking` are in the task's own order, `order` is the page's."""
+    """An answer with its task. `replies`, `choice` and `ranking` are in the task's own order, `order` is the page's.
+
+    `p_sent` is the chance that the pair had of being sent: one over it weighs the label in a sum over all pairs.
+    """
 
     id: str = Field(validation_alias="label_id")
     task_id: str
@@ -69,6 +87,7 @@ class TaskLabelBody(Wire):
     replies: list[str]
     principle_id: str | None
     routed_by: str
+    p_sent: float | None
     gold: str | None
     training: bool
     judge_p_a: float | None

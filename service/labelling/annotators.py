@@ -36,7 +36,7 @@ def annotator_quality(
     gold = [Answered(label, label.choice == label.gold) for label in chosen if label.gold is not None]
     followed = _followed(annotator_id, chosen, choices)
     sides = [_took_first(label) for label in chosen if label.choice in ("a", "b")]
-    timed = [label for label in mine if label.seconds > 0 and label.choice != "skip"]
+    timed = _timed(mine)
     repeats = _repeats(chosen)
     return AnnotatorQuality(
         annotator_id=annotator_id,
@@ -60,6 +60,16 @@ def is_quick(label: TaskLabel) -> bool:
     """Faster than the replies can be skimmed, or than a second. The prompt is not counted: it may be known."""
     words = sum(len(reply.split()) for reply in label.replies)
     return label.seconds < max(LEAST_SECONDS, words / WORDS_PER_SECOND)
+
+
+def seconds_per_label(labels: Sequence[TaskLabel], otherwise: float) -> float:
+    """The median over all annotators, without training and skips; `otherwise` where fewer than ten were timed."""
+    timed = _timed([label for label in labels if not label.training])
+    return median(label.seconds for label in timed) if len(timed) >= FEWEST else otherwise
+
+
+def _timed(labels: Sequence[TaskLabel]) -> list[TaskLabel]:
+    return [label for label in labels if label.seconds > 0 and label.choice != "skip"]
 
 
 def _took_first(label: TaskLabel) -> bool:

@@ -87,14 +87,31 @@ class AnnotatorQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeEstimate:
+    """How often the judge says what people do over all pairs of the source, labelled or not, a tie counting half.
+
+    From the `labels` pairs of the random part alone, made sharper by the judge's beliefs on all others (PPI++). Pairs
+    that were sent for what a label corrects would make the judge look worse. `principle_id` None is overall.
+    """
+
+    principle_id: str | None
+    accuracy: Rate
+    labels: int
+
+
+@dataclass(frozen=True, slots=True)
 class JudgeQuality:
-    """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator."""
+    """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator.
+
+    All but `estimated` is of the pairs that were labelled, however those were chosen.
+    """
 
     questions: int
     gold_accuracy: Rate
     with_majority: Rate
     kappa: Number
     alpha: Number
+    estimated: tuple[JudgeEstimate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from service.api.label_wire import (
     InvitationBody,
     LabelProjectBody,
     LeasedTaskBody,
+    ReroutedBody,
     TaskLabelBody,
 )
 from service.api.state import AskingHere, Backend, BackendHere, KeyHere
@@ -20,8 +21,9 @@ from service.errors import InvalidInput, NotFound
 from service.labelling.figures import QualityReport
 from service.labelling.gathered import labels_of
 from service.labelling.human_sets import HumanSet, add_human_set, of_project, with_earlier
+from service.labelling.project_quality import project_quality
 from service.labelling.projects import create_project
-from service.labelling.quality import quality_report
+from service.labelling.rerouting import route_again
 from service.labelling.rows import PeopleWeights, rows_from_labels
 from service.labelling.schemas import Id, LabelProjectRequest, Name, PersonName
 from service.store.label_records import AnnotatorRecord
@@ -79,6 +81,16 @@ async def list_(backend: BackendHere, key: KeyHere, after: After = None, limit: 
 async def get(id: str, backend: BackendHere, key: KeyHere) -> LabelProjectBody:
     """By id, or the newest of a name."""
     return LabelProjectBody.model_validate(await backend.store.label_projects.get(key.project_id, id))
+
+
+@router.post("/{id}/route", operation_id="route_label_project_again")
+async def route(id: str, backend: BackendHere, key: KeyHere) -> ReroutedBody:
+    """Choose the rest of the tasks anew, by what labels of the random part have shown.
+
+    For a project of `routing.policy` uncertain. Random tasks stay, and what somebody was given. 409 while nobody has
+    answered a random one.
+    """
+    return ReroutedBody.model_validate(await route_again(backend.store, backend.artifacts, key.project_id, id))
 
 
 @router.post("/{id}/close", operation_id="close_label_project")
@@ -158,10 +170,11 @@ async def labels(
 async def quality(id: str, backend: BackendHere, key: KeyHere) -> QualityReport:
     """How far people agree, each annotator's figures, and the judge as one more annotator.
 
-    A rate has its 95 % interval; what too few labels allow is a `reason` instead of a number.
+    `judge.estimated` is the judge's accuracy over all pairs of the source, from the random part alone. A rate has its
+    95 % interval; what too few labels allow is a `reason` instead of a number.
     """
     project = await backend.store.label_projects.get(key.project_id, id)
-    return await asyncio.to_thread(quality_report, await labels_of(backend.store, project))
+    return await project_quality(backend.store, backend.artifacts, project)
 
 
 @router.post("/{id}/preference-set", status_code=201, operation_id="create_preference_set_from_label_project")

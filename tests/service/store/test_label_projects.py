@@ -212,6 +212,41 @@ async def test_a_repeat_comes_to_those_who_answered_the_pair_and_to_them_alone(p
     assert [label.routed_by for label in await people.labels(made)] == ["all", "repeat", "all", "all"]
 
 
+async def test_a_task_stays_while_the_answer_to_its_repeat_does(people, store):
+    made = await people.make([pair(1, routed_by="close"), pair(2, routed_by="close"), repeat(1), repeat(2)])
+    ada = await people.annotator(made)
+    await answer_all(people, ada)
+    for label in await people.labels(made):
+        if label.routed_by == "close":  # the owner deletes both answers; those to the repeats stay
+            await store.labels.delete(people.project, label.label_id)
+    done = await people.projects.replace_unseen(people.project, made.id, [pair(3, routed_by="flip")], 2)
+    assert (done.dropped, done.added, done.project.tasks) == (0, 0, 4)
+
+
+async def test_a_pair_seen_under_one_principle_stays_under_the_others(people):
+    under = [pair(n, routed_by="close", principle_id=id) for n in (1, 2) for id in ("kind", "brief")]
+    made = await people.make(under)
+    await people.projects.next_tasks(await people.annotator(made), 1)
+    new = [pair(n, routed_by="flip", principle_id=id) for n in (1, 3) for id in ("kind", "brief")]
+    done = await people.projects.replace_unseen(people.project, made.id, new, 4)
+    assert (done.dropped, done.added, done.project.tasks) == (2, 2, 4)
+    assert (await people.projects.asked_pairs(people.project, made.id)).kept == {"p1"}
+
+
+async def test_other_tasks_take_the_place_of_those_that_nobody_saw(people):
+    targeted = [pair(n, routed_by="close") for n in range(1, 4)]
+    made = await people.make([pair(0, routed_by="random"), *targeted, repeat(1), repeat(2)])
+    ada = await people.annotator(made)
+    held = await people.projects.next_tasks(ada, 2)  # the random one and the first of the others
+    new = [pair(n, routed_by="flip", p_sent=1.0) for n in (1, 2, 5, 6)]
+    done = await people.projects.replace_unseen(people.project, made.id, [*new, repeat(2), repeat(6)], 4)
+    # Pair 1 is held, so it is not asked anew; there is room for two; the repeat of the old pair 2 goes with it.
+    assert (done.dropped, done.added, done.project.tasks, done.project.open_tasks) == (2, 2, 6, 4)
+    assert await people.projects.next_tasks(ada, 2) == held
+    seen = await answer_all(people, ada)
+    assert [task.prompt[0].content[-1] for task in seen] == ["0", "1", "1", "2", "5", "2"]
+
+
 async def test_the_budget_ends_it(people):
     made = await people.make([pair(n) for n in range(5)], budget_labels=2)
     ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
