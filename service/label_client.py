@@ -109,9 +109,10 @@ class LabelProjectCalls:
         name: str = "labels",
         aggregate: bool = False,
         weights: Literal["equal", "measured"] = "equal",
+        add_to: str | None = None,
     ) -> GatheredSet:
-        """A human preference set of the answers so far, ready for `mix.human`."""
-        body: dict[str, JsonValue] = {"name": name, "aggregate": aggregate, "weights": weights}
+        """A human preference set of the answers so far, ready for `mix.human`; after the rows of the set `add_to`."""
+        body: dict[str, JsonValue] = {"name": name, "aggregate": aggregate, "weights": weights, "add_to": add_to}
         answer = self._post(f"{_path(id)}/preference-set", body)
         return TypeAdapter(GatheredSet).validate_python(answer)
 

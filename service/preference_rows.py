@@ -18,11 +18,15 @@ from pydantic import JsonValue, TypeAdapter
 
 from service.errors import NotFound, ServiceError
 from service.shards import ROWS_PER_GROUP, records_of
+from training.ranked import RANKED, labels_in
 from training.rows import PreferenceRow, Source
 
 _ROWS_AT_ONCE = 1024
 _NAMES = TypeAdapter(list[str])
 _ANSWERS = TypeAdapter(list[tuple[str, float]])
+_TAGS = TypeAdapter(list[tuple[str, str]])
+# Most cells say by their text alone that no ranking is meant.
+_RANKED = json.dumps(RANKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +85,19 @@ class PreferenceRows:
         return sum(int(np.sum(_numbers(batch, "p_chosen") == 0.5)) for batch in self._columns(["p_chosen"]))
 
     def counts(self) -> dict[str, JsonValue]:
-        """Rows, sources, prompts, annotators, ties, and the effective sample size (Kish)."""
+        """Rows, sources, prompts, annotators, ties, and the effective sample size (training/ranked.py)."""
         sources: Counter[str] = Counter()
         people: set[str] = set()
         # Eight bytes a row, where the ids of a million prompts would take a hundred million.
         hashes: list[npt.NDArray[np.int64]] = []
         ties, weight_sum, square_sum = 0, 0.0, 0.0
-        for batch in self._columns(["prompt_id", "source", "annotators", "p_chosen", "weight"]):
+        for batch in self._columns(["prompt_id", "source", "annotators", "p_chosen", "weight", "tags"]):
             weight_N = _numbers(batch, "weight")
             sources.update(batch.column("source").to_pylist())
             people.update(batch.column("annotators").unique().to_pylist())
             ties += int(np.sum(_numbers(batch, "p_chosen") == 0.5))
-            weight_sum, square_sum = weight_sum + float(weight_N.sum()), square_sum + float(weight_N @ weight_N)
+            weight_sum += float(weight_N.sum())
+            square_sum += float(np.sum(weight_N**2 / _labels_in(batch)))
             hashes.append(np.fromiter(map(hash, batch.column("prompt_id").to_pylist()), np.int64, batch.num_rows))
         return {
             "rows": self.rows,
@@ -163,6 +168,13 @@ def _matches(batch: pa.RecordBatch, wanted: RowFilter) -> npt.NDArray[np.bool_]:
 def _answers(cell: str, principle: str) -> bool:
     """Whether the principle answered."""
     return any(id == principle for id, _ in _ANSWERS.validate_json(cell))
+
+
+def _labels_in(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+    """What each row counts, beside one label on one pair."""
+    cells = batch.column("tags").to_pylist()
+    tagged = {cell: labels_in(_TAGS.validate_json(cell)) for cell in set(cells) if _RANKED in cell}
+    return np.array([tagged.get(cell, 1.0) for cell in cells], np.float64)
 
 
 def _numbers(batch: pa.RecordBatch, column: str) -> npt.NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from training.configs import DpoLoss, Method, Sampling
-from training.mix import Conflict
+from training.conflicts import Conflict
 from training.mix_sources import Weights
 from training.ownership import Owner
 

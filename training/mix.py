@@ -9,22 +9,23 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from training.cast_votes import without_people
+from training.conflicts import Conflict, Settled, settled_rows
 from training.errors import TrainingError
 from training.mix_sources import SourceKnobs, SourceStanding, Weights, counted_rows
 from training.ownership import Owner, owned_rows
-from training.people_votes import Agreement, leaning_to, logit, p_first, pair_key, sigmoid
+from training.people_votes import Agreement, p_first, pair_key
+from training.ranked import effective_sample_size, labels_in
 from training.rows import PreferenceRow
-
-Conflict = Literal["human_wins", "average", "drop", "review"]
 
 
 @dataclass(frozen=True, slots=True)
 class MixConfig:
     """How the two kinds of rows join.
 
-    - `ratio`: largest share of human rows in the mixed set, 0 to 1. With no machine rows any ratio above 0 takes all.
+    - `ratio`: largest share of human rows in the mixed set, 0 to 1, after conflicts. With no machine rows any ratio
+      above 0 takes all.
     - `human_weight`, `machine_weight`: factors on the rows' own weights.
     - `weights`: `measured` replaces `machine_weight` by what the machine's verdicts are worth on pairs that people
       labelled too; while those are few it stays near `machine_weight`.
@@ -32,8 +33,10 @@ class MixConfig:
       beliefs are fitted to people's votes, the pull of length taken out.
     - `owners`: principle id -> whose verdicts count under it; under one that is not named, both sources'.
     - `conflict`: what to do where people and the machine name different winners for the same two replies.
-    - `cap_per_annotator`: most rows of one annotator, None for all.
+    - `cap_per_annotator`: most labels of one annotator, None for all.
     - `seed`: decides which rows a cap or the ratio keeps.
+    - `weightless`: principles whose verdicts are shown and count in no belief: people's labels under them are compared
+      with none.
     """
 
     ratio: float = 0.5
@@ -45,6 +48,7 @@ class MixConfig:
     weights: Weights = "given"
     calibrate: bool = False
     owners: Mapping[str, Owner] = field(default_factory=dict)
+    weightless: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,12 @@ class PeopleChanged:
 
 @dataclass(frozen=True, slots=True)
 class MixReport:
-    """What came in, what went out. `effective_sample_size` is (sum w)^2 / sum w^2 over the mixed rows (Kish).
+    """What came in, what went out. `effective_sample_size` is over the mixed rows (ranked.py).
 
-    `pooled_votes` are human rows that went into another row on the same pair; `people_agreement` is None where too few
-    pairs have votes of several people; `standings` says what each machine source was found to be worth.
+    `review` are pairs that people should look at. Of the rows that lost somebody's vote to the cap and stay,
+    `votes_dropped_by_cap` counts the votes. `pooled_votes` are human rows that went into another row on the same pair;
+    `people_agreement` is None where too few pairs have votes of several people; `standings` says what each machine
+    source was found to be worth.
     """
 
     human_available: int
@@ -88,6 +94,7 @@ class MixReport:
     dropped_by_owner: int = 0
     dropped_by_reliability: int = 0
     pooled_votes: int = 0
+    votes_dropped_by_cap: int = 0
     people_agreement: Agreement | None = None
     standings: tuple[SourceStanding, ...] = ()
     people: PeopleChanged = PeopleChanged()
@@ -95,7 +102,7 @@ class MixReport:
 
 @dataclass(frozen=True, slots=True)
 class MixResult:
-    """The mixed rows in a fixed order, those that a person should look at, and the report."""
+    """The mixed rows in a fixed order, and the report. `review` are all rows, as they came, on the pairs to look at."""
 
     rows: tuple[PreferenceRow, ...]
     review: tuple[PreferenceRow, ...]
@@ -103,13 +110,11 @@ class MixResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Settled:
-    human: tuple[PreferenceRow, ...]
-    machine: tuple[PreferenceRow, ...]
-    review: tuple[PreferenceRow, ...]
-    contested: tuple[PreferenceRow, ...]
-    conflicts: int
-    dropped: int
+class _Capped:
+    """`votes_out` were taken out of rows that stay."""
+
+    rows: tuple[PreferenceRow, ...]
+    votes_out: int
 
 
 def mix_rows(
@@ -125,9 +130,9 @@ def mix_rows(
     _refuse_wrong_sources(human, (*machine, *measured))
     people, machines = owned_rows(human, config.owners), owned_rows(machine, config.owners)
     capped = cap_annotators(people.rows, config)
-    counted = counted_rows(capped, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config))
-    settled = _settle_conflicts(counted.human, counted.machine, config.conflict)
-    drawn = draw_share(settled.human, len(settled.machine), config)
+    counted = counted_rows(capped.rows, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config))
+    settled = settled_rows(counted.human, counted.machine, config.conflict, config.weightless)
+    drawn = draw_share(settled, config)
     rows = (*drawn, *settled.machine)
     _refuse_shared_ids(rows)
     sources = Counter(row.source for row in rows)
@@ -140,7 +145,7 @@ def mix_rows(
         conflicts=settled.conflicts,
         review=len(settled.review),
         dropped_by_conflict=settled.dropped,
-        dropped_by_cap=len(people.rows) - len(capped),
+        dropped_by_cap=len(people.rows) - len(capped.rows),
         dropped_by_ratio=len(settled.human) - len(drawn),
         ties=sum(row.p_chosen == 0.5 for row in rows),
         prompts=len({row.prompt_id for row in rows}),
@@ -148,91 +153,62 @@ def mix_rows(
         effective_sample_size=effective_sample_size(rows),
         dropped_by_owner=people.dropped + machines.dropped,
         dropped_by_reliability=counted.dropped,
-        pooled_votes=len(capped) - len(counted.human),
+        pooled_votes=len(capped.rows) - len(counted.human),
+        votes_dropped_by_cap=capped.votes_out,
         people_agreement=counted.people,
         standings=counted.standings,
         people=_changed(rows, settled.contested, machines.rows),
     )
-    return MixResult(rows, settled.review, report)
+    review = tuple(row for row in (*machines.rows, *people.rows) if pair_key(row) in settled.review)
+    return MixResult(rows, review, report)
 
 
-def effective_sample_size(rows: Iterable[PreferenceRow]) -> float:
-    """Kish: how many rows of equal weight carry as much as these; 0 for none."""
-    weights = [row.weight for row in rows]
-    squares = math.fsum(weight * weight for weight in weights)
-    return math.fsum(weights) ** 2 / squares if squares else 0.0
+def cap_annotators(human: Sequence[PreferenceRow], config: MixConfig) -> _Capped:
+    """At most `cap_per_annotator` labels of each annotator, picked by hash; a row without annotators is not capped.
 
-
-def cap_annotators(human: Sequence[PreferenceRow], config: MixConfig) -> tuple[PreferenceRow, ...]:
-    """At most `cap_per_annotator` rows of each annotator, picked by hash; a row without annotators is not capped."""
+    The rows of a ranking count as the labels that they are worth. From a row of several annotators the votes of those
+    over the cap are taken out; where they cannot be told apart, the row is.
+    """
     if config.cap_per_annotator is None:
-        return tuple(human)
-    used: Counter[str] = Counter()
-    kept: set[str] = set()
+        return _Capped(tuple(human), 0)
+    # The small term keeps three rows of 0.3 and one of 0.1 from being more than 1.
+    most = config.cap_per_annotator + 1e-9
+    used: dict[str, float] = defaultdict(float)
+    kept: dict[str, PreferenceRow] = {}
+    votes_out = 0
     for row in sorted(human, key=lambda row: _draw(row, config.seed)):
-        if all(used[name] < config.cap_per_annotator for name in row.annotators):
-            used.update(row.annotators)
-            kept.add(row.id)
-    return tuple(row for row in human if row.id in kept)
+        labels = labels_in(row.tags)
+        over = {name for name in row.annotators if used[name] + labels > most}
+        left = without_people(row, over) if over else row
+        if left is not None:
+            kept[row.id] = left
+            votes_out += len(over)
+            for name in left.annotators:
+                used[name] += labels
+    return _Capped(tuple(kept[row.id] for row in human if row.id in kept), votes_out)
 
 
-def draw_share(human: Sequence[PreferenceRow], machine_rows: int, config: MixConfig) -> tuple[PreferenceRow, ...]:
-    """As many human rows as `ratio` allows beside `machine_rows`, picked by hash: h / (h + m) <= ratio."""
+def draw_share(settled: Settled, config: MixConfig) -> tuple[PreferenceRow, ...]:
+    """As many human rows as `ratio` allows beside the machine rows that conflicts left: h / (h + m) <= ratio.
+
+    Rows that took a verdict's place come first: without them their pairs, on which the machine was wrong, would be gone
+    from the set. The others are picked by hash.
+    """
+    human, machine_rows = settled.human, len(settled.machine)
     if config.ratio >= 1 or (machine_rows == 0 and config.ratio > 0):
-        return tuple(human)
+        return human
     # The small term keeps 0.2 / 0.8 * 4 from coming out as 0.9999.
     room = math.floor(config.ratio * machine_rows / (1 - config.ratio) + 1e-9)
-    kept = {row.id for row in first_drawn(human, room, config.seed)}
+    contested = {row.id for row in settled.contested}
+    first = first_drawn([row for row in human if row.id in contested], room, config.seed)
+    others = first_drawn([row for row in human if row.id not in contested], room - len(first), config.seed)
+    kept = {row.id for row in (*first, *others)}
     return tuple(row for row in human if row.id in kept)
 
 
 def first_drawn(rows: Sequence[PreferenceRow], most: int, seed: int) -> list[PreferenceRow]:
     """At most `most` of the rows, picked by hash: more of them for a higher `most`, the same for the same seed."""
     return sorted(rows, key=lambda row: _draw(row, seed))[:most]
-
-
-def _settle_conflicts(human: Sequence[PreferenceRow], machine: Sequence[PreferenceRow], policy: Conflict) -> _Settled:
-    """Find the pairs of replies on which people and the machine name different winners, and apply the policy.
-
-    One of several people is no conflict where the others outvote them for the machine's winner.
-    """
-    people: dict[Hashable, list[PreferenceRow]] = defaultdict(list)
-    for row in human:
-        people[pair_key(row)].append(row)
-    out: set[str] = set()
-    review: list[PreferenceRow] = []
-    changed: dict[str, PreferenceRow] = {}
-    contested: list[PreferenceRow] = []
-    conflicts = 0
-    for row in machine:
-        answers = people.get(pair_key(row), [])
-        against = [other for other in answers if _disagree(row, other)]
-        if not against or _leaning(answers)[pair_key(row)] * (p_first(row) - 0.5) > 0:
-            continue
-        conflicts += 1
-        contested += against
-        out.add(row.id)
-        if policy == "average":
-            changed.update((other.id, averaged(changed.get(other.id, other), row)) for other in against)
-        elif policy != "human_wins":
-            out.update(other.id for other in against)
-            review += [row, *against] if policy == "review" else []
-    left = tuple(changed.get(row.id, row) for row in human if row.id not in out)
-    kept = tuple(row for row in machine if row.id not in out)
-    once = {row.id: row for row in review}
-    return _Settled(left, kept, tuple(once.values()), tuple(contested), conflicts, len(out))
-
-
-def averaged(person: PreferenceRow, machine: PreferenceRow) -> PreferenceRow:
-    """One human row for two beliefs: the product of their odds, the lighter row's in proportion to the weights.
-
-    It is turned around where the machine outweighs.
-    """
-    heavier = max(person.weight, machine.weight)
-    if heavier == 0:
-        return leaning_to(person, 0.5)
-    pull = person.weight * logit(p_first(person)) + machine.weight * logit(p_first(machine))
-    return leaning_to(person, sigmoid(pull / heavier))
 
 
 def _changed(
@@ -261,15 +237,7 @@ def _leaning(rows: Iterable[PreferenceRow]) -> dict[Hashable, float]:
 
 
 def _knobs(config: MixConfig) -> SourceKnobs:
-    return SourceKnobs(config.weights, config.calibrate, config.human_weight, config.machine_weight)
-
-
-def _disagree(one: PreferenceRow, other: PreferenceRow) -> bool:
-    """Different winners, and neither a tie: a tie says nothing against anyone. Nor do two principles apart."""
-    about, of_other = ({id for id, _ in row.per_principle} for row in (one, other))
-    if about and of_other and not about & of_other:
-        return False
-    return one.chosen != other.chosen and one.p_chosen > 0.5 and other.p_chosen > 0.5
+    return SourceKnobs(config.weights, config.calibrate, config.human_weight, config.machine_weight, config.weightless)
 
 
 def _draw(row: PreferenceRow, seed: int) -> str:

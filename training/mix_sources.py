@@ -57,6 +57,7 @@ class SourceKnobs:
     calibrate: bool
     human_weight: float
     machine_weight: float
+    weightless: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def counted_rows(
         own = [row for row in machine if row.source == source]
         # A pair that was judged for the run and to measure by has two rows, and one verdict.
         judged = list({pair_key(row): row for row in (*own, *measured) if row.source == source}.values())
-        shared = shared_pairs(judged, human)
+        shared = shared_pairs(judged, human, knobs.weightless)
         # A check of length is meant to go by length; a judge's taste for it is taken out.
         fit = fit_belief(shared, pays_length(judged) if source == "ai" else 0.0) if knobs.calibrate else None
         weight = _weight(shared, fit, measure)

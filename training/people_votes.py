@@ -8,7 +8,7 @@ Annotators with few shared pairs are taken for average ones. Left out: gold task
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from training.rows import PreferenceRow
@@ -20,6 +20,8 @@ FEWEST_SHARED = 10
 # Labelers of InstructGPT agreed in 72.6 % (arXiv:2203.02155, section 3.4).
 USUAL_AGREEMENT = 0.726
 LOWEST_P, HIGHEST_P = 0.01, 0.99
+# The tag of a label that was asked for because people and the machine differed on its pair.
+REVIEWED = "reviewed"
 LOWEST_AGREEMENT = 0.1
 
 
@@ -56,6 +58,14 @@ class Votes:
         return max((votes * self.people.beyond_chance + PRIOR_VOTES * usual) / (votes + PRIOR_VOTES), LOWEST_AGREEMENT)
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A machine's belief and a person's vote on one question, both of `first_reply` being the better one."""
+
+    belief: float
+    vote: float
+
+
 def pair_key(row: PreferenceRow) -> Hashable:
     """The same prompt and the same two texts, whichever won."""
     return (row.prompt, frozenset((row.chosen, row.rejected)))
@@ -69,6 +79,21 @@ def first_reply(row: PreferenceRow) -> str:
 def p_first(row: PreferenceRow) -> float:
     """The row's belief that `first_reply` is the better one."""
     return row.p_chosen if row.chosen == first_reply(row) else 1 - row.p_chosen
+
+
+def compared(machine: PreferenceRow, person: PreferenceRow, weightless: Set[str] = frozenset()) -> tuple[Compared, ...]:
+    """What both say of one pair, question by question: none where they were asked about different things.
+
+    A label that names no principle is about the replies on the whole, as the machine's own belief is. One under
+    principles stands beside the machine's belief under each of them: it says nothing of the others, nor of the whole.
+    A verdict under one of `weightless` counts in no belief, so it is no machine's answer either.
+    """
+    if not person.per_principle:
+        return (Compared(p_first(machine), p_first(person)),)
+    turned = first_reply(machine) == machine.chosen, first_reply(person) == person.chosen
+    beliefs = {id: p if turned[0] else 1 - p for id, p in machine.per_principle if id not in weightless}
+    votes = {id: p if turned[1] else 1 - p for id, p in person.per_principle}
+    return tuple(Compared(beliefs[id], vote) for id, vote in votes.items() if id in beliefs)
 
 
 def read_votes(rows: Iterable[PreferenceRow]) -> Votes:
@@ -152,4 +177,6 @@ def _pooled(own: Sequence[PreferenceRow], votes: Votes, usual: float) -> Prefere
         pull += logit(sure) * (row.weight / heaviest if heaviest > 0 else 1.0)
     kept = min(own, key=lambda row: row.id)
     names = tuple(sorted({name for row in own for name in row.annotators}))
-    return replace(leaning_to(kept, sigmoid(pull)), weight=heaviest, annotators=names)
+    asked = next((tag for row in own for tag in row.tags if tag[0] == REVIEWED), None)
+    tags = kept.tags if asked is None else tuple(dict.fromkeys((*kept.tags, asked)))
+    return replace(leaning_to(kept, sigmoid(pull)), weight=heaviest, annotators=names, tags=tags)

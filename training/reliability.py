@@ -13,12 +13,22 @@ Both have priors that hold while the shared pairs are few. Left out: weights of 
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass
 from statistics import NormalDist
 
 from training.errors import TrainingError
-from training.people_votes import HIGHEST_P, LOWEST_P, first_reply, leaning_to, logit, p_first, pair_key, sigmoid
+from training.people_votes import (
+    HIGHEST_P,
+    LOWEST_P,
+    compared,
+    first_reply,
+    leaning_to,
+    logit,
+    p_first,
+    pair_key,
+    sigmoid,
+)
 from training.rows import PreferenceRow
 
 FEWEST_VOTES = 20
@@ -64,16 +74,22 @@ class BeliefFit:
         return sigmoid(self.slope * (logit(belief) - self.pays_length * length_gap) + self.per_length * length_gap)
 
 
-def shared_pairs(machine: Sequence[PreferenceRow], human: Sequence[PreferenceRow]) -> tuple[SharedPair, ...]:
-    """Every human row on a pair that the machine judged too. A pair of two equal replies says nothing."""
+def shared_pairs(
+    machine: Sequence[PreferenceRow], human: Sequence[PreferenceRow], weightless: Set[str] = frozenset()
+) -> tuple[SharedPair, ...]:
+    """Every vote on a pair beside the machine's belief on the same question (`compared`).
+
+    A pair of two equal replies says nothing.
+    """
     found: dict[Hashable, list[PreferenceRow]] = defaultdict(list)
     for row in human:
         found[pair_key(row)].append(row)
     return tuple(
-        SharedPair(p_first(row), p_first(vote), length_gap(row))
+        SharedPair(said.belief, said.vote, length_gap(row))
         for row in machine
         if row.chosen != row.rejected
         for vote in found.get(pair_key(row), ())
+        for said in compared(row, vote, weightless)
     )
 
 

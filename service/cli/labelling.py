@@ -1,5 +1,6 @@
 """`charter label`: label projects are made from a file of settings, people are invited, their answers are gathered."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,15 +20,25 @@ Project = Annotated[str, typer.Argument(help="The project's id, lpr_..., or its 
 
 @app.command("create")
 def create(
-    file: Annotated[Path, typer.Argument(help="YAML or JSON: the body of POST /v1/label-projects.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="YAML or JSON: the body of POST /v1/label-projects. May be left out with --run."),
+    ] = None,
+    run: Annotated[str, typer.Option(help="Take the pairs of this run, run_....")] = "",
+    review: Annotated[
+        bool, typer.Option("--review", help="Of the run, the pairs on which people and the machine differ.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="What to call the project. Default: the file's, or that of the run.")] = "",
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
     """Make tasks for people from the pairs of a preference set or a run.
 
-    Example: `charter label create project.yaml`
+    Example: `charter label create project.yaml`, or `charter label create --run run_0198 --review`
     """
-    request = _request(file)
+    usual = {"name": f"review-{run}" if review else run} if run else {}
+    asked = {"run": run, "pairs": "review" if review else "", "name": name}
+    request = _request(file, usual, {option: value for option, value in asked.items() if value})
     with connect(url, key) as client:
         print_record(client.create_label_project(request))
 
@@ -113,6 +124,7 @@ def export(
         Literal["equal", "measured"],
         typer.Option(help="What a vote weighs: measured, by how often its person is right."),
     ] = "equal",
+    add_to: Annotated[str, typer.Option(help="A human set whose rows come first in the new one.")] = "",
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
@@ -121,7 +133,8 @@ def export(
     Example: `charter label export helpful --name may`
     """
     with connect(url, key) as client:
-        print_record(client.gather_labels(project, name=name, aggregate=aggregate, weights=weights))
+        made = client.gather_labels(project, name=name, aggregate=aggregate, weights=weights, add_to=add_to or None)
+        print_record(made)
 
 
 @app.command("close")
@@ -143,14 +156,19 @@ def delete(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
     delete_with(Client.delete_label_project, project, url, key)
 
 
-def _request(file: Path) -> LabelProjectRequest:
-    """Raises UnreadableRequest that names the file and each place."""
+def _request(file: Path | None, usual: Mapping[str, str], asked: Mapping[str, str]) -> LabelProjectRequest:
+    """The file's body between what is usual and what is asked for. Raises UnreadableRequest that names each place."""
+    if file is None and "run" not in asked:
+        raise UnreadableRequest(
+            "there is nothing to make tasks of; name a FILE with the project's body, or --run run_..."
+        )
     try:
-        return LabelProjectRequest.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        body = {} if file is None else yaml.safe_load(file.read_text(encoding="utf-8"))
+        return LabelProjectRequest.model_validate({**usual, **body, **asked} if isinstance(body, dict) else body)
     except OSError as error:
         raise UnreadableRequest(f"{file}: {error.strerror}; name a project's body in YAML or JSON") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UnreadableRequest(f"{file}: not YAML or JSON ({error}); see docs/api.md for the fields") from error
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise UnreadableRequest(f"{file}: {places}") from error
+        raise UnreadableRequest(f"{file or 'the options'}: {places}") from error

@@ -2,13 +2,18 @@
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.artifacts import Artifacts
-from service.shards import to_parquet
-from service.store.records import JsonObject, PreferenceSetRecord
+from service.errors import InvalidInput
+from service.shards import read_shard, to_parquet
+from service.store.label_records import LabelProjectRecord
+from service.store.records import REVIEW_KIND, JsonObject, PreferenceSetRecord
 from service.store.store import Store
+from training.people_votes import REVIEWED
 from training.rows import PreferenceRow
+
+Rows = tuple[PreferenceRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,25 @@ class HumanSet:
     name: str
     rows: tuple[PreferenceRow, ...]
     report: JsonObject
+
+
+async def of_project(store: Store, project: LabelProjectRecord, rows: Rows) -> Rows:
+    """A project's rows; where its pairs were under review, they say so: the next mix takes them for people's word."""
+    if project.preference_set_id is None:
+        return rows
+    source = await store.preference_sets.get(project.project_id, project.preference_set_id)
+    if source.kind != REVIEW_KIND:
+        return rows
+    return tuple(replace(row, tags=(*row.tags, (REVIEWED, source.id))) for row in rows)
+
+
+async def with_earlier(artifacts: Artifacts, earlier: PreferenceSetRecord, rows: Rows) -> Rows:
+    """The rows of a human set, and these after them; of two with one id, the new one. Raises InvalidInput."""
+    if earlier.kind != "human":
+        raise InvalidInput(f"add_to: set {earlier.name!r} is {earlier.kind}, not people's; name a human set")
+    there = await read_shard(artifacts, earlier.artifact, PreferenceRow)
+    new = {row.id for row in rows}
+    return (*(row for row in there if row.id not in new), *rows)
 
 
 async def add_human_set(store: Store, artifacts: Artifacts, project_id: str, new: HumanSet) -> PreferenceSetRecord:

@@ -20,11 +20,15 @@ async def create_project(
     constitution = request.constitution
     if request.preference_set is not None:
         found = await store.preference_sets.get(project_id, request.preference_set)
-        preference_set_id, pairs = found.id, await pairs_of_set(artifacts, found.artifact)
+        preference_set_id, pairs = found.id, await pairs_of_set(artifacts, found)
     else:
         run = await store.runs.get(project_id, request.run or "")
-        run_id, pairs = run.id, await pairs_of_run(store, artifacts, run)
-        constitution = constitution or run.references.constitution_id
+        run_id, constitution = run.id, constitution or run.references.constitution_id
+        if request.pairs == "review":
+            found = await store.preference_sets.under_review(run)
+            preference_set_id, pairs = found.id, await pairs_of_set(artifacts, found)
+        else:
+            pairs = await pairs_of_run(store, artifacts, run)
     constitution_id = await _constitution_id(store, project_id, constitution, request)
     # A hundred thousand pairs take seconds: other requests are answered meanwhile.
     tasks = await asyncio.to_thread(tasks_of, request, pairs)

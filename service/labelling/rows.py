@@ -3,7 +3,6 @@
 Training, gold and repeats measure people; they become no rows, but tell how reliable each person is.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,6 +13,8 @@ from service.exchange.formats.pair import Pair
 from service.exchange.preferences import human_row
 from service.labelling.reliability import reliabilities
 from service.store.label_records import TaskLabel
+from training.cast_votes import CastVote, row_of_votes
+from training.ranked import RANKED, ranked_weight
 from training.rows import PreferenceRow
 
 # What a person's vote weighs: the same as anybody's, or by how often that person is right (reliability.py).
@@ -38,7 +39,10 @@ class LabelRows:
 
 @dataclass(frozen=True, slots=True)
 class _Vote:
-    """One person on two replies: `p_a` is 1 where the first is better, 0.5 for a tie. It counts `weight` times."""
+    """One person on two replies: `p_a` is 1 where the first is better, 0.5 for a tie. It counts `weight` times.
+
+    `ranked` is how many replies stood in the ranking that it is a part of, 0 for none.
+    """
 
     pair_id: str
     prompt: Conversation
@@ -46,23 +50,15 @@ class _Vote:
     b: str
     p_a: float
     weight: float
+    ranked: int
     label: TaskLabel
-
-
-@dataclass(frozen=True, slots=True)
-class _Say:
-    """A vote in the order of its row's first one."""
-
-    principle_id: str | None
-    p_a: float
-    weight: float
 
 
 def rows_from_labels(labels: Sequence[TaskLabel], *, aggregate: bool, weights: PeopleWeights = "equal") -> LabelRows:
     """A person's votes on one pair under several principles are averaged; `per_principle` keeps each.
 
     Measured, a row weighs what its person does; an aggregated one has the mean weight of its votes, and its belief is
-    their share by weight.
+    their share by weight. It keeps the votes, so that a cap can take out one person's.
     """
     measured = {one.annotator_id: one.weight for one in reliabilities(labels)} if weights == "measured" else {}
     counted = [label for label in labels if label.routed_by not in _MEASURES]
@@ -81,8 +77,13 @@ def rows_from_labels(labels: Sequence[TaskLabel], *, aggregate: bool, weights: P
 
 
 def _votes(label: TaskLabel, weight: float) -> Iterable[_Vote]:
-    """What the label says of each two replies; nothing of two that are the same text."""
+    """What the label says of each two replies; nothing of two that are the same text.
+
+    The pairs of a ranking are no independent answers, and weigh less (training/ranked.py).
+    """
     texts = label.replies
+    ranked = len(set(texts)) if label.choice == "ranked" else 0
+    weight *= ranked_weight(ranked) if ranked else 1.0
     if label.choice == "rewritten":
         found = [(label.rewrite, texts[0], 1.0)]
     elif label.choice == "ranked":
@@ -92,32 +93,24 @@ def _votes(label: TaskLabel, weight: float) -> Iterable[_Vote]:
         found = [(texts[0], texts[1], _VOTES[label.choice])]
     else:
         found = []
-    return [_Vote(label.pair_id, label.prompt, a, b, p_a, weight, label) for a, b, p_a in found if a != b]
+    return [_Vote(label.pair_id, label.prompt, a, b, p_a, weight, ranked, label) for a, b, p_a in found if a != b]
 
 
 def _row(votes: Sequence[_Vote]) -> PreferenceRow:
     """All votes are on the same two texts, in either order."""
     first = votes[0]
-    says = [
-        _Say(vote.label.principle_id, vote.p_a if vote.a == first.a else 1 - vote.p_a, vote.weight) for vote in votes
-    ]
-    p_a = _belief(says)
-    a_wins = p_a >= 0.5
+    one, other = sorted((first.a, first.b))
     people = tuple(dict.fromkeys(vote.label.annotator_id for vote in votes))
-    chosen, rejected = (first.a, first.b) if a_wins else (first.b, first.a)
-    row = human_row(
-        Pair(
-            first.prompt,
-            chosen,
-            rejected,
-            p_chosen=p_a if a_wins else 1 - p_a,
-            weight=math.fsum(say.weight for say in says) / len(says),
-            annotators=people,
-            tags=_shown(votes, chosen),
-        ),
-        f"label project {first.label.label_project_id}, pair {first.pair_id}",
-    )
-    return replace(row, per_principle=_per_principle(says, a_wins))
+    # Its id is of the texts in a fixed order, so that it stays when the votes change.
+    origin = f"label project {first.label.label_project_id}, pair {first.pair_id}"
+    row = human_row(Pair(first.prompt, one, other, annotators=people), origin)
+    row = row_of_votes(row, [_cast(vote) for vote in votes])
+    return replace(row, tags=(*_shown(votes, row.chosen), *_ranked(votes), *row.tags))
+
+
+def _cast(vote: _Vote) -> CastVote:
+    p_first = vote.p_a if vote.a < vote.b else 1 - vote.p_a
+    return CastVote(vote.label.annotator_id, vote.label.principle_id or "", p_first, vote.weight)
 
 
 def _shown(votes: Sequence[_Vote], chosen: str) -> tuple[tuple[str, str], ...]:
@@ -127,15 +120,7 @@ def _shown(votes: Sequence[_Vote], chosen: str) -> tuple[tuple[str, str], ...]:
     return tuple((CHOSEN_SHOWN, place) for place in places) if len(places) == 1 else ()
 
 
-def _per_principle(says: Sequence[_Say], a_wins: bool) -> tuple[tuple[str, float], ...]:
-    found: dict[str, list[_Say]] = {}
-    for say in says:
-        if say.principle_id is not None:
-            found.setdefault(say.principle_id, []).append(say)
-    beliefs = {principle: _belief(own) for principle, own in found.items()}
-    return tuple((principle, p_a if a_wins else 1 - p_a) for principle, p_a in beliefs.items())
-
-
-def _belief(says: Sequence[_Say]) -> float:
-    """The share of the votes for the first text, by weight."""
-    return math.fsum(say.weight * say.p_a for say in says) / math.fsum(say.weight for say in says)
+def _ranked(votes: Sequence[_Vote]) -> tuple[tuple[str, str], ...]:
+    """The size of the ranking that the row is a part of; people rank the same replies."""
+    most = max(vote.ranked for vote in votes)
+    return ((RANKED, str(most)),) if most else ()

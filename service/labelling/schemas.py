@@ -63,7 +63,10 @@ class Routing(Group):
 
 
 class LabelProjectRequest(Group):
-    """Pairs of a preference set or of a run, as tasks for people."""
+    """Pairs of a preference set or of a run, as tasks for people.
+
+    `pairs: review` are those of the run that its mix put aside, since people and the machine differ on them.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -80,6 +83,7 @@ class LabelProjectRequest(Group):
     name: Name
     preference_set: Id | None = None
     run: Id | None = None
+    pairs: Literal["all", "review"] = "all"
     constitution: Id | None = None
     principles: Annotated[list[Id], Field(max_length=100)] = []
     kind: Literal["compare", "rank", "rewrite"] = "compare"
@@ -97,6 +101,8 @@ class LabelProjectRequest(Group):
     def _sensible(self) -> Self:
         if (self.preference_set is None) == (self.run is None):
             raise ValueError("name a preference_set or a run, one of the two")
+        if self.pairs == "review" and self.run is None:
+            raise ValueError("pairs: review are a run's; name the run")
         if self.training_tasks > len(self.gold):
             raise ValueError(f"training_tasks: {self.training_tasks} of {len(self.gold)} gold pairs; give more gold")
         if self.gold and self.kind != "compare":

@@ -14,7 +14,7 @@ from service.errors import Conflict
 from service.pipeline.calibration import fitted_weights
 from service.pipeline.qualification import qualification_from
 from service.shards import from_parquet, keys_in, read_shards
-from service.store.records import RunRecord
+from service.store.records import REVIEW_KIND, PreferenceSetRecord, RunRecord
 from service.store.store import Store
 from training.rows import PreferenceRow
 
@@ -40,18 +40,18 @@ class SourcePair:
         return self.p_a if principle_id is None else dict(self.per_principle).get(principle_id)
 
 
-async def pairs_of_set(artifacts: Artifacts, artifact: str) -> tuple[SourcePair, ...]:
+async def pairs_of_set(artifacts: Artifacts, source: PreferenceSetRecord) -> tuple[SourcePair, ...]:
     """Each pair of texts once; `a` is the chosen reply. What a person said of a pair is no belief of a machine.
 
-    Of a mixed set, the pairs that people have not answered yet.
+    Of a mixed set, the pairs that people have not answered yet; of pairs under review, all: their answers are in doubt.
     """
-    return await asyncio.to_thread(_pairs_in, await artifacts.get(artifact))
+    return await asyncio.to_thread(_pairs_in, await artifacts.get(source.artifact), source.kind != REVIEW_KIND)
 
 
-def _pairs_in(data: bytes) -> tuple[SourcePair, ...]:
+def _pairs_in(data: bytes, open_alone: bool) -> tuple[SourcePair, ...]:
     rows = from_parquet(data, PreferenceRow)
     pairs: dict[tuple[Conversation, frozenset[str]], SourcePair] = {}
-    mixed = {row.source == "human" for row in rows} == {True, False}
+    mixed = open_alone and {row.source == "human" for row in rows} == {True, False}
     answered = {_texts(row) for row in rows if mixed and row.source == "human"}
     for row in rows:
         if row.chosen != row.rejected and _texts(row) not in answered:

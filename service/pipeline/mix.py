@@ -18,7 +18,7 @@ from service.pipeline.people import people_of
 from service.pipeline.qualification import qualification_from
 from service.schemas import MixSettings
 from service.shards import keys_in, read_shards, to_parquet
-from service.store.records import JsonObject, PreferenceSetRecord
+from service.store.records import REVIEW_KIND, JsonObject, PreferenceSetRecord
 from training.mix import MixConfig, MixReport, MixResult, mix_rows
 from training.reliability import FEWEST_VOTES
 from training.rows import PreferenceRow
@@ -30,12 +30,14 @@ _REPORT = TypeAdapter(MixReport)
 class MachineRows:
     """The machine's pairs; `undecided` are the comparisons on which no weighted principle answered.
 
-    `measured` are its verdicts on people's own pairs, which show what it is worth.
+    `measured` are its verdicts on people's own pairs, which show what it is worth; those under `weightless`
+    principles are in no belief.
     """
 
     rows: tuple[PreferenceRow, ...]
     undecided: int
     measured: tuple[PreferenceRow, ...] = ()
+    weightless: frozenset[str] = frozenset()
 
 
 async def run_mix(context: RunContext) -> JsonObject:
@@ -49,7 +51,8 @@ async def run_mix(context: RunContext) -> JsonObject:
         said = f"{people.leaked} human pairs answer {prompts}; they are left out of the training"
         await context.warn("mix", said)
     wanted = context.request.mix
-    mixed = mix_rows(people.rows, machine.rows, mix_config(wanted, context.request.seed), machine.measured)
+    config = replace(mix_config(wanted, context.request.seed), weightless=machine.weightless)
+    mixed = mix_rows(people.rows, machine.rows, config, machine.measured)
     if said := _unmeasured(wanted, mixed.report):
         await context.warn("mix", said)
     if mixed.report.dropped_by_reliability:
@@ -57,14 +60,16 @@ async def run_mix(context: RunContext) -> JsonObject:
             f"people's labels bear out none of {mixed.report.dropped_by_reliability} machine pairs; they are left out"
         )
         await context.warn("mix", said)
+    values = _REPORT.dump_python(mixed.report, mode="json")
+    report: dict[str, JsonValue] = {**values, "undecided": machine.undecided, "leaked": people.leaked}
+    report["review_set"] = (await _keep_review(context, mixed)).id if mixed.review else None
     if not mixed.rows:
         raise RunFailed(
             f"no pair is left to train on: {len(machine.rows)} machine pairs, {machine.undecided} comparisons "
-            f"undecided, {len(people.rows)} human pairs, ratio {wanted.ratio}; raise `mix.ratio` or give more prompts"
+            f"undecided, {len(people.rows)} human pairs, {mixed.report.review} pairs under review, ratio "
+            f"{wanted.ratio}; raise `mix.ratio`, have pairs reviewed, or give more prompts"
         )
-    values = _REPORT.dump_python(mixed.report, mode="json")
-    report: dict[str, JsonValue] = {**values, "undecided": machine.undecided, "leaked": people.leaked}
-    record = await _keep(context, mixed, report)
+    record = await _keep(context, mixed.rows, "mixed", report)
     return {"preference_set": record.id, "artifact": record.artifact, "rows_sha256": record.sha256, "report": report}
 
 
@@ -129,7 +134,8 @@ def machine_rows(
                 origin=proof.run_id,
             )
         )
-    return MachineRows(tuple(rows), len(comparisons) - len(rows))
+    weightless = {verdict.principle_id for verdict in verdicts if not weights.get(verdict.principle_id)}
+    return MachineRows(tuple(rows), len(comparisons) - len(rows), weightless=frozenset(weightless))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,19 +196,33 @@ def no_weight(constitution: Constitution, qualification: Qualification) -> str:
     )
 
 
-async def _keep(context: RunContext, mixed: MixResult, report: JsonObject) -> PreferenceSetRecord:
-    data = to_parquet(mixed.rows)
+async def _keep_review(context: RunContext, mixed: MixResult) -> PreferenceSetRecord:
+    """The pairs under review as a set of their own, and a word on how people come to see them."""
+    report: JsonObject = {"rows": len(mixed.review), "pairs": mixed.report.review}
+    record = await _keep(context, mixed.review, REVIEW_KIND, report)
+    said = (
+        f"people and the machine differ on {mixed.report.review} pairs, which are left out until they are reviewed "
+        f"(set {record.id}): `charter label create --run {context.run.id} --review` makes them tasks for people"
+    )
+    await context.warn("mix", said)
+    return record
+
+
+async def _keep(
+    context: RunContext, rows: Sequence[PreferenceRow], kind: str, report: JsonObject
+) -> PreferenceSetRecord:
+    data = to_parquet(rows)
     digest = hashlib.sha256(data).hexdigest()
     artifact = f"preferences/{digest}.parquet"
     await context.artifacts.put_new(artifact, data)
     record = PreferenceSetRecord(
         id="",
         project_id=context.run.project_id,
-        name=f"mixed-{context.run.id}",
-        kind="mixed",
+        name=f"{kind}-{context.run.id}",
+        kind=kind,
         sha256=digest,
         artifact=artifact,
-        rows=len(mixed.rows),
+        rows=len(rows),
         report=report,
         run_id=context.run.id,
         created_at="",

@@ -55,9 +55,13 @@ class PromptSetRecord:
     created_at: str
 
 
+# The pairs that a run's mix took out, since people and the machine differ on them: all rows on them, as they came.
+REVIEW_KIND = "review"
+
+
 @dataclass(frozen=True, slots=True)
 class PreferenceSetRecord:
-    """`artifact` is the key of a Parquet file of `training.rows.PreferenceRow`; kind is human or mixed."""
+    """`artifact` is the key of a Parquet file of `training.rows.PreferenceRow`; kind is human, mixed or review."""
 
     id: str
     project_id: str

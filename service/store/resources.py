@@ -8,12 +8,14 @@ from service.store.database import Database, new_id
 from service.store.label_tables import LabelProject
 from service.store.lookup import find, json_object, one_at_a_time, page, to_json
 from service.store.records import (
+    REVIEW_KIND,
     AdapterRecord,
     ConstitutionRecord,
     JsonObject,
     ModelRecord,
     PreferenceSetRecord,
     PromptSetRecord,
+    RunRecord,
 )
 from service.store.tables import Adapter, Constitution, Model, PreferenceSet, PromptSet, Run
 
@@ -122,11 +124,11 @@ class PreferenceSets:
         self._db = database
 
     async def add(self, new: PreferenceSetRecord) -> PreferenceSetRecord:
-        """A run has one mixed set: adding it a second time gives the first."""
+        """A run has one set of a kind: adding it a second time gives the first."""
         async with self._db.write() as session:
             if new.run_id:
                 await one_at_a_time(session, f"preference set {new.run_id}")
-                there = await session.scalar(select(PreferenceSet).where(PreferenceSet.run_id == new.run_id))
+                there = await _set_of_run(session, new.run_id, new.kind)
                 if there is not None:
                     return preference_set_record(there)
             row = PreferenceSet(
@@ -148,6 +150,17 @@ class PreferenceSets:
         async with self._db.read() as session:
             return preference_set_record(await find(session, PreferenceSet, project_id, id_or_name))
 
+    async def under_review(self, run: RunRecord) -> PreferenceSetRecord:
+        """The pairs that the run's mix put aside, since people and the machine differ. Raises Conflict for none."""
+        async with self._db.read() as session:
+            row = await _set_of_run(session, run.id, REVIEW_KIND)
+        if row is None:
+            raise Conflict(
+                f"run {run.id} has no pair under review: its mix takes them out with `mix.conflict: review`, where "
+                "people and the machine name different winners"
+            )
+        return preference_set_record(row)
+
     async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[PreferenceSetRecord]:
         async with self._db.read() as session:
             return [preference_set_record(row) for row in await page(session, PreferenceSet, project_id, after, limit)]
@@ -159,6 +172,11 @@ class PreferenceSets:
             labelled = select(LabelProject.id).where(LabelProject.preference_set_id == row.id)
             await _refuse_if_used(session, f"preference set {row.id}", used, labelled)
             await session.delete(row)
+
+
+async def _set_of_run(session: AsyncSession, run_id: str, kind: str) -> PreferenceSet | None:
+    of_run = PreferenceSet.run_id == run_id, PreferenceSet.kind == kind
+    return (await session.scalars(select(PreferenceSet).where(*of_run))).first()
 
 
 class Models:

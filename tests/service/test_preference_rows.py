@@ -11,7 +11,7 @@ from judges.records import Message
 from service.errors import NotFound, ServiceError
 from service.preference_rows import PreferenceRows, RowFilter
 from service.shards import ROWS_PER_GROUP, to_parquet
-from training.mix import effective_sample_size
+from training.ranked import RANKED, effective_sample_size
 from training.rows import PreferenceRow
 
 ROW = PreferenceRow("r", "p", (Message("user", "Why?"),), "Because.", "Hm.", 1.0, 1.0, "human")
@@ -23,7 +23,8 @@ def row_number(n: int) -> PreferenceRow:
     source, annotators = ("human", (f"ann_{n % 3}",)) if n % 5 == 0 else ("ai", ())
     belief, weight = 0.5 + n % 50 / 100, n % 4 / 2
     named = replace(ROW, id=f"r{n}", prompt_id=f"p{n // 2}", p_chosen=belief, weight=weight)
-    return replace(named, source=source, annotators=annotators, per_principle=answers)
+    tags = ((("n", str(n)), (RANKED, str(2 + n % 7))) if n % 4 == 0 else (("n", RANKED),)) if n % 3 else ()
+    return replace(named, source=source, annotators=annotators, per_principle=answers, tags=tags)
 
 
 ROWS = [row_number(n) for n in range(COUNT)]

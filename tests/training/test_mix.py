@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from judges.records import Message
+from training.cast_votes import CastVote, row_of_votes
+from training.conflicts import averaged
 from training.errors import TrainingError
-from training.mix import MixConfig, averaged, effective_sample_size, mix_rows
+from training.mix import MixConfig, mix_rows
+from training.people_votes import REVIEWED
+from training.ranked import RANKED, effective_sample_size
 from training.rows import PreferenceRow
 
 from .test_rows import make_row
@@ -36,6 +41,35 @@ def test_the_share_is_never_passed_and_never_wasted(humans: int, machines: int, 
     drawn = mix_rows(people(humans), machine(machines), MixConfig(ratio=ratio)).report.human
     assert drawn / (drawn + machines) <= ratio + 1e-6
     assert drawn == humans or (drawn + 1) / (drawn + 1 + machines) > ratio - 1e-6
+
+
+@given(
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.floats(0, 0.99),
+    st.sampled_from(["human_wins", "average", "drop", "review"]),
+)
+def test_the_share_comes_out_as_asked_after_conflicts(alone: int, agreed: int, against: int, ratio: float, policy):
+    human, judged = both(agreed, against)
+    extra, single = ([replace(row, id=f"other {row.id}") for row in rows] for rows in (people(alone), machine(1)))
+    mixed = mix_rows([*extra, *human], [*single, *judged], MixConfig(ratio=ratio, conflict=policy))
+    report, machines = mixed.report, mixed.report.ai + mixed.report.check
+    assert len(mixed.rows) == report.human + machines
+    assert report.human / len(mixed.rows) <= ratio + 1e-6
+    assert not report.dropped_by_ratio or (report.human + 1) / (len(mixed.rows) + 1) > ratio - 1e-6
+    assert alone + 2 * (agreed + against) + 1 == len(mixed.rows) + report.dropped_by_conflict + report.dropped_by_ratio
+
+
+def test_labels_that_took_a_verdicts_place_are_drawn_first():
+    human, judged = both(12, 4)
+    corrected = {row.id for row in human[12:]}
+    # 12 verdicts stay: h / (h + 12) <= 0.2 has room for three; 0.3 for five, all four and one more
+    few = mix_rows(human, judged, MixConfig(ratio=0.2)).rows
+    assert len(kept := {row.id for row in few if row.source == "human"}) == 3 and kept < corrected
+    more = mix_rows(human, judged, MixConfig(ratio=0.3))
+    assert corrected < {row.id for row in more.rows if row.source == "human"}
+    assert (more.report.human, more.report.people.conflicts_won) == (5, 4)
 
 
 def test_without_machine_rows_all_human_rows_are_taken_unless_the_ratio_is_zero():
@@ -68,8 +102,42 @@ def test_conflict_policies(policy: str, ids: list[str], review: list[str]):
     mixed = mix_rows(*conflicting(), MixConfig(ratio=1.0, conflict=policy))
     assert [row.id for row in mixed.rows] == ids
     assert [row.id for row in mixed.review] == review
-    assert mixed.report.conflicts == 1
+    assert (mixed.report.conflicts, mixed.report.review) == (1, len(review) // 2)
     assert mixed.report.dropped_by_conflict == {"human_wins": 1, "average": 1, "drop": 2, "review": 2}[policy]
+
+
+@pytest.mark.parametrize("policy", ["drop", "review"])
+def test_a_pair_that_is_taken_out_leaves_no_minority_behind(policy: str):
+    [said], [verdict] = both(0, 1)
+    rows = [said, replace(said, id="too"), replace(said, id="with", chosen=said.rejected, rejected=said.chosen)]
+    rows += [replace(said, id="tie", p_chosen=0.5), under(replace(said, id="kind"), kind=1.0)]
+    mixed = mix_rows(rows, [verdict], MixConfig(ratio=1, conflict=policy))
+    assert (mixed.rows, mixed.report.dropped_by_conflict) == ((), 6)
+    everything = [verdict.id, "h0", "too", "with", "tie", "kind"]
+    assert [row.id for row in mixed.review] == (everything if policy == "review" else [])
+
+
+def test_what_goes_to_review_goes_as_it_came():
+    human, judged = both(30, 10)
+    config = MixConfig(ratio=1, conflict="review", weights="measured", calibrate=True)
+    found = mix_rows(human, judged, config)
+    assert set(found.review) == {*human[30:], *judged[30:]} and found.report.review == 10
+
+
+@pytest.mark.parametrize("calibrate", [True, False])
+def test_a_reviewed_pair_is_not_sent_again(calibrate: bool):
+    human, judged = both(20, 2)
+    review = [
+        replace(human[20], id="for-people", tags=((REVIEWED, "prf_1"),), annotators=("ann",)),
+        replace(judged[21], id="for-judge", tags=((REVIEWED, "prf_1"),), annotators=("ann",), source="human"),
+    ]
+    config = MixConfig(ratio=1, conflict="review", calibrate=calibrate)
+    mixed = mix_rows([*human, *review], judged, config)
+    assert (mixed.report.review, mixed.review) == (0, ())
+    left = {row.id for row in mixed.rows}
+    # people won the first pair; in the second the review found the judge right
+    assert "m20" not in left and {"m21", "for-people"} <= left
+    assert mixed.report.conflicts == 1
 
 
 def test_averaging_multiplies_the_odds():
@@ -105,6 +173,41 @@ def test_the_cap_counts_each_annotator():
     names = [row.annotators for row in mixed.rows]
     assert names.count(("ann",)) == 2 and names.count(("bo",)) == 1 and names.count(()) == 1
     assert mixed.report.dropped_by_cap == 3
+
+
+def test_the_cap_takes_out_one_persons_votes_and_leaves_the_others():
+    # ann labelled all five pairs, and may keep two; each other person labelled one
+    rows = [
+        row_of_votes(
+            make_row(f"h{n}", prompt_id=f"p{n}", chosen="good", rejected="bad", prompt=(Message("user", str(n)),)),
+            [CastVote("ann", "", 1.0, 1.0), CastVote(f"other {n}", "", 0.0, 0.5)],  # p_first is of `bad`
+        )
+        for n in range(5)
+    ]
+    assert [row.chosen for row in rows] == ["bad"] * 5 and {row.weight for row in rows} == {0.75}
+    assert rows[0].p_chosen == pytest.approx(2 / 3)
+    mixed = mix_rows(rows, [], MixConfig(cap_per_annotator=2))
+    assert (len(mixed.rows), mixed.report.dropped_by_cap, mixed.report.votes_dropped_by_cap) == (5, 0, 3)
+    left = [row for row in mixed.rows if "ann" not in row.annotators]
+    assert [(row.chosen, row.p_chosen, row.weight) for row in left] == [("good", 1.0, 0.5)] * 3
+    assert sum("ann" in row.annotators for row in mixed.rows) == 2
+
+
+def test_a_row_of_several_people_that_cannot_be_told_apart_is_dropped_by_the_cap():
+    both = {"annotators": ("ann", "bo"), "prompt": (Message("user", "2"),)}
+    busy = [make_row(f"h{n}", annotators=("ann",), prompt=(Message("user", f"a{n}"),)) for n in range(9)]
+    split, agreed = make_row("split", p_chosen=0.75, **both), make_row("agreed", p_chosen=1.0, **both)
+    for row, annotators in ((split, []), (agreed, [("bo",)])):
+        mixed = mix_rows([*busy, row], [], MixConfig(cap_per_annotator=1, seed=3)).rows
+        assert [one.annotators for one in mixed if one.id == row.id] == annotators
+
+
+def test_the_rows_of_a_ranking_count_towards_the_cap_as_what_they_are_worth():
+    # rows of a ranking of nine are worth 0.3 labels each: ten of them are the three that the cap allows
+    rows = [
+        make_row(f"h{n}", annotators=("ann",), chosen=f"good {n}", weight=0.3, tags=((RANKED, "9"),)) for n in range(36)
+    ]
+    assert mix_rows(rows, [], MixConfig(cap_per_annotator=3)).report.human == 10
 
 
 def test_rows_in_the_wrong_list_and_shared_ids_are_refused():
@@ -233,3 +336,57 @@ def test_a_check_of_length_keeps_its_verdicts():
     assert by_check.pays_length == 0 and by_check.worth > 1.5
     assert by_check.worth_low < by_check.next_worth < by_check.worth < by_check.worth_high
     assert by_judge.pays_length < -2 and by_judge.worth < by_check.worth
+
+
+def under(row: PreferenceRow, **beliefs: float) -> PreferenceRow:
+    """The row with what it says under principles, of its chosen reply."""
+    return replace(row, per_principle=tuple(beliefs.items()))
+
+
+@pytest.mark.parametrize(
+    ("asked", "verdicts", "conflicts"),
+    [
+        ("brief", {"brief": 0.1, "honest": 0.9}, 1),  # the verdict under `brief` names the other reply
+        ("honest", {"brief": 0.1, "honest": 0.9}, 0),
+        ("kind", {"brief": 0.1, "honest": 0.9}, 0),  # the machine was not asked about it
+        ("brief", {"brief": 0.5}, 0),
+        (None, {"brief": 0.1, "honest": 0.9}, 0),
+    ],
+)
+def test_a_label_under_a_principle_stands_beside_the_verdict_under_it(asked, verdicts, conflicts):
+    [said], [verdict] = both(1, 0)
+    label = under(said, **{asked: 1.0}) if asked else said
+    verdict = under(verdict, **verdicts)
+    mixed = mix_rows([label], [verdict], MixConfig(ratio=1))
+    assert (mixed.report.conflicts, mixed.report.standings[0].shared_votes) == (conflicts, int(asked != "kind"))
+
+
+def test_a_label_under_a_principle_says_nothing_against_the_whole():
+    # the machine agrees under `honest`, and prefers the other reply on the whole for other reasons
+    [said], [verdict] = both(0, 1)
+    verdict = under(verdict, honest=0.2, brief=0.9)
+    assert mix_rows([said], [verdict], MixConfig(ratio=1)).report.conflicts == 1
+    assert mix_rows([under(said, honest=1.0)], [verdict], MixConfig(ratio=1)).report.conflicts == 0
+    against = under(said, brief=1.0)
+    assert mix_rows([against], [verdict], MixConfig(ratio=1)).report.conflicts == 1
+    weightless = mix_rows([against], [verdict], MixConfig(ratio=1, weightless=frozenset({"brief"}))).report
+    assert (weightless.conflicts, weightless.standings[0].shared_votes) == (0, 0)
+
+
+def test_two_people_under_a_principle_outvote_one_and_none_under_another():
+    [said], [verdict] = both(1, 0)
+    verdict = under(verdict, brief=0.9, honest=0.9)
+    against = under(replace(said, id="against", chosen=said.rejected, rejected=said.chosen), brief=1.0)
+    others = [under(replace(said, id=f"other-{n}"), kind=1.0) for n in range(2)]
+    assert mix_rows([against, *others], [verdict], MixConfig(ratio=1)).report.conflicts == 1
+    agreeing = [under(row, brief=1.0) for row in others]
+    assert mix_rows([against, *agreeing], [verdict], MixConfig(ratio=1)).report.conflicts == 0
+
+
+def test_an_average_is_with_the_belief_on_the_same_question():
+    # the label: X under `brief`; the machine: X on the whole, and Y with 9 to 1 under `brief`, at equal weight
+    label = make_row("h", chosen="X", rejected="Y", p_chosen=0.8, per_principle=(("brief", 0.8),))
+    verdict = make_row("m", chosen="X", rejected="Y", p_chosen=0.7, source="ai", per_principle=(("brief", 0.1),))
+    mixed = mix_rows([label], [verdict], MixConfig(ratio=1, conflict="average"))
+    assert [(row.id, row.chosen) for row in mixed.rows] == [("h", "Y")]
+    assert mixed.rows[0].p_chosen == pytest.approx(9 / 13)  # odds 4 against 9

@@ -155,6 +155,19 @@ def test_pairs_are_shared_whichever_won():
     assert shared_pairs([replace(verdict, rejected="aa")], [replace(vote, chosen="aa")]) == ()
 
 
+def test_a_vote_under_a_principle_is_beside_the_belief_under_it():
+    verdict = make_row(
+        "m", chosen="aa", rejected="bbbbbb", p_chosen=0.8, source="ai", per_principle=(("brief", 0.3), ("kind", 0.9))
+    )
+    vote = make_row("h", chosen="bbbbbb", rejected="aa", p_chosen=1.0, per_principle=(("brief", 1.0),))
+    assert shared_pairs([verdict], [vote]) == (SharedPair(0.3, 0.0, -0.5),)
+    # an average of two answers: one vote under each that the machine was asked about
+    both = replace(vote, p_chosen=0.5, per_principle=(("kind", 0.0), ("brief", 1.0), ("honest", 1.0)))
+    assert shared_pairs([verdict], [both]) == (SharedPair(0.9, 1.0, -0.5), SharedPair(0.3, 0.0, -0.5))
+    assert shared_pairs([verdict], [both], frozenset({"kind"})) == (SharedPair(0.3, 0.0, -0.5),)
+    assert shared_pairs([verdict], [replace(vote, per_principle=(("honest", 1.0),))]) == ()
+
+
 def test_length_can_turn_a_pair():
     row = make_row("m", chosen="long" * 10, rejected="short", p_chosen=0.6, source="ai", per_principle=(("p", 0.6),))
     assert length_gap(row) == pytest.approx(35 / 45)

@@ -21,11 +21,11 @@ from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, pag
 from service.errors import InvalidInput, NotFound
 from service.labelling.figures import QualityReport
 from service.labelling.gathered import labels_of
-from service.labelling.human_sets import HumanSet, add_human_set
+from service.labelling.human_sets import HumanSet, add_human_set, of_project, with_earlier
 from service.labelling.projects import create_project
 from service.labelling.quality import quality_report
 from service.labelling.rows import PeopleWeights, rows_from_labels
-from service.labelling.schemas import LabelProjectRequest, Name, PersonName
+from service.labelling.schemas import Id, LabelProjectRequest, Name, PersonName
 from service.store.label_records import AnnotatorRecord
 from service.store.records import JsonObject
 
@@ -52,13 +52,15 @@ class Invitation(BaseModel):
 class FromAnswers(BaseModel):
     """One row a pair and annotator, or with `aggregate` one a pair, believed by the share of the votes.
 
-    Each person's votes weigh the same, or `measured`: by how often that person is right.
+    Each person's votes weigh the same, or `measured`: by how often that person is right. `add_to` names a human set
+    whose rows come first, so that one set holds both for `mix.human`.
     """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "may", "aggregate": True}]})
     name: Name = "labels"
     aggregate: bool = False
     weights: PeopleWeights = "equal"
+    add_to: Id | None = None
 
 
 @router.post("", status_code=201, operation_id="create_label_project")
@@ -171,16 +173,20 @@ async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHer
     made = await asyncio.to_thread(rows_from_labels, found, aggregate=chosen.aggregate, weights=chosen.weights)
     if not made.rows:
         raise InvalidInput(f"nobody has named a better reply or a tie in label project {project.name!r} yet")
+    rows = await of_project(backend.store, project, made.rows)
+    if chosen.add_to is not None:
+        earlier = await backend.store.preference_sets.get(key.project_id, chosen.add_to)
+        rows = await with_earlier(backend.artifacts, earlier, rows)
     report: JsonObject = {
-        "rows": len(made.rows),
-        "human": len(made.rows),
+        "rows": len(rows),
+        "human": len(rows),
         "label_project": project.id,
         "asks_revision": [*made.asks_revision],
         "skips": made.skips,
         "measuring": made.measuring,
         "weights": dict(made.weights),
     }
-    new = HumanSet(chosen.name, made.rows, report)
+    new = HumanSet(chosen.name, rows, report)
     return PreferenceSetBody.model_validate(await add_human_set(backend.store, backend.artifacts, key.project_id, new))
 
 

@@ -1,6 +1,7 @@
 """Argilla v2 records: a prompt, two replies or more, people's responses and machines' suggestions.
 
-An answer is a label (a, b, tie, or a field's name) or a ranking of the replies; a ranking gives a pair for each two.
+An answer is a label (a, b, tie, or a field's name) or a ranking of the replies, which gives a pair for each two, of
+less weight.
 Read both as the server lists records and as the SDK writes them to a file. Drafts and discarded answers say nothing.
 """
 
@@ -13,8 +14,9 @@ from pydantic import JsonValue
 
 from service.exchange.cells import mapping_of, parsed_cell
 from service.exchange.formats.extras import Extras, chosen_second, read_extras, side_tags, write_extras
-from service.exchange.formats.pair import Pair, as_number, number_within
+from service.exchange.formats.pair import Pair, as_number, number_within, ranking_tags
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
+from training.ranked import ranked_weight
 from training.rows import PreferenceRow
 
 # Their shape depends on the questions: in a table they are JSON.
@@ -43,19 +45,20 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
     extras = read_extras(mapping_of(value.get("metadata")), "metadata")
     said, suggested = (_plain(value.get(name)) for name in ("responses", "suggestions"))
     for answer in (*_responses(said), *_suggestions(suggested)):
+        ranked = len(answer.value) if isinstance(answer.value, list) else 2
         for good, bad, tied in _decided(answer.value, replies):
             yield Pair(
                 prompt,
                 replies[good],
                 replies[bad],
                 0.5 if tied else _belief(answer, extras),
-                extras.weight,
+                extras.weight * ranked_weight(ranked),
                 () if answer.machine or not answer.who else (answer.who,),
                 source=extras.machine if answer.machine else "human",
                 judge=answer.who if answer.machine else "",
                 tags=side_tags(first=good == next(iter(replies)), extras=extras)
                 if len(replies) == 2 and not tied
-                else (),
+                else ranking_tags(ranked),
             )
 
 

@@ -1,7 +1,7 @@
 """Label Studio tasks with annotations and predictions: the `Pairwise` tag on two texts, and the `Ranker` on a list.
 
 Label Studio keeps no labelling configuration in its exports, so the replies are known by usual names of their fields.
-A ranking gives a pair for each two items. A pairwise task has no tie: nothing picked leaves no result.
+A ranking gives a pair for each two items, of less weight. A pairwise task has no tie: nothing picked leaves no result.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +14,9 @@ from pydantic import JsonValue
 from judges.records import Conversation
 from service.exchange.cells import list_of, mapping_of
 from service.exchange.formats.extras import Extras, chosen_second, read_extras, side_tags, write_extras
-from service.exchange.formats.pair import Pair, number_within, one_question
+from service.exchange.formats.pair import Pair, number_within, one_question, ranking_tags
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
+from training.ranked import ranked_weight
 from training.rows import PreferenceRow
 
 # Their shape depends on the configuration: in a table they are JSON.
@@ -37,11 +38,12 @@ _COLUMNS = ("rank", "_")
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """The better reply, the worse one, and whether the better one stood left; None in a list."""
+    """The better reply, the worse one, whether the better one stood left (None in a list), and the list's length."""
 
     good: str
     bad: str
     left: bool | None
+    ranked: int = 2
 
 
 def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
@@ -56,8 +58,10 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
             belief = 1.0 if extras.p_chosen is None else extras.p_chosen
             for one in _decided(data, annotation):
                 who = _person(annotation.get("completed_by"))
-                tags = _side_tags(one, extras)
-                yield Pair(prompt, one.good, one.bad, belief, extras.weight, (who,) if who else (), tags=tags)
+                weight = extras.weight * ranked_weight(one.ranked)
+                yield Pair(
+                    prompt, one.good, one.bad, belief, weight, (who,) if who else (), tags=_own_tags(one, extras)
+                )
     for prediction in list_of(value.get("predictions")):
         if isinstance(prediction, dict):
             yield from _predicted(prompt, data, prediction, extras)
@@ -106,10 +110,10 @@ def _predicted(
             one.good,
             one.bad,
             belief,
-            extras.weight,
+            extras.weight * ranked_weight(one.ranked),
             source=extras.machine,
             judge="" if judge is None else str(judge),
-            tags=_side_tags(one, extras),
+            tags=_own_tags(one, extras),
         )
 
 
@@ -120,7 +124,8 @@ def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> 
         if value and "selected" in value:
             yield _selected(data, value["selected"])
         elif value and "ranker" in value:
-            yield from (_Decided(*pair, left=None) for pair in combinations(_ranked(data, value["ranker"]), 2))
+            order = _ranked(data, value["ranker"])
+            yield from (_Decided(*pair, left=None, ranked=len(order)) for pair in combinations(order, 2))
 
 
 def _selected(data: Mapping[str, JsonValue], picked: JsonValue) -> _Decided:
@@ -154,8 +159,8 @@ def _ranked(data: Mapping[str, JsonValue], ranker: JsonValue) -> Sequence[str]:
     return [texts[str(id)] for id in order]
 
 
-def _side_tags(one: _Decided, extras: Extras) -> tuple[tuple[str, str], ...]:
-    return () if one.left is None else side_tags(first=one.left, extras=extras)
+def _own_tags(one: _Decided, extras: Extras) -> tuple[tuple[str, str], ...]:
+    return ranking_tags(one.ranked) if one.left is None else side_tags(first=one.left, extras=extras)
 
 
 def _person(value: JsonValue) -> str:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from judges.records import Conversation
+from training.ranked import RANKED
 from training.rows import PreferenceRow, Source
+
+_PAIR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,11 @@ def number_within(value: JsonValue, default: float, what: str, low: float, high:
     if number is None or not low <= number <= high:
         raise ValueError(f"{what} is {value!r}; take a number from {low:g} to {high:g}")
     return number
+
+
+def ranking_tags(replies: int) -> tuple[tuple[str, str], ...]:
+    """Of the pairs of a ranking of so many replies, which weigh `ranked_weight`; one pair is no ranking."""
+    return ((RANKED, str(replies)),) if replies > _PAIR else ()
 
 
 def one_question(row: PreferenceRow) -> bool:

@@ -1,5 +1,8 @@
 """Label projects by the API: the stranger first, then an owner with a key and an annotator with a cookie."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from service.api.csrf import csrf_token
@@ -212,3 +215,38 @@ async def test_the_quality_of_the_answers(service, made):
     [one] = report["annotators"]
     assert (one["annotator_id"], one["labels"], one["weight"]) == (ada, 2, 1.0)
     assert (await service.http.get(f"{BASE}/nothing/quality")).status_code == 404
+
+
+async def answered(service, project, choice="first"):
+    """Every task of the project, answered by one person."""
+    ada = (await invite(service, project))["annotator"]["id"]
+    path = f"{BASE}/{project['id']}/tasks/next?annotator={ada}&count=20"
+    for task in (await service.http.get(path)).json()["data"]:
+        answer = {"task_id": task["id"], "annotator": ada, "choice": choice}
+        assert (await service.http.post("/v1/labels", json=answer)).status_code == 201
+
+
+async def test_answers_about_pairs_under_review_say_so_and_join_the_earlier_labels(service, made):
+    people = await service.store.preference_sets.get(service.project, "people")
+    review = replace(people, id="", name="review-run", kind="review", sha256="r" * 64)
+    await service.store.preference_sets.add(review)
+    project = (await service.http.post(BASE, json={"name": "again", "preference_set": "review-run"})).json()
+    assert project["tasks"] == 4
+    await answered(service, project)
+    gathered = await service.http.post(f"{BASE}/again/preference-set", json={"name": "both", "add_to": "people"})
+    assert gathered.status_code == 201, gathered.text
+    assert gathered.json()["rows"] == 8
+    lines = (await service.http.get("/v1/preference-sets/both/export?format=charter")).text.splitlines()
+    assert [("reviewed" in json.loads(line)["tags"]) for line in lines] == [False] * 4 + [True] * 4
+    twice = await service.http.post(f"{BASE}/again/preference-set", json={"name": "twice", "add_to": "both"})
+    assert twice.json()["rows"] == 8  # the same answers are there once
+    refused = await service.http.post(f"{BASE}/again/preference-set", json={"add_to": "review-run"})
+    assert (refused.status_code, "name a human set" in refused.json()["detail"]) == (422, True)
+    unnamed = await service.http.post(f"{BASE}/again/preference-set", json={"add_to": "nothing"})
+    assert unnamed.status_code == 404
+
+
+async def test_pairs_under_review_are_a_runs(service, made):
+    refused = await service.http.post(BASE, json={"name": "x", "preference_set": "people", "pairs": "review"})
+    assert refused.status_code == 422 and "name the run" in refused.text
+    assert (await service.http.post(BASE, json={"name": "x", "run": "run_x", "pairs": "review"})).status_code == 404

@@ -64,6 +64,18 @@ def test_a_project_by_the_client(client, tmp_path):
         client.label_project(made.id)
 
 
+def test_a_run_whose_pairs_are_asked_about_by_options_alone(live, tmp_path):
+    own = {"CHARTER_URL": live.process.url, "CHARTER_API_KEY": live.process.api_key()}
+    (tmp_path / "project.yaml").write_text("overlap: 2\n")
+    for arguments in (["--run", "run_x", "--review"], [str(tmp_path / "project.yaml"), "--run", "run_x", "--review"]):
+        done = CliRunner().invoke(app, ["label", "create", *arguments], env=own)
+        assert isinstance(done.exception, ApiError) and done.exception.status == 404, done.exception
+    done = CliRunner().invoke(app, ["label", "create", "--review"], env=own)
+    assert "--run run_..." in str(done.exception)
+    done = CliRunner().invoke(app, ["label", "create", "--run", "run_x", "--name", "/"], env=own)
+    assert str(done.exception).startswith("the options: name: ")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

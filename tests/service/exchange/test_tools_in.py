@@ -31,6 +31,7 @@ def test_a_ranking_of_argilla_gives_a_pair_for_each_two() -> None:
     rows = read({"fields": THREE, "responses": [answer]})
     assert said(rows) == [("B", "A", 1.0), ("B", "C", 1.0), ("A", "C", 0.5)]
     assert {row.annotators for row in rows} == {("u1",)} and {row.prompt for row in rows} == {WHY}
+    assert {(row.weight, row.tags) for row in rows} == {(0.75, (("ranked", "3"),))}  # 3 / (3 + 1)
 
 
 def test_a_label_among_three_beats_the_others() -> None:
@@ -82,6 +83,7 @@ def test_a_ranker_task_of_label_studio(order: object) -> None:
     ranked = {"from_name": "rank", "to_name": "rank", "type": "ranker", "value": {"ranker": order}}
     rows = read({"data": {"prompt": "Why?", "items": items}, "annotations": [{"result": [ranked]}]})
     assert said(rows) == [("B", "A", 1.0), ("B", "C", 1.0), ("A", "C", 1.0)]
+    assert {(row.weight, row.tags) for row in rows} == {(0.75, (("ranked", "3"),))}
 
 
 def test_a_prediction_may_be_the_result_itself() -> None:

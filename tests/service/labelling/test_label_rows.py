@@ -1,12 +1,15 @@
 """Labels as preference rows: votes counted by hand, and what makes none."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from judges.records import Message
 from service.labelling.rows import rows_from_labels
 from service.store.label_records import TaskLabel
+from training.cast_votes import without_people
+from training.ranked import effective_sample_size
 
 PROMPT = (Message("user", "Why?"),)
 
@@ -38,6 +41,15 @@ def test_or_one_row_a_pair_with_the_share_of_the_votes():
     [(chosen, rejected, p_chosen, people)] = said(made)
     assert (chosen, rejected, people) == ("y", "x", ("ann_1", "ann_2", "ann_3"))
     assert p_chosen == pytest.approx(2.5 / 3)
+
+
+def test_an_aggregated_row_can_lose_one_persons_votes():
+    labels = [label(), label("ann_2", "b"), label("ann_3"), label("ann_2", "tie", principle_id="kind")]
+    (row,) = rows_from_labels(labels, aggregate=True).rows
+    left = without_people(row, {"ann_2"})
+    (alone,) = rows_from_labels([labels[0], labels[2]], aggregate=True).rows
+    assert replace(left, id="", origin="") == replace(alone, id="", origin="")
+    assert without_people(row, {"ann_1", "ann_2", "ann_3"}) is None
 
 
 def test_several_principles_are_averaged_and_each_is_kept():
@@ -75,6 +87,17 @@ def test_a_ranking_is_all_its_pairs_and_votes_on_one_pair_meet_in_either_order()
     assert [p_chosen for _, _, p_chosen, _ in both] == [0.5, 1.0, 1.0]  # they differ on z and x alone
 
 
+def test_a_ranking_of_nine_counts_as_eleven_labels_and_not_as_36():
+    ranked = label(kind="rank", replies=tuple("abcdefghi"), choice="ranked", ranking=tuple(range(9)))
+    rows = rows_from_labels([ranked, label()], aggregate=False).rows
+    # each of its 36 rows weighs 3 / (9 + 1)
+    assert len(rows) == 37 and math.fsum(row.weight for row in rows) == pytest.approx(36 * 0.3 + 1)
+    assert effective_sample_size(rows) == pytest.approx(11.8)
+    one, two = (label(name, kind="rank", replies=("x", "x", "y"), choice="ranked", ranking=(0, 1, 2)) for name in "ab")
+    [(chosen, _, p_chosen, _)] = said(both := rows_from_labels([one, two], aggregate=True))
+    assert (chosen, p_chosen) == ("x", 1.0) and both.rows[0].weight == 1.0  # two different texts are one pair
+
+
 @pytest.mark.parametrize("why", ["training", "gold", "repeat"])
 def test_what_measures_people_makes_no_row(why):
     made = rows_from_labels([label(routed_by=why)], aggregate=False)
@@ -90,7 +113,7 @@ def test_where_the_page_showed_the_chosen_reply_is_kept():
     assert tie.tags == ()
     both = [label(choice="a", order=(0, 1)), label("ann_2", choice="a", order=(1, 0))]
     (row,) = rows_from_labels(both, aggregate=True).rows
-    assert row.tags == ()
+    assert [name for name, _ in row.tags] == ["votes"]
 
 
 def gold(annotator, right, count=10):

@@ -7,6 +7,7 @@ from service.artifacts import Artifacts
 from service.errors import Conflict
 from service.labelling.sources import pairs_of_run, pairs_of_set
 from service.shards import publish_shard
+from service.store.records import PreferenceSetRecord
 from service.store.store import Store
 from tests.service.store.rows import Rows
 from training.rows import PreferenceRow
@@ -24,10 +25,15 @@ def row(id, chosen, rejected, source="ai", p_chosen=0.8) -> PreferenceRow:
     return PreferenceRow(id, "q", PROMPT, chosen, rejected, p_chosen, 1.0, source, per_principle=per_principle)
 
 
+def the_set(name: str, kind: str) -> PreferenceSetRecord:
+    artifact = f"preferences/{name}.parquet"
+    return PreferenceSetRecord("prf_1", "prj_1", name, kind, "d" * 64, artifact, 4, {}, None, "")
+
+
 async def test_a_set_gives_each_pair_of_texts_once(artifacts):
     rows = [row("r1", "x", "y"), row("r2", "y", "x"), row("r3", "x", "z"), row("r4", "x", "x")]
     await publish_shard(artifacts, "preferences/a.parquet", rows, PreferenceRow)
-    one, other = await pairs_of_set(artifacts, "preferences/a.parquet")
+    one, other = await pairs_of_set(artifacts, the_set("a", "human"))
     assert (one.pair_id, one.a, one.b, one.p_a, one.belief("honest")) == ("r1", "x", "y", 0.8, 0.7)
     assert other.pair_id == "r3"
 
@@ -35,11 +41,18 @@ async def test_a_set_gives_each_pair_of_texts_once(artifacts):
 async def test_what_people_answered_is_no_belief_and_of_a_mixed_set_not_asked_again(artifacts):
     people = [row("h1", "x", "y", "human"), row("h2", "x", "z", "human")]
     await publish_shard(artifacts, "preferences/h.parquet", people, PreferenceRow)
-    for pair in await pairs_of_set(artifacts, "preferences/h.parquet"):
+    for pair in await pairs_of_set(artifacts, the_set("h", "human")):
         assert (pair.p_a, pair.belief("honest")) == (None, None)
     mixed = [*people, row("r1", "y", "x"), row("r2", "y", "z")]
     await publish_shard(artifacts, "preferences/m.parquet", mixed, PreferenceRow)
-    assert [pair.pair_id for pair in await pairs_of_set(artifacts, "preferences/m.parquet")] == ["r2"]
+    assert [pair.pair_id for pair in await pairs_of_set(artifacts, the_set("m", "mixed"))] == ["r2"]
+
+
+async def test_of_pairs_under_review_all_are_asked_with_the_machines_belief(artifacts):
+    under_review = [row("r1", "y", "x"), row("h1", "x", "y", "human"), row("h2", "x", "y", "human")]
+    await publish_shard(artifacts, "preferences/r.parquet", under_review, PreferenceRow)
+    [pair] = await pairs_of_set(artifacts, the_set("r", "review"))
+    assert (pair.pair_id, pair.a, pair.b, pair.p_a) == ("r1", "y", "x", 0.8)
 
 
 async def test_a_run_gives_its_comparisons_with_the_beliefs_that_its_mix_takes(database_url, artifacts):

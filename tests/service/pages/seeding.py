@@ -177,7 +177,10 @@ async def _stages(backend: Backend, run: str, preference_set: str) -> None:
         "sample": {"samples": 8},
         "revise": {"revisions": 2, "abstentions": 1},
         "judge": {**await _judged(backend), "verdicts": 2, "abstentions": 1, "flips": 1, "qualification": None},
-        "mix": {"preference_set": preference_set, "report": {"human": 1, "ai": 3}},
+        "mix": {
+            "preference_set": preference_set,
+            "report": {"human": 1, "ai": 3, "review": 2, "review_set": preference_set},
+        },
         "train": {"steps": 3},
         "evaluate": {
             "principles": evaluated,

@@ -53,6 +53,7 @@ async def test_a_run_tells_its_stages_curves_and_effect(pages: Pages) -> None:
     for said in ("The run has succeeded.", "finished in 61.0 s", "1 min 1 s", "mean words", "held out kl", "+50.0"):
         assert said in text, said
     assert f"/ui/adapters/{pages.seeded.adapter}/download" in text
+    assert f"<code>charter label create --run {pages.seeded.finished_run} --review</code>" in text
     living = (await pages.person.get(f"/ui/runs/{pages.seeded.living_run}")).text
     assert re.search(r'<progress aria-label="sample" max="12" value="3">', living)
     assert "about 9.0 s left" in living

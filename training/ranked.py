@@ -1,0 +1,41 @@
+"""What the rows of a ranking count. A ranking of K replies becomes K (K - 1) / 2 rows, and is not so many labels.
+
+Take replies that hardly differ, so that a person may name any order as well as any other. For a contrast v of unit
+length over the replies, the pairs' log-likelihood has the curvature K / 4. Its gradient is half the sum of
+v_i (wins_i - losses_i); in a random order the variance of wins less losses is (K^2 - 1) / 3 and the covariance of two
+replies -(K + 1) / 3, so the gradient's variance is K (K + 1) / 12: (K + 1) / 3 times the curvature, where independent
+rows have the two equal. So a row from a ranking counts as 3 / (K + 1) of a label (the weight that makes them equal:
+Pauli, Racugno and Ventura 2011), and a ranking of nine as 10.8 labels. InstructGPT gives all rows of a ranking
+together the weight of one (arXiv:2203.02155, equation 1). Standard library.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from training.rows import PreferenceRow
+
+# The tag of a row that is a part of a ranking: of how many replies.
+RANKED = "ranked"
+_DIGITS = 4
+
+
+def ranked_weight(replies: int) -> float:
+    """What one row of a ranking of so many replies counts, beside one label on one pair."""
+    return 3 / (replies + 1)
+
+
+def labels_in(tags: Sequence[tuple[str, str]]) -> float:
+    """What a row with these tags counts, 0 to 1: 1 where it is from no ranking, or the tag is somebody else's."""
+    replies = dict(tags).get(RANKED, "")
+    ours = replies.isdecimal() and len(replies) <= _DIGITS
+    return ranked_weight(max(int(replies), 2)) if ours else 1.0
+
+
+def effective_sample_size(rows: Iterable[PreferenceRow]) -> float:
+    """How many independent rows of equal weight carry as much as these; 0 for none.
+
+    (sum w)^2 / sum w^2 (Kish), where the square of a row from a ranking counts (K + 1) / 3 times.
+    """
+    weights = [(row.weight, labels_in(row.tags)) for row in rows]
+    squares = math.fsum(weight * weight / labels for weight, labels in weights)
+    return math.fsum(weight for weight, _ in weights) ** 2 / squares if squares else 0.0
