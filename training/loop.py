@@ -79,6 +79,7 @@ def run_steps(
         kept[name].copy_(tensor)
     lines = ranks.from_first(lambda: keep_metrics_until(folder.metrics, start.step))
     watch, values = watch_again(config.limits, lines), dict(lines[-1]) if lines else {}
+    measured: Mapping[str, float] = {}
     began = time.monotonic() - start.seconds
     if ranks.first:
         print_progress(start.step, plan.steps, {})
@@ -98,21 +99,20 @@ def run_steps(
         saving = (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps
         if saving and measure and config.limits.patience:
             with memory_advice():
-                values |= measure()
+                measured = measure()
+            values |= measured
         values = ranks.from_first(partial(written, folder, values))
         watch = watch.after(number + 1, values)
         if saving and not watch.stop:
-            for tensor in kept.values():
-                ranks.fill(tensor)
-            checkpoint = Checkpoint(number + 1, time.monotonic() - began, kept)
-            if ranks.first:
-                save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
+            save_step(folder, Checkpoint(number + 1, time.monotonic() - began, kept), weights, optimizer, watch)
         if ranks.first:
             print_progress(number + 1, plan.steps, values)
         if watch.stop:
             break
     ranks.wait()  # for the last checkpoint
-    done, step = time.monotonic() - began, load_best_weights(folder, watch, weights)
+    # What is measured is of the weights after the update, what a step reports of those before it.
+    newest = plan.steps if not watch.stop else watch.stop.step - (1 if watch.stop.metric in measured else 2)
+    done, step = time.monotonic() - began, load_best_weights(folder, watch, newest, weights)
     return Outcome(watch.stop.step if watch.stop else plan.steps, done, values, watch.stop, step)
 
 
@@ -130,6 +130,21 @@ def written(folder: RunFolder, values: dict[str, float]) -> dict[str, float]:
     return values
 
 
+def save_step(
+    folder: RunFolder,
+    checkpoint: Checkpoint,
+    weights: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    watch: Watch,
+) -> None:
+    """The first rank writes what the ranks know together, and drops the checkpoints that nothing will go back to."""
+    ranks = this_rank()
+    for tensor in checkpoint.kept.values():
+        ranks.fill(tensor)
+    if ranks.first:
+        save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
+
+
 def older_to_keep(folder: RunFolder, watch: Watch) -> tuple[int, ...]:
     """The steps of the checkpoints that a run with limits may go back to, beside the newest."""
     best = (watch.best.step,) if watch.limits.patience and watch.best else ()
@@ -138,13 +153,14 @@ def older_to_keep(folder: RunFolder, watch: Watch) -> tuple[int, ...]:
     return (*best, *last)
 
 
-def load_best_weights(folder: RunFolder, watch: Watch, weights: dict[str, nn.Parameter]) -> int:
+def load_best_weights(folder: RunFolder, watch: Watch, newest: int, weights: dict[str, nn.Parameter]) -> int:
     """Leave in `weights` what is to be saved, and return its step.
 
-    That is the best checkpoint where there is patience for one, else the last; none that broke a limit.
+    That is the best checkpoint where there is patience for one, else the last; none of a step after `newest`, since
+    those broke a limit.
     """
     steps = checkpoint_steps(folder.checkpoints)
-    good = [step for step in steps if not watch.stop or step < watch.stop.step - 1]
+    good = [step for step in steps if step <= newest]
     if watch.stop and not good:
         raise NoAdapter(
             f"step {watch.stop.step}: {watch.stop.metric} is {watch.stop.value:.4g}, beyond its limit "

@@ -67,6 +67,15 @@ def test_patience_stops_and_saves_the_best_checkpoint(tmp_path: Path, tiny: Path
     assert names == ["step-00000001", "step-00000002"]
 
 
+def test_a_patience_of_one_saves_the_checkpoint_right_before_the_worse_score(tmp_path: Path, tiny: Path):
+    config = dpo(contrary(tmp_path, tiny, patience=1))
+    result = train_dpo(config)
+    scores = [line["held_out_score"] for line in steps(config)]
+    assert len(scores) == 2 and scores[0] > scores[1]
+    assert (result["stopped"]["step"], result["adapter_step"]) == (2, 1)
+    assert result["held_out"]["held_out_score"] == pytest.approx(scores[0])
+
+
 def test_a_kill_changes_neither_the_stop_nor_what_is_saved(tmp_path: Path, tiny: Path):
     whole, values = dpo(contrary(tmp_path / "whole", tiny)), contrary(tmp_path / "cut", tiny)
     result = train_dpo(whole)
