@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from training.errors import NoAdapter
+from training.errors import LostNumber
 
 # A score is clearly worse where it lies so many standard errors of the difference below the best one. The best of many
 # noisy scores flatters: at 2, a quarter of runs whose 20 scores are noise alone would stop with a patience of 2; at 2.5
@@ -83,7 +83,7 @@ class Watch:
     stop: Stop | None = None
 
     def after(self, step: int, metrics: Mapping[str, float]) -> "Watch":
-        """After the metrics of one more step; a run that was stopped stays so. Raises NoAdapter on NaN."""
+        """After the metrics of one more step; a run that was stopped stays so. Raises LostNumber on NaN."""
         if self.stop is not None:
             return self
         for metric, lowest, highest in self.limits.bounds():
@@ -116,5 +116,5 @@ def watch_again(limits: Limits, lines: Iterable[Mapping[str, float]]) -> Watch:
 def _finite(step: int, metric: str, metrics: Mapping[str, float]) -> float:
     value = metrics[metric]
     if not math.isfinite(value):
-        raise NoAdapter(f"step {step}: {metric} is {value}; lower learning_rate (the last checkpoint is kept)")
+        raise LostNumber(f"step {step}: {metric} is {value}; lower learning_rate")
     return value

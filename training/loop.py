@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from training.checkpoints import Checkpoint, checkpoint_steps, load_newest_checkpoint, load_weights, save_checkpoint
 from training.configs import TrainConfig
-from training.errors import NoAdapter
+from training.errors import LostNumber, NoAdapter
 from training.limits import Stop, Watch, watch_again
 from training.memory import memory_advice
 from training.metrics import append_metrics, keep_metrics_until, print_progress
@@ -187,11 +187,11 @@ def one_update(add_gradients: Callable[[tuple[int, ...]], StepReport]) -> Callab
 
 
 def updated(optimizer: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter], number: int, share: Share) -> float:
-    """Add up over the ranks, clip, move, clear; the norm before. Raises NoAdapter where it is not finite."""
+    """Add up over the ranks, clip, move, clear; the norm before. Raises LostNumber where it is not finite."""
     add_up_gradients(share, weights)
     norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_GRADIENT_NORM).item()
     if not math.isfinite(norm):
-        raise NoAdapter(f"step {number + 1}: the gradient is {norm}; lower learning_rate (last checkpoint is kept)")
+        raise LostNumber(f"step {number + 1}: the gradient is {norm}; lower learning_rate")
     optimizer.step()
     optimizer.zero_grad()
     return norm
@@ -201,7 +201,4 @@ def refuse_broken_loss(loss_B: Tensor, row_ids: tuple[str, ...]) -> None:
     """A loss that is not a number ends the run and names its row."""
     for row_id, finite in zip(row_ids, torch.isfinite(loss_B).tolist(), strict=True):
         if not finite:
-            raise NoAdapter(
-                f"row {row_id!r}: the loss is not a number; lower learning_rate, or look at the row "
-                "(the last checkpoint is kept)"
-            )
+            raise LostNumber(f"row {row_id!r}: the loss is not a number; lower learning_rate, or look at the row")

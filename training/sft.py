@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from training.configs import SftConfig
-from training.finishing import finish_run
+from training.finishing import finish_run, last_good_kept
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import sft_loss
 from training.model import Policy, check_layout, load_policy, reply_logps
@@ -42,20 +42,23 @@ def train_sft(config: SftConfig) -> dict[str, object]:
 
         tokens = tuple(row.group.tokens for row in rows.kept)
         plan = Plan(len(rows.kept), config.replies_per_step, config.epochs, config.seed, tokens)
-        outcome = run_steps(
-            config,
-            policy.adapter_weights(),
-            folder,
-            plan,
-            kept={},
-            take_step=one_update(add_gradients),
-            measure=measure,
-        )
+        weights = policy.adapter_weights()
+        name = config.model.resolve().name
+        with last_good_kept(folder, policy, weights, name):
+            outcome = run_steps(
+                config,
+                weights,
+                folder,
+                plan,
+                kept={},
+                take_step=one_update(add_gradients),
+                measure=measure,
+            )
         return finish_run(
             folder,
             policy,
             outcome,
-            config.model.resolve().name,
+            name,
             rows=len(rows.kept),
             dropped=rows.dropped,
             more={

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from judges.records import Message
 from training.configs import METHODS, Method, TrainConfig, config_from
 from training.dpo import add_pair_gradients, train_dpo
-from training.errors import ConfigError, RowError, TrainingError
+from training.errors import ConfigError, LostNumber, RowError, TrainingError
 from training.loop import StepReport, one_update, run_steps
 from training.memory import memory_advice
 from training.model import Policy, load_policy
@@ -134,6 +136,37 @@ def test_a_loss_that_is_no_number_names_its_row(method: Method, tmp_path: Path, 
     config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r7"))])
     with pytest.raises(TrainingError, match=r"^row 'r7': the loss is not a number; lower learning_rate"):
         add_gradients_of(method, config)()
+
+
+@each_trainer
+def test_a_lost_number_leaves_an_adapter_to_go_on_from(method: Method, tmp_path: Path, tiny: Path):
+    step = {"sft": "replies_per_step", "reward": "prompts_per_step", "dpo": "pairs_per_step"}[method]
+    changes = {step: 1, "checkpoint_every_steps": 1, "epochs": 1}
+    rows = [make_row(f"r{n}", prompt=(Message("user", f"Letter {n}?"),)) for n in range(4)]
+    broken = Plan(4, 1, 1, 0).rows_of_step(2)[0]
+    lines = [row_to_json(replace(row, weight=1e300) if n == broken else row) for n, row in enumerate(rows)]
+    config = config_of(method, tmp_path, tiny, lines, **changes)
+    place = config.output / "adapter-step-00000002"
+    said = (
+        f"row 'r{broken}': the loss is not a number; .*; the adapter of step 2 is kept: .* start_adapter: {place} and"
+    )
+    for _ in range(2):  # the same command again ends as it did
+        with pytest.raises(LostNumber, match=said):
+            TRAINERS[method](config)
+    (tmp_path / "next").mkdir()
+    mended = config_of(
+        method, tmp_path / "next", tiny, list(map(row_to_json, rows)), start_adapter=str(place), **changes
+    )
+    assert TRAINERS[method](mended)["steps"] == 4
+    state = load_file(config.output / "checkpoints/step-00000002/state.safetensors")
+    for name, weight in load_file(place / "adapter_model.safetensors").items():
+        if "lora_" in name:
+            head, tail = name.rsplit(".", 1)
+            assert torch.equal(weight, state[f"weight.{head}.default.{tail}"])
+
+
+def test_a_number_lost_before_any_checkpoint_says_so(tmp_path: Path, tiny: Path):
+    assert "(no checkpoint was written before)" in refusal("sft", tmp_path, tiny, [make_row("r", weight=1e300)])
 
 
 @dataclass
