@@ -193,7 +193,7 @@ class OnlineConfig(TrainConfig):
     - `constitution`: YAML file; the score is the weighted share of its checked principles that a reply keeps.
     - `principles`: ids of the constitution's principles that score; empty means all of them. Leave out judged ones
       that the judge is not fit for.
-    - `check_weight`: weight of that share in the score.
+    - `check_weight`: weight of that share in the score. What has weight 0 trains nothing, and `patience` looks at it.
     - `judge_url`: a judge that grades each reply under the constitution's judged principles: an OpenAI-compatible
       server's URL, or `unix:` and a socket's path.
     - `judge_model`: the name that this server knows it by.
