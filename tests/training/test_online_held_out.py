@@ -90,7 +90,7 @@ name: law
 version: "1"
 description: d
 principles:
-  - {id: capital, kind: checked, text: No small letter., check: {matches: "(?s)[^a-z]*"}}
+  - {id: capital, kind: checked, text: No small letter., check: {forbids_pattern: "[a-z]"}}
 """
 
 
