@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from judges.records import Message
 from training.configs import METHODS, Method, TrainConfig, config_from
@@ -138,25 +139,40 @@ def test_a_loss_that_is_no_number_names_its_row(method: Method, tmp_path: Path, 
         add_gradients_of(method, config)()
 
 
+@pytest.fixture(scope="module")
+def without_q(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, but what it makes of a Q is no number."""
+    folder = tmp_path_factory.mktemp("without-q")
+    tokenizer, model = AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(model.get_input_embeddings().weight.detach().clone())
+    with torch.no_grad():
+        model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids("Q")] = float("nan")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def with_q(rows: list[PreferenceRow], number: int) -> list[str]:
+    """The lines of these rows, the one of this number with a Q in it."""
+    return [row_to_json(replace(row, chosen="Q" * 60) if n == number else row) for n, row in enumerate(rows)]
+
+
 @each_trainer
-def test_a_lost_number_leaves_an_adapter_to_go_on_from(method: Method, tmp_path: Path, tiny: Path):
+def test_a_lost_number_leaves_an_adapter_to_go_on_from(method: Method, tmp_path: Path, without_q: Path):
     step = {"sft": "replies_per_step", "reward": "prompts_per_step", "dpo": "pairs_per_step"}[method]
     changes = {step: 1, "checkpoint_every_steps": 1, "epochs": 1}
     rows = [make_row(f"r{n}", prompt=(Message("user", f"Letter {n}?"),)) for n in range(4)]
     broken = Plan(4, 1, 1, 0).rows_of_step(2)[0]
-    lines = [row_to_json(replace(row, weight=1e300) if n == broken else row) for n, row in enumerate(rows)]
-    config = config_of(method, tmp_path, tiny, lines, **changes)
+    config = config_of(method, tmp_path, without_q, with_q(rows, broken), **changes)
     place = config.output / "adapter-step-00000002"
-    said = (
-        f"row 'r{broken}': the loss is not a number; .*; the adapter of step 2 is kept: .* start_adapter: {place} and"
-    )
+    said = f"the loss is not a number; .*; the adapter of step 2 is kept: .* start_adapter: {place} and another output"
     for _ in range(2):  # the same command again ends as it did
         with pytest.raises(LostNumber, match=said):
             TRAINERS[method](config)
     (tmp_path / "next").mkdir()
-    mended = config_of(
-        method, tmp_path / "next", tiny, list(map(row_to_json, rows)), start_adapter=str(place), **changes
-    )
+    lines = list(map(row_to_json, rows))
+    mended = config_of(method, tmp_path / "next", without_q, lines, start_adapter=str(place), **changes)
     assert TRAINERS[method](mended)["steps"] == 4
     state = load_file(config.output / "checkpoints/step-00000002/state.safetensors")
     for name, weight in load_file(place / "adapter_model.safetensors").items():
@@ -165,8 +181,10 @@ def test_a_lost_number_leaves_an_adapter_to_go_on_from(method: Method, tmp_path:
             assert torch.equal(weight, state[f"weight.{head}.default.{tail}"])
 
 
-def test_a_number_lost_before_any_checkpoint_says_so(tmp_path: Path, tiny: Path):
-    assert "(no checkpoint was written before)" in refusal("sft", tmp_path, tiny, [make_row("r", weight=1e300)])
+def test_a_number_lost_before_any_checkpoint_says_so(tmp_path: Path, without_q: Path):
+    config = config_of("sft", tmp_path, without_q, with_q([make_row("r"), make_row("q")], 1))
+    with pytest.raises(LostNumber, match=r"row 'q': the loss is not a number; .* \(no checkpoint was written before\)"):
+        train_sft(config)
 
 
 @dataclass
