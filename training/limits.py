@@ -21,7 +21,7 @@ class Limits:
     """What stops a run; 0 switches a limit off. A limit reads a metric; a step that does not report it breaks nothing.
 
     - `max_kl`: of `kl`, in the trainer's unit: nats a token of given replies, nats a reply of sampled ones.
-    - `min_distinct_2`: of `distinct_2`, the share of different word or token pairs. It falls when replies collapse.
+    - `min_distinct_2`: of `distinct_2`, the share of different token pairs. It falls when replies collapse.
     - `max_length_ratio`: of `length_ratio`, the replies' mean length over that of the reference's.
     - `max_refusal_rate`: of `refusal_rate`, a share of the replies.
     - `patience`: how many scores in a row may lie clearly below the best before the run stops. `held_out_score` is that

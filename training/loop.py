@@ -64,13 +64,15 @@ def run_steps(
     kept: dict[str, Tensor],
     take_step: Callable[[Step], StepReport],
     measure: Callable[[], Mapping[str, float]] | None = None,
+    look: Callable[[], Mapping[str, float]] | None = None,
 ) -> Outcome:
     """Go from the newest checkpoint (or the start) to the last step, or to the one that breaks a limit of the config.
 
     `take_step` adds gradients to `weights`, updates them once or several times, and reports. `kept` are tensors that
     the trainer fills as it goes (NaN where it has not); they are saved and restored in place. `measure` scores the
-    policy on what is not trained on (limits.py says how), before each checkpoint where there is patience; None where
-    nothing is held out. Several ranks share a step's rows and have the same weights after it; the first one writes.
+    policy on what is not trained on (limits.py says how), before each checkpoint where there is patience; `look` says
+    what its replies are like, before each checkpoint; None where nothing is held out. Several ranks share a step's rows
+    and have the same weights after it; the first one writes.
     """
     ranks = this_rank()
     optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0)
@@ -97,10 +99,9 @@ def run_steps(
         values = {"step": number + 1, **report.metrics, "lr": rate}
         values |= {"tokens_per_s": report.tokens / (now - step_began), "seconds": now - began}
         saving = (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps
-        if saving and measure and config.limits.patience:
-            with memory_advice():
-                measured = measure()
-            values |= measured
+        if saving:
+            measured = measured_by(look, measure if config.limits.patience else None)
+        values |= measured if saving else {}
         values = ranks.from_first(partial(written, folder, values))
         watch = watch.after(number + 1, values)
         if saving and not watch.stop:
@@ -128,6 +129,12 @@ def written(folder: RunFolder, values: dict[str, float]) -> dict[str, float]:
     """What the first rank measured and timed is what stands in the file, and decides for all of them."""
     append_metrics(folder.metrics, values)
     return values
+
+
+def measured_by(*measures: Callable[[], Mapping[str, float]] | None) -> Mapping[str, float]:
+    """What these find; memory may run out here as in a step."""
+    with memory_advice():
+        return {name: value for measure in measures if measure for name, value in measure().items()}
 
 
 def save_step(

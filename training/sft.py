@@ -17,6 +17,7 @@ from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
 from training.probing import kl_to_base, sycophancy_of
+from training.reply_looks import reply_look
 from training.schedule import Plan
 from training.shared_folder import open_shared_folder
 from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
@@ -53,6 +54,7 @@ def train_sft(config: SftConfig) -> dict[str, object]:
                 kept={},
                 take_step=one_update(add_gradients),
                 measure=measure,
+                look=reply_look(policy, config, rows.held_out),
             )
         return finish_run(
             folder,
