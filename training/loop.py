@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from training.checkpoints import Checkpoint, checkpoint_steps, load_newest_checkpoint, load_weights, save_checkpoint
 from training.configs import TrainConfig
-from training.errors import LostNumber, NoAdapter
+from training.errors import LostNumber, NoAdapter, TrainingError
 from training.limits import Stop, Watch, watch_again
 from training.memory import memory_advice
 from training.metrics import append_metrics, keep_metrics_until, print_progress
@@ -79,7 +79,7 @@ def run_steps(
     start = load_newest_checkpoint(folder.checkpoints, weights, optimizer) or Checkpoint(0, 0.0, {})
     for name, tensor in start.kept.items():
         kept[name].copy_(tensor)
-    lines = ranks.from_first(lambda: keep_metrics_until(folder.metrics, start.step))
+    lines = ranks.from_first(lambda: lines_before(config, folder, start.step))
     watch, values = watch_again(config.limits, lines), dict(lines[-1]) if lines else {}
     measured: Mapping[str, float] = {}
     began = time.monotonic() - start.seconds
@@ -129,6 +129,17 @@ def written(folder: RunFolder, values: dict[str, float]) -> dict[str, float]:
     """What the first rank measured and timed is what stands in the file, and decides for all of them."""
     append_metrics(folder.metrics, values)
     return values
+
+
+def lines_before(config: TrainConfig, folder: RunFolder, step: int) -> tuple[Mapping[str, float], ...]:
+    """The metrics of the steps that are done. Raises TrainingError where patience lacks one: it forgot its best."""
+    lines = keep_metrics_until(folder.metrics, step)
+    if config.limits.patience and [line["step"] for line in lines] != list(range(1, step + 1)):
+        raise TrainingError(
+            f"{folder.metrics}: the lines of steps 1 to {step} are not all there, and patience needs their scores; put "
+            "the file back, or name another output"
+        )
+    return lines
 
 
 def measured_by(*measures: Callable[[], Mapping[str, float]] | None) -> Mapping[str, float]:

@@ -179,6 +179,23 @@ def test_the_checkpoints_of_a_run_with_limits_stay_where_they_were(tmp_path: Pat
         train_dpo(dpo_config(tmp_path / "held", tiny, epochs=1, max_kl=100.0, checkpoint_every_steps=1))
 
 
+def test_a_run_with_patience_that_lost_its_metrics_says_so(tmp_path: Path, tiny: Path):
+    config = dpo(contrary(tmp_path, tiny))
+    train_dpo(config)
+    (config.output / "result.json").unlink()
+    kept = config.output / "metrics.jsonl"
+    lines = kept.read_text().splitlines(keepends=True)
+    for left in (None, lines[1:], lines[:1]):
+        kept.unlink()
+        if left is not None:
+            kept.write_text("".join(left))
+        with pytest.raises(TrainingError, match=r"metrics.jsonl: the lines of steps 1 to 2 are not all there, and pat"):
+            train_dpo(config)
+        kept.write_text("".join(left or lines))
+    kept.write_text("".join(lines))
+    assert train_dpo(config)["adapter_step"] == 1
+
+
 def test_all_rows_held_out_is_an_error(tmp_path: Path, tiny: Path):
     with pytest.raises(TrainingError, match=r"all 1 prompts are held out at held_out_share 0.9; lower it"):
         train_dpo(dpo_config(tmp_path, tiny, rows=pairs(1), held_out_share=0.9))
