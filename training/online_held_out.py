@@ -10,6 +10,8 @@ from itertools import groupby
 from math import sqrt
 from statistics import fmean, variance
 
+import torch
+
 from training.errors import TrainingError
 from training.online import Online, mean_parts, seen
 from training.probing import sycophancy_of
@@ -46,7 +48,8 @@ def held_out_metrics(online: Online) -> Mapping[str, float]:
             "look at what scores"
         )
     groups = [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)]
-    asked = seen(online, groups)
+    with torch.no_grad():  # nothing is learnt from these
+        asked = seen(online, groups)
     watching = frozenset(one.scorer.name for one in online.scorers if one.weight == 0)
     scores = watched_scores(groups, watching) if watching else [one.score_K.tolist() for one in asked]
     comparable = len(scores) == len(online.held_out) and all(scores) and any(len(own) > 1 for own in scores)
