@@ -9,7 +9,8 @@ linear reward fitted to 300 of their labels. The policy is a Gaussian whose mean
 samples a step against the proxy, under a KL penalty; its KL to the base is exact. At each of 12 checkpoints a held-out
 judge reads 512 of its replies and says gold plus noise of its own; `training.limits.Watch` sees only that.
 
-A run is *ended in time* where the rule stopped it and the checkpoint it kept is at most one from the gold peak. *Clean*
+A run is *ended in time* where the rule stopped it and the checkpoint it kept is at most one from the gold peak; it ends
+`patience` checkpoints after the one it kept, or later: that is how the rule knows. *Clean*
 runs have the gold reward itself as their proxy, and level off; *flat* runs do not move at all: their scores are noise
 alone. A stop in these is false. The last line is JSON. Exit status 1 where fewer than 9 of 10 are ended in time, or
 more than 1 of 10 clean runs is stopped, in all seeds or in the first ten.

@@ -129,8 +129,9 @@ class TrainingSettings(Settings):
     `pairs_per_step` counts what the method takes in: pairs; for sft replies, for reward, ppo and rloo prompts. `sft_on`
     says which replies are imitated: the chosen ones of the mixed pairs, or every step's revision, which needs no judge
     or mix. ppo and rloo need none of the stages before `train`: the policy writes the replies itself, and each score
-    counts by its weight: the constitution's checks; the judge's grades, where `judge_weight` is set (at 0 they are
-    shown alone); and `reward_adapter`, an adapter of a run with method reward on the same base.
+    counts by its weight: the constitution's checks; the judge's grades, where `judge_weight` is set; and
+    `reward_adapter`, an adapter of a run with method reward on the same base. One of weight 0 trains nothing and
+    watches: `patience` looks at it, on prompts that `held_out_share` keeps apart, instead of at what trains.
     `sweep` trains an adapter for each of several values, and picks on a `development_share` of the training prompts.
     """
 

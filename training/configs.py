@@ -6,15 +6,15 @@ Left out on purpose: the device (CUDA where there is a GPU, else the CPU; CUDA_V
 
 import dataclasses
 import difflib
-import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Literal, TypeVar, get_type_hints
 
 import yaml
 
 from training.errors import ConfigError
+from training.knobs import count, knob, typed
 from training.limits import Limits
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -22,18 +22,6 @@ DpoLoss = Literal["dpo", "length_normalised", "ipo"]
 Sampling = Literal["torch", "vllm"]
 Quantise = Literal["none", "nf4"]
 Method = Literal["sft", "reward", "dpo", "ppo", "rloo"]
-
-
-def knob(default: float | int, low: float, high: float) -> float:
-    """A number with its bounds, both allowed."""
-    value: float = field(default=default, metadata={"low": low, "high": high})
-    return value
-
-
-def count(default: int, low: int, high: int) -> int:
-    """A whole number with its bounds, both allowed."""
-    value: int = field(default=default, metadata={"low": low, "high": high})
-    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +83,39 @@ class TrainConfig:
         """What stops the run early."""
         return Limits(patience=self.patience)
 
+    @property
+    def looks_at_held_out(self) -> str:
+        """The first knob that is set and says nothing without held-out prompts; empty where there is none."""
+        return "patience" if self.patience else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig(TrainConfig):
+    """What trainers of a policy need besides: limits on what its replies are like; 0 is no limit.
+
+    PPO and RLOO look at the replies of each step. SFT and DPO have the policy answer some held-out prompts at each
+    checkpoint. A run that breaks one stops, and the last checkpoint that did not is saved.
+
+    - `min_distinct_2`: the smallest share of different token pairs. Set it, to 0.1 or so, where replies collapse.
+    - `max_length_ratio`: how many times as long the replies may get as those of the base (of PPO's and RLOO's first
+      step). Set it, to 2 or so, where length is what is learnt.
+    - `max_refusal_rate`: the largest share that may refuse, by the check `no_refusal`.
+    """
+
+    min_distinct_2: float = knob(0.0, 0.0, 1.0)
+    max_length_ratio: float = knob(0.0, 0.0, 1e6)
+    max_refusal_rate: float = knob(0.0, 0.0, 1.0)
+
+    @property
+    def limits(self) -> Limits:
+        """What stops the run early."""
+        return Limits(
+            min_distinct_2=self.min_distinct_2,
+            max_length_ratio=self.max_length_ratio,
+            max_refusal_rate=self.max_refusal_rate,
+            patience=self.patience,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class OfflineConfig(TrainConfig):
@@ -111,7 +132,18 @@ class OfflineConfig(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DpoConfig(OfflineConfig):
+class OfflinePolicyConfig(OfflineConfig, PolicyConfig):
+    """What SFT and DPO need besides."""
+
+    @property
+    def looks_at_held_out(self) -> str:
+        """The limits on replies look there too."""
+        names = ("patience", "min_distinct_2", "max_length_ratio", "max_refusal_rate")
+        return next((name for name in names if getattr(self, name)), "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DpoConfig(OfflinePolicyConfig):
     """Direct preference optimisation with soft labels and weights.
 
     - `beta`: strength of the pull to the base model. Lower it to move further from it.
@@ -137,11 +169,11 @@ class DpoConfig(OfflineConfig):
     @property
     def limits(self) -> Limits:
         """What stops the run early."""
-        return Limits(patience=self.patience, max_kl=self.max_kl)
+        return replace(super().limits, max_kl=self.max_kl)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SftConfig(OfflineConfig):
+class SftConfig(OfflinePolicyConfig):
     """Supervised fine-tuning on the chosen replies of the rows (`rejected` is not looked at).
 
     - `replies_per_step`: replies in one optimiser step.
@@ -170,7 +202,7 @@ class RewardConfig(OfflineConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnlineConfig(TrainConfig):
+class OnlineConfig(PolicyConfig):
     """What PPO and RLOO need: prompts to answer, what scores the answers, and how strongly the base holds.
 
     Of `rows` only the prompts count, each once: preference rows will do, and lines of `{"prompt": ...}`. A step is:
@@ -185,15 +217,12 @@ class OnlineConfig(TrainConfig):
     - `kl_weight`: the reward's price of a nat away from the base. Raise it when replies become odd.
     - `kl_target`: the KL of a reply, in nats, that `kl_weight` is steered to; 0 leaves it as it is.
     - `max_kl`: the run stops at the step whose replies' KL (nats a reply) is higher; the last checkpoint before it is
-      saved. This and the next three are limits on what the replies are like; 0 is no limit.
-    - `min_distinct_2`: at the step whose replies have a smaller share of different token pairs: they collapse.
-    - `max_length_ratio`: at the step whose replies are so many times as long as those of the first step.
-    - `max_refusal_rate`: at the step of whose replies a larger share refuses, by the check `no_refusal`.
+      saved. 0 is no limit.
     - `missing_eos_penalty`: taken from the score of a reply that was cut.
     - `constitution`: YAML file; the score is the weighted share of its checked principles that a reply keeps.
     - `principles`: ids of the constitution's principles that score; empty means all of them. Leave out judged ones
       that the judge is not fit for.
-    - `check_weight`: weight of that share in the score.
+    - `check_weight`: weight of that share in the score. What has weight 0 trains nothing, and `patience` looks at it.
     - `judge_url`: a judge that grades each reply under the constitution's judged principles: an OpenAI-compatible
       server's URL, or `unix:` and a socket's path.
     - `judge_model`: the name that this server knows it by.
@@ -221,9 +250,6 @@ class OnlineConfig(TrainConfig):
     kl_weight: float = knob(0.05, 0.0, 1e6)
     kl_target: float = knob(0.0, 0.0, 1e6)
     max_kl: float = knob(0.0, 0.0, 1000.0)
-    min_distinct_2: float = knob(0.0, 0.0, 1.0)
-    max_length_ratio: float = knob(0.0, 0.0, 1e6)
-    max_refusal_rate: float = knob(0.0, 0.0, 1.0)
     missing_eos_penalty: float = knob(0.0, 0.0, 1e6)
     constitution: Path | None = None
     principles: tuple[str, ...] = ()
@@ -250,13 +276,7 @@ class OnlineConfig(TrainConfig):
     @property
     def limits(self) -> Limits:
         """What stops the run early."""
-        return Limits(
-            max_kl=self.max_kl,
-            min_distinct_2=self.min_distinct_2,
-            max_length_ratio=self.max_length_ratio,
-            max_refusal_rate=self.max_refusal_rate,
-            patience=self.patience,
-        )
+        return replace(super().limits, max_kl=self.max_kl)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,14 +344,14 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
         if declared.default is dataclasses.MISSING and name not in keys:
             raise ConfigError(f"{where}: no {name!r}; add it")
     hints = get_type_hints(schema)
-    values = {key: _typed(f"{where}: {key!r}", hints[key], value) for key, value in keys.items()}
+    values = {key: typed(f"{where}: {key!r}", hints[key], value) for key, value in keys.items()}
     for key, value in values.items():
         low, high = known[key].metadata.get("low"), known[key].metadata.get("high")
         if isinstance(value, int | float) and low is not None and high is not None and not low <= value <= high:
             raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
     config = schema(**values)  # type: ignore[arg-type]
-    if config.patience and not config.held_out_share:
-        raise ConfigError(f"{where}: 'patience' looks at held-out prompts; set 'held_out_share' too")
+    if config.looks_at_held_out and not config.held_out_share:
+        raise ConfigError(f"{where}: {config.looks_at_held_out!r} looks at held-out prompts; set 'held_out_share' too")
     return config
 
 
@@ -347,49 +367,3 @@ def config_to_json(config: TrainConfig) -> dict[str, object]:
         name: str(value) if isinstance(value := getattr(config, name), Path) else value
         for name in (declared.name for declared in fields(config))
     }
-
-
-def _typed(where: str, hint: object, value: object) -> object:
-    """`value` as the field's type, or a ConfigError. YAML reads 1e-4 as a string: numbers in strings are accepted."""
-    if hint in (Path, Path | None) and isinstance(value, str) and value:
-        return Path(value)
-    if hint == Path | None and value is None:
-        return None
-    if hint is str and isinstance(value, str):
-        return value
-    if hint is float:
-        return _number(where, value)
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if hint is bool and isinstance(value, bool):
-        return value
-    if get_origin(hint) is Literal and value in get_args(hint):
-        return value
-    if get_origin(hint) is tuple and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    wanted = " or ".join(map(repr, get_args(hint))) if get_origin(hint) is Literal else _name(hint)
-    raise ConfigError(f"{where} is {value!r}; it must be {wanted}")
-
-
-def _number(where: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ConfigError(f"{where} is {value!r}; it must be a number")
-    try:
-        return float(value)
-    except ValueError as error:
-        raise ConfigError(f"{where} is {value!r}; it must be a number") from error
-
-
-def _name(hint: object) -> str:
-    names: dict[object, str] = {
-        Path: "a path",
-        Path | None: "a path",
-        str: "a text",
-        int: "a whole number",
-        bool: "true or false",
-    }
-    if hint in names:
-        return names[hint]
-    if isinstance(hint, types.UnionType) or get_origin(hint) is Union:
-        return str(hint)
-    return "a list of strings"

@@ -21,6 +21,10 @@ class NoAdapter(TrainingError):
     """These settings lead to no adapter on these rows, others may: a limit is broken at once, or a number is lost."""
 
 
+class LostNumber(NoAdapter):
+    """A loss, a gradient or a metric is no number any more."""
+
+
 class RunFolderBusy(TrainingError):
     """Another process is training in this folder."""
 

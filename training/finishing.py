@@ -1,13 +1,21 @@
-"""The end of a run: the adapter in peft's format, without anything of this machine in it, and the result."""
+"""The end of a run: the adapter in peft's format, without anything of this machine in it, and the result.
 
+A run that loses a number has no result, but the adapter of its last checkpoint.
+"""
+
+import contextlib
 import json
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
+from torch import nn
+
+from training.checkpoints import checkpoint_steps, load_weights
+from training.errors import LostNumber
 from training.loop import Outcome
 from training.model import Policy
 from training.publish import published_folder
@@ -29,6 +37,29 @@ def save_adapter(policy: Policy, folder: Path, model_name: str) -> str:
         config["inference_mode"] = True
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     return file_sha256(folder / "adapter_model.safetensors")
+
+
+@contextlib.contextmanager
+def last_good_kept(
+    folder: RunFolder, policy: Policy, weights: dict[str, nn.Parameter], model_name: str
+) -> Iterator[None]:
+    """Where a number is lost, save the last checkpoint's adapter (`weights`) too, and say in the error how to use it.
+
+    The rank that lost it does so. Going on in the same folder would lose it again, and other knobs are refused there.
+    """
+    try:
+        yield
+    except LostNumber as error:
+        steps = checkpoint_steps(folder.checkpoints)
+        if not steps:
+            raise LostNumber(f"{error} (no checkpoint was written before)") from error
+        load_weights(folder.checkpoints, steps[-1], weights)
+        place = folder.path / f"adapter-step-{steps[-1]:08d}"
+        save_adapter(policy, place, model_name)
+        raise LostNumber(
+            f"{error}; the adapter of step {steps[-1]} is kept: to go on from it, set start_adapter: {place} and "
+            "another output"
+        ) from error
 
 
 def finish_run(

@@ -12,7 +12,7 @@ TokenIds = tuple[int, ...]
 def held_out_prompts(prompts: Iterable[TokenIds], config: TrainConfig) -> frozenset[TokenIds]:
     """`held_out_share` of the different prompts, drawn by a hash of seed and prompt.
 
-    Raises TrainingError where there must be some, since `patience` looks at them, and the share of so few is none.
+    Raises TrainingError where there must be some, since a limit looks at them, and the share of so few is none.
     """
 
     def place(prompt: TokenIds) -> bytes:
@@ -20,10 +20,10 @@ def held_out_prompts(prompts: Iterable[TokenIds], config: TrainConfig) -> frozen
 
     different = sorted(set(prompts), key=place)
     drawn = frozenset(different[: round(config.held_out_share * len(different))])
-    if config.patience and not drawn:
+    if config.looks_at_held_out and not drawn:
         raise TrainingError(
-            f"{config.rows}: held_out_share {config.held_out_share} of {len(different)} prompts is none, and patience "
-            "looks at them; raise held_out_share or add rows"
+            f"{config.rows}: held_out_share {config.held_out_share} of {len(different)} prompts is none, and "
+            f"{config.looks_at_held_out} looks at them; raise held_out_share or add rows"
         )
     if different and len(drawn) == len(different):
         raise TrainingError(

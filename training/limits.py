@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from training.errors import NoAdapter
+from training.errors import LostNumber
 
 # A score is clearly worse where it lies so many standard errors of the difference below the best one. The best of many
 # noisy scores flatters: at 2, a quarter of runs whose 20 scores are noise alone would stop with a patience of 2; at 2.5
@@ -21,7 +21,7 @@ class Limits:
     """What stops a run; 0 switches a limit off. A limit reads a metric; a step that does not report it breaks nothing.
 
     - `max_kl`: of `kl`, in the trainer's unit: nats a token of given replies, nats a reply of sampled ones.
-    - `min_distinct_2`: of `distinct_2`, the share of different word or token pairs. It falls when replies collapse.
+    - `min_distinct_2`: of `distinct_2`, the share of different token pairs. It falls when replies collapse.
     - `max_length_ratio`: of `length_ratio`, the replies' mean length over that of the reference's.
     - `max_refusal_rate`: of `refusal_rate`, a share of the replies.
     - `patience`: how many scores in a row may lie clearly below the best before the run stops. `held_out_score` is that
@@ -83,7 +83,7 @@ class Watch:
     stop: Stop | None = None
 
     def after(self, step: int, metrics: Mapping[str, float]) -> "Watch":
-        """After the metrics of one more step; a run that was stopped stays so. Raises NoAdapter on NaN."""
+        """After the metrics of one more step; a run that was stopped stays so. Raises LostNumber on NaN."""
         if self.stop is not None:
             return self
         for metric, lowest, highest in self.limits.bounds():
@@ -116,5 +116,5 @@ def watch_again(limits: Limits, lines: Iterable[Mapping[str, float]]) -> Watch:
 def _finite(step: int, metric: str, metrics: Mapping[str, float]) -> float:
     value = metrics[metric]
     if not math.isfinite(value):
-        raise NoAdapter(f"step {step}: {metric} is {value}; lower learning_rate (the last checkpoint is kept)")
+        raise LostNumber(f"step {step}: {metric} is {value}; lower learning_rate")
     return value

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from training.checkpoints import Checkpoint, checkpoint_steps, load_newest_checkpoint, load_weights, save_checkpoint
 from training.configs import TrainConfig
-from training.errors import NoAdapter
+from training.errors import LostNumber, NoAdapter, TrainingError
 from training.limits import Stop, Watch, watch_again
 from training.memory import memory_advice
 from training.metrics import append_metrics, keep_metrics_until, print_progress
@@ -64,21 +64,24 @@ def run_steps(
     kept: dict[str, Tensor],
     take_step: Callable[[Step], StepReport],
     measure: Callable[[], Mapping[str, float]] | None = None,
+    look: Callable[[], Mapping[str, float]] | None = None,
 ) -> Outcome:
     """Go from the newest checkpoint (or the start) to the last step, or to the one that breaks a limit of the config.
 
     `take_step` adds gradients to `weights`, updates them once or several times, and reports. `kept` are tensors that
     the trainer fills as it goes (NaN where it has not); they are saved and restored in place. `measure` scores the
-    policy on what is not trained on (limits.py says how), before each checkpoint where there is patience; None where
-    nothing is held out. Several ranks share a step's rows and have the same weights after it; the first one writes.
+    policy on what is not trained on (limits.py says how), before each checkpoint where there is patience; `look` says
+    what its replies are like, before each checkpoint; None where nothing is held out. Several ranks share a step's rows
+    and have the same weights after it; the first one writes.
     """
     ranks = this_rank()
     optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0)
     start = load_newest_checkpoint(folder.checkpoints, weights, optimizer) or Checkpoint(0, 0.0, {})
     for name, tensor in start.kept.items():
         kept[name].copy_(tensor)
-    lines = ranks.from_first(lambda: keep_metrics_until(folder.metrics, start.step))
+    lines = ranks.from_first(lambda: lines_before(config, folder, start.step))
     watch, values = watch_again(config.limits, lines), dict(lines[-1]) if lines else {}
+    measured: Mapping[str, float] = {}
     began = time.monotonic() - start.seconds
     if ranks.first:
         print_progress(start.step, plan.steps, {})
@@ -96,23 +99,21 @@ def run_steps(
         values = {"step": number + 1, **report.metrics, "lr": rate}
         values |= {"tokens_per_s": report.tokens / (now - step_began), "seconds": now - began}
         saving = (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps
-        if saving and measure and config.limits.patience:
-            with memory_advice():
-                values |= measure()
+        if saving:
+            measured = measured_by(look, measure if config.limits.patience else None)
+        values |= measured if saving else {}
         values = ranks.from_first(partial(written, folder, values))
         watch = watch.after(number + 1, values)
         if saving and not watch.stop:
-            for tensor in kept.values():
-                ranks.fill(tensor)
-            checkpoint = Checkpoint(number + 1, time.monotonic() - began, kept)
-            if ranks.first:
-                save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
+            save_step(folder, Checkpoint(number + 1, time.monotonic() - began, kept), weights, optimizer, watch)
         if ranks.first:
             print_progress(number + 1, plan.steps, values)
         if watch.stop:
             break
     ranks.wait()  # for the last checkpoint
-    done, step = time.monotonic() - began, load_best_weights(folder, watch, weights)
+    # What is measured is of the weights after the update, what a step reports of those before it.
+    newest = plan.steps if not watch.stop else watch.stop.step - (1 if watch.stop.metric in measured else 2)
+    done, step = time.monotonic() - began, load_best_weights(folder, watch, newest, weights)
     return Outcome(watch.stop.step if watch.stop else plan.steps, done, values, watch.stop, step)
 
 
@@ -130,6 +131,38 @@ def written(folder: RunFolder, values: dict[str, float]) -> dict[str, float]:
     return values
 
 
+def lines_before(config: TrainConfig, folder: RunFolder, step: int) -> tuple[Mapping[str, float], ...]:
+    """The metrics of the steps that are done. Raises TrainingError where patience lacks one: it forgot its best."""
+    lines = keep_metrics_until(folder.metrics, step)
+    if config.limits.patience and [line["step"] for line in lines] != list(range(1, step + 1)):
+        raise TrainingError(
+            f"{folder.metrics}: the lines of steps 1 to {step} are not all there, and patience needs their scores; put "
+            "the file back, or name another output"
+        )
+    return lines
+
+
+def measured_by(*measures: Callable[[], Mapping[str, float]] | None) -> Mapping[str, float]:
+    """What these find; memory may run out here as in a step."""
+    with memory_advice():
+        return {name: value for measure in measures if measure for name, value in measure().items()}
+
+
+def save_step(
+    folder: RunFolder,
+    checkpoint: Checkpoint,
+    weights: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    watch: Watch,
+) -> None:
+    """The first rank writes what the ranks know together, and drops the checkpoints that nothing will go back to."""
+    ranks = this_rank()
+    for tensor in checkpoint.kept.values():
+        ranks.fill(tensor)
+    if ranks.first:
+        save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
+
+
 def older_to_keep(folder: RunFolder, watch: Watch) -> tuple[int, ...]:
     """The steps of the checkpoints that a run with limits may go back to, beside the newest."""
     best = (watch.best.step,) if watch.limits.patience and watch.best else ()
@@ -138,13 +171,14 @@ def older_to_keep(folder: RunFolder, watch: Watch) -> tuple[int, ...]:
     return (*best, *last)
 
 
-def load_best_weights(folder: RunFolder, watch: Watch, weights: dict[str, nn.Parameter]) -> int:
+def load_best_weights(folder: RunFolder, watch: Watch, newest: int, weights: dict[str, nn.Parameter]) -> int:
     """Leave in `weights` what is to be saved, and return its step.
 
-    That is the best checkpoint where there is patience for one, else the last; none that broke a limit.
+    That is the best checkpoint where there is patience for one, else the last; none of a step after `newest`, since
+    those broke a limit.
     """
     steps = checkpoint_steps(folder.checkpoints)
-    good = [step for step in steps if not watch.stop or step < watch.stop.step - 1]
+    good = [step for step in steps if step <= newest]
     if watch.stop and not good:
         raise NoAdapter(
             f"step {watch.stop.step}: {watch.stop.metric} is {watch.stop.value:.4g}, beyond its limit "
@@ -171,11 +205,11 @@ def one_update(add_gradients: Callable[[tuple[int, ...]], StepReport]) -> Callab
 
 
 def updated(optimizer: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter], number: int, share: Share) -> float:
-    """Add up over the ranks, clip, move, clear; the norm before. Raises NoAdapter where it is not finite."""
+    """Add up over the ranks, clip, move, clear; the norm before. Raises LostNumber where it is not finite."""
     add_up_gradients(share, weights)
     norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_GRADIENT_NORM).item()
     if not math.isfinite(norm):
-        raise NoAdapter(f"step {number + 1}: the gradient is {norm}; lower learning_rate (last checkpoint is kept)")
+        raise LostNumber(f"step {number + 1}: the gradient is {norm}; lower learning_rate")
     optimizer.step()
     optimizer.zero_grad()
     return norm
@@ -185,7 +219,4 @@ def refuse_broken_loss(loss_B: Tensor, row_ids: tuple[str, ...]) -> None:
     """A loss that is not a number ends the run and names its row."""
     for row_id, finite in zip(row_ids, torch.isfinite(loss_B).tolist(), strict=True):
         if not finite:
-            raise NoAdapter(
-                f"row {row_id!r}: the loss is not a number; lower learning_rate, or look at the row "
-                "(the last checkpoint is kept)"
-            )
+            raise LostNumber(f"row {row_id!r}: the loss is not a number; lower learning_rate, or look at the row")

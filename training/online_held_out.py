@@ -1,10 +1,11 @@
 """What PPO and RLOO measure on held-out prompts: how the present policy's replies to them score, and how far it went.
 
-Each prompt is answered by the policy itself and scored by what scores in training. Left out: judges that do not train.
+Each prompt is answered by the policy itself and scored by what watches: the scorers of weight 0, which train nothing.
+Where there are none, what scores in training watches too.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from itertools import groupby
 from math import sqrt
 from statistics import fmean, variance
@@ -12,16 +13,18 @@ from statistics import fmean, variance
 import torch
 
 from training.errors import TrainingError
-from training.online import Online, seen
+from training.online import Online, mean_parts, seen
 from training.probing import sycophancy_of
 from training.rollouts import sample_rollouts, weights_name
-from training.scorers import scored_rollouts
+from training.scorers import ScoredRollout, scored_rollouts
 
 
 def held_out_metrics(online: Online) -> Mapping[str, float]:
     """Metrics of the present policy on the prompts that are held out, as `training.limits` reads them.
 
-    - `held_out_score`: the mean over the prompts of their replies' mean score, less the penalty of those that were cut.
+    - `held_out_score`: the mean over the prompts of their replies' mean score by what watches. What trains is less the
+      penalty of replies that were cut.
+    - `held_out_score_NAME`: what each scorer says of the replies, on its own scale.
     - `held_out_error`: the standard error that other replies to the same prompts would show.
     - `held_out_kl`: log policy - log base of a reply, nats, their mean.
     - `held_out_abstained`: replies that something could not score; they are in no other number.
@@ -44,16 +47,28 @@ def held_out_metrics(online: Online) -> Mapping[str, float]:
             f"held-out prompts: none of {len(rollouts)} replies could be scored: abstentions {dict(scored.abstained)}; "
             "look at what scores"
         )
+    groups = [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)]
     with torch.no_grad():  # nothing is learnt from these
-        asked = seen(online, [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)])
-    scores = [one.score_K.tolist() for one in asked]
-    comparable = len(asked) == len(online.held_out) and any(len(own) > 1 for own in scores)
+        asked = seen(online, groups)
+    watching = frozenset(one.scorer.name for one in online.scorers if one.weight == 0)
+    scores = watched_scores(groups, watching) if watching else [one.score_K.tolist() for one in asked]
+    comparable = len(scores) == len(online.held_out) and all(scores) and any(len(own) > 1 for own in scores)
     mean = {"held_out_score": fmean(map(fmean, scores)), "held_out_error": error_of_means(scores)} if comparable else {}
     return {
         **mean,
+        **{f"held_out_{name}": score for name, score in mean_parts(scored.kept).items()},
         "held_out_kl": fmean(kl for one in asked for kl in one.kl_K.tolist()),
         "held_out_abstained": float(sum(scored.abstained.values())),
     }
+
+
+def watched_scores(groups: Sequence[Sequence[ScoredRollout]], watching: Set[str]) -> list[list[float]]:
+    """Of each prompt's replies: the mean of what these scorers say; of one where any of them abstained, nothing."""
+    found: list[list[float]] = []
+    for own in groups:
+        said = [[score for name, score in one.parts if name in watching] for one in own]
+        found.append([fmean(one) for one in said if len(one) == len(watching)])
+    return found
 
 
 def error_of_means(scores: list[list[float]]) -> float:

@@ -15,6 +15,8 @@ from itertools import islice, takewhile
 import torch
 from torch import Tensor
 
+from training.errors import RowError
+
 # A shorter opening would cost more calls than it saves tokens.
 _LEAST_OPENING_TOKENS = 8
 
@@ -26,6 +28,14 @@ class TokenGroup:
     row_id: str
     prompt: tuple[int, ...]
     replies: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a prompt of no token: a reply's first token would be predicted from another row."""
+        if not self.prompt:
+            raise RowError(
+                f"row {self.row_id!r}: its prompt is empty, and the chat template writes nothing around it; give it a "
+                "prompt, or take a model whose template opens the reply's turn"
+            )
 
     @property
     def tokens(self) -> int:

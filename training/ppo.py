@@ -14,7 +14,7 @@ from torch import Tensor
 
 from training.advantages import gae, token_rewards, whitened
 from training.configs import PpoConfig
-from training.finishing import finish_run
+from training.finishing import finish_run, last_good_kept
 from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss, sft_loss, value_loss
@@ -56,16 +56,17 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
             critic = add_value_model(online.policy, config.seed)
             apart = {one.tokens for one in online.held_out}
             demonstrations = tuple(row for row in demonstrations if row.group.prompt not in apart)
-            outcome = run_steps(
-                config,
-                {**online.policy_weights, **critic.weights()},
-                folder,
-                Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
-                kept=online.kept,
-                take_step=partial(ppo_step, online, config, critic, demonstrations),
-                measure=partial(held_out_metrics, online),
-            )
-            name = config.model.resolve().name
+            name, weights = config.model.resolve().name, dict(online.policy_weights)
+            with last_good_kept(folder, online.policy, weights, name):
+                outcome = run_steps(
+                    config,
+                    {**weights, **critic.weights()},
+                    folder,
+                    Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
+                    kept=online.kept,
+                    take_step=partial(ppo_step, online, config, critic, demonstrations),
+                    measure=partial(held_out_metrics, online),
+                )
             return finish_run(
                 folder,
                 online.policy,

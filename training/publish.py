@@ -26,7 +26,11 @@ def published_folder(target: Path) -> Iterator[Path]:
             sync(path)
         sync(temporary)
         if not target.exists():
-            temporary.rename(target)
+            try:
+                temporary.rename(target)
+            except OSError:
+                if not target.exists():
+                    raise
             sync(target.parent)
     except Exception as error:
         # safetensors tells the system's error in words only: a full disk must be read as one.

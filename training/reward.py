@@ -17,7 +17,7 @@ from judges.measures import JudgedPair, Measures, measure
 from judges.records import Comparison, Preference
 from training.configs import RewardConfig
 from training.errors import TrainingError
-from training.finishing import finish_run
+from training.finishing import finish_run, last_good_kept
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import reward_loss
 from training.memory import memory_advice
@@ -58,20 +58,23 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
 
         tokens = tuple(prompt.group.tokens for prompt in rows.train)
         plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, own_seed, tokens)
-        outcome = run_steps(
-            config,
-            policy.adapter_weights(),
-            folder,
-            plan,
-            kept={},
-            take_step=one_update(add_gradients),
-            measure=measure,
-        )
+        weights = policy.adapter_weights()
+        name = config.model.resolve().name
+        with last_good_kept(folder, policy, weights, name):
+            outcome = run_steps(
+                config,
+                weights,
+                folder,
+                plan,
+                kept={},
+                take_step=one_update(add_gradients),
+                measure=measure,
+            )
         with memory_advice():
             evidence = RewardEvidence(
                 normal_scores(policy, config, rows.train[:_REFERENCE_PROMPTS]), measured(policy, config, rows.held_out)
             )
-        name, trained_on = config.model.resolve().name, sum(len(prompt.pairs) for prompt in rows.train)
+        trained_on = sum(len(prompt.pairs) for prompt in rows.train)
         return finish_run(folder, policy, outcome, name, rows=trained_on, dropped=rows.dropped, more=asdict(evidence))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from training.advantages import leave_one_out
 from training.configs import RlooConfig
-from training.finishing import finish_run
+from training.finishing import finish_run, last_good_kept
 from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss
@@ -50,16 +50,17 @@ def train_rloo(config: RlooConfig, own_scorers: Sequence[Scorer] = ()) -> dict[s
             def take_step(step: Step) -> StepReport:
                 return online_step(online, step, reply_lessons, partial(add_gradients, online))
 
-            outcome = run_steps(
-                config,
-                dict(online.policy_weights),
-                folder,
-                Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
-                kept=online.kept,
-                take_step=take_step,
-                measure=partial(held_out_metrics, online),
-            )
-            name = config.model.resolve().name
+            name, weights = config.model.resolve().name, dict(online.policy_weights)
+            with last_good_kept(folder, online.policy, weights, name):
+                outcome = run_steps(
+                    config,
+                    weights,
+                    folder,
+                    Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
+                    kept=online.kept,
+                    take_step=take_step,
+                    measure=partial(held_out_metrics, online),
+                )
             return finish_run(
                 folder,
                 online.policy,

@@ -1,8 +1,8 @@
 """What scores a policy's replies while it learns, each with its weight; deterministic checks are here.
 
-A scorer that cannot answer abstains; the reply is then left out and counted, never given a number. One of weight 0 is
-shown alone: where it abstains, the reply stays, and that is counted apart. Left out: reward models and
-judges (`reward_scorer.py`, `judge_scorer.py`); KL and the penalty of a cut reply (`online.py`).
+A scorer that cannot answer abstains; the reply is then left out and counted, never given a number. One of weight 0
+trains nothing and watches (`online_held_out.py`): where it abstains, the reply stays, and that is counted apart. Left
+out: reward models and judges (`reward_scorer.py`, `judge_scorer.py`); KL and the penalty of a cut reply (`online.py`).
 """
 
 from collections import Counter

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from training.configs import SftConfig
-from training.finishing import finish_run
+from training.finishing import finish_run, last_good_kept
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import sft_loss
 from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
 from training.probing import kl_to_base, sycophancy_of
+from training.reply_looks import reply_look
 from training.schedule import Plan
 from training.shared_folder import open_shared_folder
 from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
@@ -42,20 +43,24 @@ def train_sft(config: SftConfig) -> dict[str, object]:
 
         tokens = tuple(row.group.tokens for row in rows.kept)
         plan = Plan(len(rows.kept), config.replies_per_step, config.epochs, config.seed, tokens)
-        outcome = run_steps(
-            config,
-            policy.adapter_weights(),
-            folder,
-            plan,
-            kept={},
-            take_step=one_update(add_gradients),
-            measure=measure,
-        )
+        weights = policy.adapter_weights()
+        name = config.model.resolve().name
+        with last_good_kept(folder, policy, weights, name):
+            outcome = run_steps(
+                config,
+                weights,
+                folder,
+                plan,
+                kept={},
+                take_step=one_update(add_gradients),
+                measure=measure,
+                look=reply_look(policy, config, rows.held_out),
+            )
         return finish_run(
             folder,
             policy,
             outcome,
-            config.model.resolve().name,
+            name,
             rows=len(rows.kept),
             dropped=rows.dropped,
             more={

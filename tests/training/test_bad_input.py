@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from judges.records import Message
 from training.configs import METHODS, Method, TrainConfig, config_from
 from training.dpo import add_pair_gradients, train_dpo
-from training.errors import ConfigError, RowError, TrainingError
+from training.errors import ConfigError, LostNumber, RowError, TrainingError
 from training.loop import StepReport, one_update, run_steps
 from training.memory import memory_advice
 from training.model import Policy, load_policy
@@ -134,6 +137,54 @@ def test_a_loss_that_is_no_number_names_its_row(method: Method, tmp_path: Path, 
     config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r7"))])
     with pytest.raises(TrainingError, match=r"^row 'r7': the loss is not a number; lower learning_rate"):
         add_gradients_of(method, config)()
+
+
+@pytest.fixture(scope="module")
+def without_q(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, but what it makes of a Q is no number."""
+    folder = tmp_path_factory.mktemp("without-q")
+    tokenizer, model = AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(model.get_input_embeddings().weight.detach().clone())
+    with torch.no_grad():
+        model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids("Q")] = float("nan")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def with_q(rows: list[PreferenceRow], number: int) -> list[str]:
+    """The lines of these rows, the one of this number with a Q in it."""
+    return [row_to_json(replace(row, chosen="Q" * 60) if n == number else row) for n, row in enumerate(rows)]
+
+
+@each_trainer
+def test_a_lost_number_leaves_an_adapter_to_go_on_from(method: Method, tmp_path: Path, without_q: Path):
+    step = {"sft": "replies_per_step", "reward": "prompts_per_step", "dpo": "pairs_per_step"}[method]
+    changes = {step: 1, "checkpoint_every_steps": 1, "epochs": 1}
+    rows = [make_row(f"r{n}", prompt=(Message("user", f"Letter {n}?"),)) for n in range(4)]
+    broken = Plan(4, 1, 1, 0).rows_of_step(2)[0]
+    config = config_of(method, tmp_path, without_q, with_q(rows, broken), **changes)
+    place = config.output / "adapter-step-00000002"
+    said = f"the loss is not a number; .*; the adapter of step 2 is kept: .* start_adapter: {place} and another output"
+    for _ in range(2):  # the same command again ends as it did
+        with pytest.raises(LostNumber, match=said):
+            TRAINERS[method](config)
+    (tmp_path / "next").mkdir()
+    lines = list(map(row_to_json, rows))
+    mended = config_of(method, tmp_path / "next", without_q, lines, start_adapter=str(place), **changes)
+    assert TRAINERS[method](mended)["steps"] == 4
+    state = load_file(config.output / "checkpoints/step-00000002/state.safetensors")
+    for name, weight in load_file(place / "adapter_model.safetensors").items():
+        if "lora_" in name:
+            head, tail = name.rsplit(".", 1)
+            assert torch.equal(weight, state[f"weight.{head}.default.{tail}"])
+
+
+def test_a_number_lost_before_any_checkpoint_says_so(tmp_path: Path, without_q: Path):
+    config = config_of("sft", tmp_path, without_q, with_q([make_row("r"), make_row("q")], 1))
+    with pytest.raises(LostNumber, match=r"row 'q': the loss is not a number; .* \(no checkpoint was written before\)"):
+        train_sft(config)
 
 
 @dataclass

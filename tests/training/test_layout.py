@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from judges.records import Message
 from training import logps
 from training.configs import DpoConfig
-from training.errors import TrainingError
+from training.errors import RowError, TrainingError
 from training.losses import dpo_loss
 from training.model import Policy, check_layout, load_policy, plain_reply_logps, reply_logps
 from training.packing import TokenGroup, opening_tokens, pack_groups, split_by_tokens
 from training.precision import Numbers
+from training.tokenising import load_tokenizer, prompt_tokens
 
 CPU = torch.device("cpu")
 TOKENS = st.integers(4, 259)
@@ -99,6 +101,16 @@ def test_random_shapes(fast: Policy, plain: Policy, groups: list[TokenGroup]):
 @pytest.mark.parametrize("prompt", [(7,), (7, 8, 9)], ids=["shortest prompt", "prompt"])
 def test_edges(fast: Policy, plain: Policy, replies: tuple[tuple[int, ...], ...], prompt: tuple[int, ...]):
     assert_equal_paths(fast, plain, [TokenGroup("r", prompt, replies), TokenGroup("s", (4, 5), ((6,), (7, 8)))])
+
+
+def test_an_empty_prompt_is_what_the_template_writes_around_nothing(fast: Policy, plain: Policy, tiny: Path):
+    tokenizer = load_tokenizer(tiny)
+    empty = [(Message("user", ""),), (Message("system", ""), Message("user", ""))]
+    prompts = [prompt_tokens(messages, tokenizer) for messages in empty]
+    groups = [TokenGroup(str(n), prompt, ((5, 6, 2), (2,))) for n, prompt in enumerate(prompts)]
+    assert_equal_paths(fast, plain, groups)
+    with pytest.raises(RowError, match="row 'r': its prompt is empty, and the chat template writes nothing around it"):
+        TokenGroup("r", (), ((5, 6, 2),))
 
 
 OPENING = tuple(range(20, 32))

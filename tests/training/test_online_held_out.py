@@ -7,14 +7,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from judges.records import Abstention
+from judges.records import Abstention, Prompt
 from training.configs import OnlineConfig, PpoConfig, RlooConfig
 from training.errors import TrainingError
 from training.held_out import held_out_prompts
-from training.online_held_out import error_of_means
+from training.online_held_out import error_of_means, watched_scores
 from training.online_parts import load_prompts
 from training.rloo import train_rloo
-from training.rollouts import Rollout
+from training.rollouts import OnlinePrompt, Rollout, SampledReply
+from training.scorers import ScoredRollout
 from training.tokenising import load_tokenizer
 
 from .test_online import LETTERS, TRAIN, Interrupted, config, steps
@@ -77,11 +78,45 @@ def test_a_share_without_patience_is_measured_once_at_the_end(tmp_path: Path, ti
     result = TRAIN[kind](wanted, [LETTERS])
     assert not any("held_out_score" in line for line in steps(wanted.output))
     assert result["held_out"].keys() == {
-        "prompts", "held_out_score", "held_out_error", "held_out_kl", "held_out_abstained",
+        "prompts", "held_out_score", "held_out_score_letters", "held_out_error", "held_out_kl", "held_out_abstained",
     }  # fmt: skip
     with pytest.raises(TrainingError, match=r"held_out_share 0.05 of 8 prompts is none, and patience looks at them"):
         changes = {"held_out_share": 0.05, "patience": 1}
         TRAIN[kind](config(tmp_path / "few", tiny, kind, **changes), [LETTERS])
+
+
+NO_SMALL_LETTER = """
+name: law
+version: "1"
+description: d
+principles:
+  - {id: capital, kind: checked, text: No small letter., check: {forbids_pattern: "[a-z]"}}
+"""
+
+
+def test_what_does_not_train_watches_and_stops_a_policy_that_games_what_does(tmp_path: Path, sharp: Path):
+    """Small letters train; a check of weight 0 wants none of them."""
+    (tmp_path / "law.yaml").write_text(NO_SMALL_LETTER)
+    changes = {"epochs": 16, "passes": 2, "minibatches": 2, "held_out_share": 0.5, "patience": 2}
+    wanted = config(tmp_path, sharp, RlooConfig, constitution=str(tmp_path / "law.yaml"), check_weight=0.0, **changes)
+    result = train_rloo(wanted, [LETTERS])
+    lines = steps(wanted.output)
+    assert result["stopped"]["metric"] == "held_out_score" and result["adapter_step"] < len(lines) < 16
+    assert all(line["held_out_score"] == line["held_out_score_checks"] for line in lines)
+    assert lines[-1]["held_out_score_letters"] > lines[0]["held_out_score_letters"]
+    assert lines[-1]["held_out_score"] < lines[0]["held_out_score"] - 0.2
+
+
+def test_what_watches_is_the_mean_of_the_scores_of_weight_0_where_all_answered():
+    prompt = OnlinePrompt(Prompt("p", ()), ())
+    rollout = Rollout(prompt, SampledReply((1,), True, "w"), "a")
+    parts = [
+        (("own", 9.0), ("judge", 0.5), ("gold", 1.0)),
+        (("own", 9.0), ("judge", 0.5)),
+        (("gold", 0.0), ("judge", 0.0)),
+    ]
+    replies = [ScoredRollout(rollout, 9.0, one) for one in parts]
+    assert watched_scores([replies[:2], replies[2:], replies[1:2]], {"judge", "gold"}) == [[0.75], [0.0], []]
 
 
 class Silent:

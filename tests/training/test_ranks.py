@@ -129,7 +129,7 @@ def test_a_broken_loss_of_one_rank_ends_all_and_names_its_row():
         return shared_report(share_of((0, 1), (5, 5), ranks), add_gradients)
 
     said = [str(one) for one in Started(2, step).found()]
-    assert [one.split(":")[0] for one in said] == ["OtherRankFailed", "NoAdapter"]
+    assert [one.split(":")[0] for one in said] == ["OtherRankFailed", "LostNumber"]
     assert all("row 'huge': the loss is not a number" in one for one in said)
 
 

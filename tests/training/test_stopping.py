@@ -67,6 +67,15 @@ def test_patience_stops_and_saves_the_best_checkpoint(tmp_path: Path, tiny: Path
     assert names == ["step-00000001", "step-00000002"]
 
 
+def test_a_patience_of_one_saves_the_checkpoint_right_before_the_worse_score(tmp_path: Path, tiny: Path):
+    config = dpo(contrary(tmp_path, tiny, patience=1))
+    result = train_dpo(config)
+    scores = [line["held_out_score"] for line in steps(config)]
+    assert len(scores) == 2 and scores[0] > scores[1]
+    assert (result["stopped"]["step"], result["adapter_step"]) == (2, 1)
+    assert result["held_out"]["held_out_score"] == pytest.approx(scores[0])
+
+
 def test_a_kill_changes_neither_the_stop_nor_what_is_saved(tmp_path: Path, tiny: Path):
     whole, values = dpo(contrary(tmp_path / "whole", tiny)), contrary(tmp_path / "cut", tiny)
     result = train_dpo(whole)
@@ -168,6 +177,23 @@ def test_the_checkpoints_of_a_run_with_limits_stay_where_they_were(tmp_path: Pat
     train_dpo(dpo_config(tmp_path / "held", tiny, epochs=1, max_kl=100.0))
     with pytest.raises(ConfigError, match="began with checkpoint_every_steps = 2, now it is 1"):
         train_dpo(dpo_config(tmp_path / "held", tiny, epochs=1, max_kl=100.0, checkpoint_every_steps=1))
+
+
+def test_a_run_with_patience_that_lost_its_metrics_says_so(tmp_path: Path, tiny: Path):
+    config = dpo(contrary(tmp_path, tiny))
+    train_dpo(config)
+    (config.output / "result.json").unlink()
+    kept = config.output / "metrics.jsonl"
+    lines = kept.read_text().splitlines(keepends=True)
+    for left in (None, lines[1:], lines[:1]):
+        kept.unlink()
+        if left is not None:
+            kept.write_text("".join(left))
+        with pytest.raises(TrainingError, match=r"metrics.jsonl: the lines of steps 1 to 2 are not all there, and pat"):
+            train_dpo(config)
+        kept.write_text("".join(left or lines))
+    kept.write_text("".join(lines))
+    assert train_dpo(config)["adapter_step"] == 1
 
 
 def test_all_rows_held_out_is_an_error(tmp_path: Path, tiny: Path):

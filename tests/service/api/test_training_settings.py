@@ -49,9 +49,14 @@ def test_a_knob_of_another_method_is_refused_and_its_own_methods_are_named():
         "training.beta: reward does not read it; leave it out, or take dpo"
     ]
     assert unread_settings(request(method="sft", sft_on="revisions")) == []
-    said = unread_settings(request(method="dpo", sft_on="revisions", margin=0.5, min_distinct_2=0.2))
-    assert [line.split(":")[0] for line in said] == ["training.sft_on", "training.margin", "training.min_distinct_2"]
+    said = unread_settings(request(method="dpo", sft_on="revisions", margin=0.5, kl_weight=0.2))
+    assert [line.split(":")[0] for line in said] == ["training.sft_on", "training.margin", "training.kl_weight"]
     assert unread_settings(request(method="dpo", held_out_share=0.2, patience=2, max_kl=0.5)) == []
+    assert unread_settings(request(method="sft", held_out_share=0.2, min_distinct_2=0.1)) == []
+    assert unread_settings(request(method="ppo", min_distinct_2=0.1)) == []
+    assert unread_settings(request(method="dpo", max_refusal_rate=0.1)) == [
+        "training: 'max_refusal_rate' looks at held-out prompts; set 'held_out_share' too"
+    ]
     assert unread_settings(request(method="dpo", patience=2)) == [
         "training: 'patience' looks at held-out prompts; set 'held_out_share' too"
     ]

@@ -1,0 +1,83 @@
+"""SFT and DPO have the policy answer held-out prompts at checkpoints: what is seen, what stops a run, what it costs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from judges.records import Message
+from training.configs import DpoConfig, SftConfig, config_from
+from training.dpo import train_dpo
+from training.errors import ConfigError, TrainingError
+from training.reply_looks import REPLY_TOKENS
+from training.rows import PreferenceRow
+from training.sft import train_sft
+
+from .test_rows import make_row
+from .test_training import settings, steps
+
+SEEN = {"distinct_1", "distinct_2", "self_similarity", "opening_rate", "ending_rate", "length_ratio"} | {
+    "length_ratio_low", "length_ratio_high", "sampled_kl", "sqrt_kl", "refusal_rate",
+}  # fmt: skip
+
+
+def repeats(count: int) -> list[PreferenceRow]:
+    """The one letter over and over: a policy that learns it has collapsed."""
+    asked = [(Message("user", f"Letter {n}?"),) for n in range(count)]
+    return [make_row(f"r{n}", prompt=prompt, chosen="a" * 40, rejected="b") for n, prompt in enumerate(asked)]
+
+
+def sft(folder: Path, tiny: Path, **changes: object) -> SftConfig:
+    values = settings(
+        folder, tiny, repeats(12), held_out_share=0.25, replies_per_step=3, epochs=4, tokens_per_batch=2000
+    )
+    return config_from({name: values[name] for name in values if name != "pairs_per_step"} | changes, SftConfig, "test")
+
+
+def test_replies_that_collapse_stop_the_run_at_a_checkpoint(tmp_path: Path, sharp: Path):
+    free = sft(tmp_path / "free", sharp)
+    assert train_sft(free)["stopped"] is None
+    seen = {line["step"]: line for line in steps(free) if "distinct_2" in line}
+    assert list(seen) == list(range(2, 13, 2)) and all(line.keys() >= SEEN for line in seen.values())
+    first, last = seen[2], seen[12]
+    assert last["distinct_2"] < first["distinct_2"] / 2 and last["sampled_kl"] > first["sampled_kl"]
+    assert last["length_ratio_low"] <= last["length_ratio"] <= last["length_ratio_high"]
+
+    limit = (first["distinct_2"] + last["distinct_2"]) / 2
+    broken = next(step for step, line in seen.items() if line["distinct_2"] < limit)
+    held = sft(tmp_path / "held", sharp, min_distinct_2=limit)
+    result = train_sft(held)
+    assert result["stopped"] == {
+        "metric": "distinct_2", "value": seen[broken]["distinct_2"], "limit": limit, "step": broken,
+    }  # fmt: skip
+    # What the replies of a checkpoint are like is of its own weights: the one before it was seen, and is good.
+    assert result["adapter_step"] == broken - 2
+
+
+def test_looking_changes_nothing_that_is_learnt(tmp_path: Path, tiny: Path):
+
+    seen = config_from(settings(tmp_path / "seen", tiny, repeats(12), held_out_share=0.25, epochs=1), DpoConfig, "test")
+    train_dpo(seen)
+    blind = replace(seen, output=tmp_path / "blind", checkpoint_every_steps=1000)
+    train_dpo(blind)
+    learnt = [[{name: line[name] for name in line if name not in SEEN} for line in steps(one)] for one in (seen, blind)]
+    assert learnt[0] == learnt[1]
+    assert [bool(SEEN & line.keys()) for line in steps(seen)] == [False, True, True]
+    assert [bool(SEEN & line.keys()) for line in steps(blind)] == [False, False, True]
+
+
+def test_without_held_out_rows_or_room_nothing_is_looked_at(tmp_path: Path, tiny: Path):
+    free = config_from(settings(tmp_path / "free", tiny, repeats(4), epochs=1), DpoConfig, "test")
+    train_dpo(free)
+    assert not any(SEEN & line.keys() for line in steps(free))
+    with pytest.raises(ConfigError, match="'min_distinct_2' looks at held-out prompts; set 'held_out_share' too"):
+        config_from(settings(tmp_path / "none", tiny, repeats(4), min_distinct_2=0.1), DpoConfig, "test")
+    with pytest.raises(TrainingError, match=r"held_out_share 0.01 of 4 prompts is none, and max_length_ratio looks at"):
+        few = {"max_length_ratio": 2.0, "held_out_share": 0.01}
+        train_dpo(config_from(settings(tmp_path / "few", tiny, repeats(4), **few), DpoConfig, "test"))
+    with pytest.raises(
+        TrainingError, match=f"max_refusal_rate: no held-out prompt leaves room for a reply of {REPLY_TOKENS}"
+    ):
+        tight = {"max_refusal_rate": 0.5, "held_out_share": 0.5, "max_tokens": 60}
+        rows = [replace(row, chosen="a") for row in repeats(4)]
+        train_dpo(config_from(settings(tmp_path / "tight", tiny, rows, **tight), DpoConfig, "test"))
