@@ -125,6 +125,15 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             yield where, line
 
 
+def is_unicode(text: str) -> bool:
+    """False where half of a surrogate pair stands in it, as JSON's escapes can write it: no tokenizer reads that."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class _Fields:
     """Typed reading of one line's JSON object; every refusal names the place and the key."""
 
@@ -135,6 +144,10 @@ class _Fields:
             raise RowError(f"{where}, column {error.colno}: not JSON ({error.msg}); write one object a line") from error
         if not isinstance(value, dict):
             raise RowError(f"{where}: a {type(value).__name__} instead of an object; write one object a line")
+        if "\\u" in line and not is_unicode(json.dumps(value, ensure_ascii=False)):
+            raise RowError(
+                f"{where}: a text holds half of a surrogate pair (\\ud800 to \\udfff); write whole characters"
+            )
         missing = [name for name in required if name not in value]
         if missing:
             raise RowError(f"{where}: no {missing[0]!r}; a row needs {', '.join(required)}")

@@ -9,12 +9,12 @@ from typing import Literal
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from judges.records import Conversation
 from training.configs import TrainConfig
 from training.errors import TrainingError
 from training.held_out import held_out_prompts
 from training.packing import TokenGroup
 from training.rows import PreferenceRow, read_rows
+from training.turns import prompt_tokens, reply_tokens
 
 Reason = Literal["too_long", "zero_weight", "tie"]
 
@@ -54,7 +54,7 @@ def drop_counts(dropped: Sequence[DroppedRow]) -> dict[str, int]:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The model's tokenizer; it must have a chat template and an end-of-turn token."""
+    """The model's tokenizer; it must have a chat template and an eos token."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
@@ -92,13 +92,13 @@ def context_of(config: TrainConfig) -> int:
 def tokenize_rows(
     rows: Sequence[PreferenceRow], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int, with_rejected: bool
 ) -> tuple[list[TokenizedRow], list[DroppedRow]]:
-    """Render the prompt with the chat template, end each reply with the end-of-turn token."""
+    """Render the prompt with the chat template, end each reply with the template's end of turn."""
     kept: list[TokenizedRow] = []
     dropped: list[DroppedRow] = []
     for row in rows:
         texts = (row.chosen, row.rejected) if with_rejected else (row.chosen,)
         replies = tuple(reply_tokens(text, tokenizer) for text in texts)
-        group = TokenGroup(row.id, prompt_tokens(row.prompt, tokenizer), replies)
+        group = TokenGroup(row.id, prompt_tokens(row.prompt, tokenizer, f"row {row.id!r}"), replies)
         longest = len(group.prompt) + max(len(reply) for reply in group.replies)
         reason = drop_reason(row, longest, max_tokens)
         if reason is None and not with_rejected and row.p_chosen == 0.5:
@@ -137,19 +137,3 @@ def drop_reason(row: PreferenceRow, tokens: int, max_tokens: int) -> Reason | No
     if tokens > max_tokens:
         return "too_long"
     return "zero_weight" if row.weight == 0 else None
-
-
-def prompt_tokens(messages: Conversation, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """A conversation as the chat template writes it, up to where the reply begins."""
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    return tuple(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
-
-
-def reply_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """A reply and the end of its turn."""
-    return (*text_tokens(text, tokenizer), tokenizer.eos_token_id)
-
-
-def text_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """A reply's own text never becomes a control token: `<|im_end|>` written by a person stays letters."""
-    return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])

@@ -69,6 +69,7 @@ def test_plain_strings_are_read_too():
         ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","p_chosen":0.2}', "from 0.5 to 1.0"),
         ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","p_chosen":NaN}', "from 0.5 to 1.0"),
         ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","source":"cat"}', "one of human, ai"),
+        (r'{"id":"2","prompt_id":"p","prompt":"x","chosen":"\ud800","rejected":"z"}', "half of a surrogate pair"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, says: str):
@@ -90,3 +91,8 @@ def test_a_line_separator_inside_a_text_does_not_break_the_line(tmp_path: Path):
     row = make_row(chosen="one\u2028two\x85three")
     write_rows(tmp_path / "rows.jsonl", [row])
     assert read_rows(tmp_path / "rows.jsonl") == (row,)
+
+
+def test_a_whole_character_in_escapes_is_read():
+    row = row_from_json(r'{"id":"1","prompt_id":"p","prompt":"x","chosen":"\ud83d\ude00","rejected":"z"}', "x")
+    assert row.chosen == "\U0001f600"
