@@ -14,10 +14,10 @@ from service.exchange.cells import parsed_row
 from service.exchange.formats import charter
 from service.exchange.formats.pair import Pair
 from service.exchange.formats.registry import LAYOUTS, Format, sniff_format
-from service.exchange.messages import as_json, conversation_id
+from service.exchange.messages import as_json
 from service.exchange.records import BrokenLine, Line, is_csv, refuse, scan_lines
 from training.errors import RowError
-from training.rows import PreferenceRow, row_to_json
+from training.rows import PreferenceRow, conversation_id, row_to_json
 
 
 @dataclass(frozen=True, slots=True)
