@@ -51,7 +51,7 @@ def load_reward_rows(config: RewardConfig, rows: Sequence[PreferenceRow]) -> Rew
         prompt, closing = reply_frame(row.prompt, tokenizer, f"row {row.id!r}")
         replies = tuple((*text_tokens(text, tokenizer), *closing) for text in (row.chosen, row.rejected))
         longest = len(prompt) + max(map(len, replies))
-        if reason := drop_reason(row, longest, most):
+        if reason := drop_reason(row, longest, most, with_rejected=True):
             dropped.append(DroppedRow(row.id, reason, longest))
             continue
         groups[prompt] = _with_pair(

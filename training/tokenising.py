@@ -16,14 +16,15 @@ from training.packing import TokenGroup
 from training.rows import PreferenceRow, read_rows
 from training.turns import prompt_tokens, reply_tokens
 
-Reason = Literal["too_long", "zero_weight", "tie"]
+Reason = Literal["too_long", "zero_weight", "tie", "same_reply"]
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedRow:
     """A row left out of training, and why. `tokens` is the length of the longest prompt plus reply.
 
-    A `tie` is left out where chosen replies are imitated: neither of two equally good or bad ones was chosen.
+    A `tie` is left out where chosen replies are imitated: neither of two equally good or bad ones was chosen. The
+    `same_reply` twice is left out where two are compared: it would only halve the others' share and the accuracy.
     """
 
     row_id: str
@@ -100,10 +101,7 @@ def tokenize_rows(
         replies = tuple(reply_tokens(text, tokenizer) for text in texts)
         group = TokenGroup(row.id, prompt_tokens(row.prompt, tokenizer, f"row {row.id!r}"), replies)
         longest = len(group.prompt) + max(len(reply) for reply in group.replies)
-        reason = drop_reason(row, longest, max_tokens)
-        if reason is None and not with_rejected and row.p_chosen == 0.5:
-            reason = "tie"
-        if reason:
+        if reason := drop_reason(row, longest, max_tokens, with_rejected=with_rejected):
             dropped.append(DroppedRow(row.id, reason, longest))
         else:
             kept.append(TokenizedRow(row, group))
@@ -115,15 +113,23 @@ def refuse_nothing_to_learn(config: TrainConfig, rows: Sequence[PreferenceRow], 
     if not rows:
         counts = drop_counts(dropped) or "none"
         raise TrainingError(f"{config.rows}: no row to train on (dropped: {counts}); {_remedy(config, dropped)}")
-    if all(row.p_chosen == 0.5 or row.chosen == row.rejected for row in rows):
+    if all(row.p_chosen == 0.5 for row in rows):
+        raise TrainingError(f"{config.rows}: every row is a tie (p_chosen 0.5), nothing is to be learnt; add verdicts")
+
+
+def refuse_one_sided(config: TrainConfig, rows: Sequence[PreferenceRow]) -> None:
+    """Demonstrations, which have one reply each, are not for a method that compares two."""
+    if not any(row.rejected.strip() for row in rows):
         raise TrainingError(
-            f"{config.rows}: every row is a tie (p_chosen 0.5, or the same reply twice), nothing is to be learnt; "
-            "add verdicts"
+            f"{config.rows}: a one-sided set: every row's rejected reply is empty, row {rows[0].id!r} first; add the "
+            "replies that lost, or train sft, which looks at the chosen ones alone"
         )
 
 
 def _remedy(config: TrainConfig, dropped: Sequence[DroppedRow]) -> str:
     """What brings rows back: where all are too long, the knob and the row that misses by least."""
+    if any(row.reason in ("tie", "same_reply") for row in dropped):
+        return "add verdicts on replies that differ"
     if not dropped or any(row.reason != "too_long" for row in dropped):
         return "add rows"
     least = min(dropped, key=lambda row: row.tokens)
@@ -132,8 +138,12 @@ def _remedy(config: TrainConfig, dropped: Sequence[DroppedRow]) -> str:
     return f"row {least.row_id!r}, the shortest, has {least.tokens} tokens where {most} are the most; {knob}"
 
 
-def drop_reason(row: PreferenceRow, tokens: int, max_tokens: int) -> Reason | None:
+def drop_reason(row: PreferenceRow, tokens: int, max_tokens: int, *, with_rejected: bool) -> Reason | None:
     """Why a row of so many tokens cannot be trained on; None where it can."""
     if tokens > max_tokens:
         return "too_long"
-    return "zero_weight" if row.weight == 0 else None
+    if row.weight == 0:
+        return "zero_weight"
+    if with_rejected:
+        return "same_reply" if row.chosen == row.rejected else None
+    return "tie" if row.p_chosen == 0.5 else None
