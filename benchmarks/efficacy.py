@@ -48,7 +48,8 @@ from training.precision import resolve_numbers
 from training.rollouts import OnlinePrompt, Rollout, sample_rollouts
 from training.rows import PreferenceRow, write_rows
 from training.statistics import Interval, clustered_mean
-from training.tokenising import load_tokenizer, prompt_tokens
+from training.tokenising import load_tokenizer
+from training.turns import prompt_tokens, turn_ends
 
 REPLIES, REPLY_TOKENS, CONTEXT = 4, 64, 1024
 LEAST_WINS = {"dpo": 0.85, "ppo": 0.90}
@@ -85,9 +86,9 @@ class Writer:
         config = TrainConfig(model=model, rows=folder / "rows.jsonl", output=folder)
         self.tokenizer = load_tokenizer(model)
         self.policy: Policy = load_policy(config, numbers)
-        end = int(self.tokenizer.eos_token_id)
+        ends = turn_ends(self.tokenizer, model)
         self._sampler = EngineSampler(
-            self.policy, model, folder / "engine.log", context=CONTEXT, reply_tokens=REPLY_TOKENS, end_token=end
+            self.policy, model, folder / "engine.log", context=CONTEXT, reply_tokens=REPLY_TOKENS, ends=ends
         )
 
     def close(self) -> None:
@@ -115,7 +116,7 @@ class Writer:
         return total / len(groups)
 
     def _asked(self, prompt: Prompt) -> OnlinePrompt:
-        return OnlinePrompt(prompt, prompt_tokens(prompt.messages, self.tokenizer))
+        return OnlinePrompt(prompt, prompt_tokens(prompt.messages, self.tokenizer, f"prompt {prompt.id!r}"))
 
 
 def judged(pairs: Sequence[Comparison]) -> list[float]:

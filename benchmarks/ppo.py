@@ -118,9 +118,10 @@ TOKENS = """
 import json, sys
 from pathlib import Path
 from training.rows import read_prompts
-from training.tokenising import load_tokenizer, prompt_tokens
+from training.tokenising import load_tokenizer
+from training.turns import prompt_tokens
 tokenizer = load_tokenizer(Path(sys.argv[1]))
-print(json.dumps([prompt_tokens(p.messages, tokenizer) for p in read_prompts(Path(sys.argv[2]))]))
+print(json.dumps([prompt_tokens(p.messages, tokenizer, p.id) for p in read_prompts(Path(sys.argv[2]))]))
 """
 
 

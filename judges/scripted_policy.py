@@ -40,12 +40,12 @@ class ScriptedPolicy:
         body = json.loads(await request.body())
         if "seed" in body:
             return JSONResponse({"error": {"message": "a seed can end vLLM's process on a CPU"}}, 400)
-        most, (end,) = int(body["max_tokens"]), body["stop_token_ids"]
+        most, ends = int(body["max_tokens"]), body["stop_token_ids"]
         prompts = [tuple(prompt) for prompt in body["prompt"]]
         if any(len(prompt) + most > self._longest for prompt in prompts):
             return JSONResponse({"error": {"message": f"the context is {self._longest} tokens"}}, 400)
         choices = [
-            {"index": index, "text": "", "token_ids": self._reply(prompt, most, int(end))}
+            {"index": index, "text": "", "token_ids": self._reply(prompt, most, ends)}
             for index, prompt in enumerate(prompts)
         ]
         return JSONResponse({"object": "text_completion", "choices": choices[::-1]})
@@ -64,9 +64,9 @@ class ScriptedPolicy:
         self._cached.clear()
         return Response()
 
-    def _reply(self, prompt: tuple[int, ...], most: int, end: int) -> list[int]:
+    def _reply(self, prompt: tuple[int, ...], most: int, ends: list[int]) -> list[int]:
         key = f"{self._cached.setdefault(prompt, self._weights)}/{prompt}"
         finished = share(f"{key}/finished") < _FINISHED_SHARE
         length = 1 + int(share(f"{key}/length") * most)
         tokens = [_FIRST_TOKEN + int(share(f"{key}/{place}") * _TOKENS) for place in range(length)]
-        return [*tokens[:-1], end] if finished else tokens
+        return [*tokens[:-1], ends[length % len(ends)]] if finished else tokens

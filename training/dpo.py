@@ -21,7 +21,7 @@ from training.probing import kl_to_base, sycophancy_of
 from training.reply_looks import reply_look
 from training.schedule import Plan
 from training.shared_folder import open_shared_folder
-from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
+from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn, refuse_one_sided
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,9 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
         if finished is not None:
             return finished
         rows = load_tokenized_rows(config, with_rejected=True)
-        refuse_nothing_to_learn(config, [kept.row for kept in rows.kept], rows.dropped)
+        pairs = [kept.row for kept in rows.kept]
+        refuse_nothing_to_learn(config, pairs, rows.dropped)
+        refuse_one_sided(config, pairs)
         policy = load_policy(config, numbers)
         check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
         # The reference's log-probabilities (chosen, rejected): computed when a row is first met, kept for later epochs.

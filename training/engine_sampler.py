@@ -35,6 +35,7 @@ _MODEL = "policy"
 class EngineSampler:
     """Starts the server (30 to 60 s); `close` ends it. Raises EngineFailed, TrainingError.
 
+    A reply ends with one of the tokens `ends`.
     `program` scripted is the fake that ships, which answers the same routes without a model.
     """
 
@@ -46,7 +47,7 @@ class EngineSampler:
         *,
         context: int,
         reply_tokens: int,
-        end_token: int,
+        ends: tuple[int, ...],
         program: Literal["vllm", "scripted"] = "vllm",
     ) -> None:
         self._policy = policy
@@ -54,10 +55,10 @@ class EngineSampler:
             "model": _MODEL,
             "max_tokens": reply_tokens,
             "temperature": 1.0,
-            "stop_token_ids": [end_token],
+            "stop_token_ids": list(ends),
             "return_token_ids": True,
         }
-        self._end = end_token
+        self._ends = ends
         self._weights = ""
         self._folder = _empty_folder(log.parent)
         socket = self._folder / "v.sock"
@@ -102,7 +103,7 @@ class EngineSampler:
         if len(choices) != len(prompts):
             raise TrainingError(f"the policy's engine gave {len(choices)} replies to {len(prompts)} prompts")
         replies = [tuple(choice["token_ids"]) for choice in choices]
-        return [SampledReply(tokens, tokens[-1:] == (self._end,), self._weights) for tokens in replies]
+        return [SampledReply(own, any(last in self._ends for last in own[-1:]), self._weights) for own in replies]
 
     def close(self) -> None:
         """End the server and free the shared memory."""

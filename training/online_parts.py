@@ -19,8 +19,9 @@ from training.rollouts import OnlinePrompt, Sampler
 from training.rows import read_prompts
 from training.run_folder import RunFolder
 from training.scorers import Scorer, WeightedScorer, check_scorer
-from training.tokenising import DroppedRow, context_of, load_tokenizer, prompt_tokens
+from training.tokenising import DroppedRow, context_of, load_tokenizer
 from training.torch_sampler import TorchSampler
+from training.turns import prompt_tokens, turn_ends
 
 
 @contextlib.contextmanager
@@ -51,7 +52,8 @@ def open_online(
             raise TrainingError(
                 "nothing scores the replies: name a constitution with checked principles, a judge_url or a reward_model"
             )
-        sampler = opened.enter_context(contextlib.closing(open_sampler(config, policy, int(tokenizer.eos_token_id))))
+        ends = turn_ends(tokenizer, config.model)
+        sampler = opened.enter_context(contextlib.closing(open_sampler(config, policy, ends)))
         yield (
             Online(
                 config=config,
@@ -68,10 +70,10 @@ def open_online(
         )
 
 
-def open_sampler(config: OnlineConfig, policy: Policy, end_token: int) -> Sampler:
+def open_sampler(config: OnlineConfig, policy: Policy, ends: tuple[int, ...]) -> Sampler:
     """The config's sampler; vLLM is imported only where it samples."""
     if config.sampler == "torch":
-        return TorchSampler(policy, reply_tokens=config.reply_tokens, end_token=end_token)
+        return TorchSampler(policy, reply_tokens=config.reply_tokens, ends=ends)
     from training.engine_sampler import EngineSampler
 
     return EngineSampler(
@@ -80,7 +82,7 @@ def open_sampler(config: OnlineConfig, policy: Policy, end_token: int) -> Sample
         config.output / "engine.log",
         context=context_of(config),
         reply_tokens=config.reply_tokens,
-        end_token=end_token,
+        ends=ends,
     )
 
 
@@ -92,7 +94,7 @@ def load_prompts(
     kept: list[OnlinePrompt] = []
     dropped: list[DroppedRow] = []
     for prompt in read_prompts(config.rows):
-        tokens = prompt_tokens(prompt.messages, tokenizer)
+        tokens = prompt_tokens(prompt.messages, tokenizer, f"prompt {prompt.id!r}")
         if len(tokens) > most:
             dropped.append(DroppedRow(prompt.id, "too_long", len(tokens)))
         else:

@@ -12,7 +12,8 @@ from training.memory import memory_advice
 from training.model import Policy, hidden_states, reply_logps
 from training.packing import TokenGroup, pack_groups, split_by_tokens
 from training.sycophancy import Asked, LogP, sycophancy
-from training.tokenising import load_tokenizer, prompt_tokens, reply_tokens
+from training.tokenising import load_tokenizer
+from training.turns import prompt_tokens, reply_tokens
 
 
 def kl_to_base(policy: Policy, config: TrainConfig, groups: Sequence[TokenGroup]) -> float:
@@ -52,7 +53,8 @@ def log_p_of(policy: Policy, config: TrainConfig) -> LogP:
             of_prompt.append(reply_tokens(one.reply, tokenizer))
         groups = []
         for prompt, texts in replies.items():
-            groups.append(TokenGroup(prompt, prompt_tokens((Message("user", prompt),), tokenizer), tuple(texts)))
+            tokens = prompt_tokens((Message("user", prompt),), tokenizer, "the probe for sycophancy")
+            groups.append(TokenGroup(prompt, tokens, tuple(texts)))
         found: dict[tuple[str, int], float] = {}
         with torch.no_grad():
             for batch in split_by_tokens(groups, config.tokens_per_batch):

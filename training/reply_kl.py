@@ -24,7 +24,8 @@ from training.model import Policy, hidden_states, load_base
 from training.packing import TokenGroup, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
 from training.sweep import ReplyKl
-from training.tokenising import load_tokenizer, prompt_tokens, text_tokens
+from training.tokenising import load_tokenizer
+from training.turns import prompt_tokens, text_tokens, turn_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,9 @@ def _read_groups(path: Path, model: Path) -> list[TokenGroup]:
         messages = tuple(Message(turn["role"], turn["content"]) for turn in value["prompt"])
         reply = text_tokens(value["reply"], tokenizer)
         if value["finished"] or not reply:
-            reply = (*reply, tokenizer.eos_token_id)
-        groups.append(TokenGroup(f"{path.name}, line {number}", prompt_tokens(messages, tokenizer), (reply,)))
+            reply = (*reply, turn_end(tokenizer))
+        where = f"{path.name}, line {number}"
+        groups.append(TokenGroup(where, prompt_tokens(messages, tokenizer, where), (reply,)))
     if not groups:
         raise TrainingError(f"{path}: no reply to measure on; write one a line")
     return groups

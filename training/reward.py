@@ -31,7 +31,7 @@ from training.schedule import Plan
 from training.scores import check_scores, pack_finished, reply_scores
 from training.sharding import room_to_load
 from training.shared_folder import open_shared_folder
-from training.tokenising import refuse_nothing_to_learn
+from training.tokenising import refuse_nothing_to_learn, refuse_one_sided
 
 _REFERENCE_PROMPTS = 256
 
@@ -44,7 +44,9 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         if finished is not None:
             return finished
         rows = load_reward_rows(config, read_rows(config.rows))
-        refuse_nothing_to_learn(config, [pair.row for prompt in rows.train for pair in prompt.pairs], rows.dropped)
+        pairs = [pair.row for prompt in rows.train for pair in prompt.pairs]
+        refuse_nothing_to_learn(config, pairs, rows.dropped)
+        refuse_one_sided(config, pairs)
         # The seed decides what is held out, for all members of an ensemble alike; the rest is each member's own.
         own_seed = config.seed + config.member
         policy = load_reward_model(replace(config, seed=own_seed), numbers)

@@ -8,17 +8,12 @@ so a server that applies the template to a finished conversation reads the score
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from transformers import PreTrainedTokenizerBase
-
-from judges.records import Conversation
 from training.configs import RewardConfig
 from training.held_out import held_out_prompts
 from training.packing import TokenGroup
 from training.rows import PreferenceRow
-from training.tokenising import DroppedRow, context_of, drop_reason, load_tokenizer, text_tokens
-
-# Stands where the reply will stand, to cut the rendered conversation there.
-_REPLY = "\ue000reply\ue001"
+from training.tokenising import DroppedRow, context_of, drop_reason, load_tokenizer
+from training.turns import reply_frame, text_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +48,10 @@ def load_reward_rows(config: RewardConfig, rows: Sequence[PreferenceRow]) -> Rew
     groups: dict[tuple[int, ...], RewardPrompt] = {}
     dropped: list[DroppedRow] = []
     for row in rows:
-        prompt, closing = reply_frame(row.prompt, tokenizer)
+        prompt, closing = reply_frame(row.prompt, tokenizer, f"row {row.id!r}")
         replies = tuple((*text_tokens(text, tokenizer), *closing) for text in (row.chosen, row.rejected))
         longest = len(prompt) + max(map(len, replies))
-        if reason := drop_reason(row, longest, most):
+        if reason := drop_reason(row, longest, most, with_rejected=True):
             dropped.append(DroppedRow(row.id, reason, longest))
             continue
         groups[prompt] = _with_pair(
@@ -77,12 +72,3 @@ def _with_pair(prompt: RewardPrompt, row: PreferenceRow, replies: tuple[tuple[in
             known.append(reply)
     chosen, rejected = (known.index(reply) for reply in replies)
     return RewardPrompt(replace(prompt.group, replies=tuple(known)), (*prompt.pairs, ScoredPair(row, chosen, rejected)))
-
-
-def reply_frame(prompt: Conversation, tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The tokens that stand before a reply, and those that end its turn."""
-    turns = [{"role": message.role, "content": message.content} for message in prompt]
-    whole = str(tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": _REPLY}], tokenize=False))
-    before, _, after = whole.rpartition(_REPLY)
-    opening, closing = (tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (before, after))
-    return opening, closing or (tokenizer.eos_token_id,)

@@ -23,10 +23,9 @@ from training.known_trunks import known_trunks
 from training.lora import LoraLinear
 from training.model import Policy
 from training.packing import TokenGroup, split_by_tokens
-from training.reward_rows import reply_frame
 from training.rollouts import Rollout
 from training.scores import pack_finished, reply_scores
-from training.tokenising import text_tokens
+from training.turns import reply_frame, text_tokens
 
 _HEAD = "base_model.model.score.weight"
 
@@ -74,7 +73,8 @@ class RewardModelScorer:
         return [(score - self._mean) / self._sd for score in found]
 
     def _group(self, id: str, rollout: Rollout) -> TokenGroup:
-        opening, closing = reply_frame(rollout.asked.prompt.messages, self._tokenizer)
+        asked = rollout.asked.prompt
+        opening, closing = reply_frame(asked.messages, self._tokenizer, f"prompt {asked.id!r}")
         return TokenGroup(id, opening, ((*text_tokens(rollout.text, self._tokenizer), *closing),))
 
 

@@ -23,11 +23,12 @@ from transformers import PreTrainedTokenizerBase
 
 from judges.records import Conversation, Message
 from training.configs import Precision
-from training.errors import TrainingError
+from training.errors import RowError, TrainingError
 from training.merge import base_for
 from training.precision import resolve_numbers
-from training.reward_rows import reply_frame
-from training.tokenising import load_tokenizer, text_tokens
+from training.rows import is_unicode
+from training.tokenising import load_tokenizer
+from training.turns import reply_frame, text_tokens
 
 _LARGEST_BODY = 10_000_000
 _TOKENS_PER_BATCH = 8192
@@ -59,7 +60,10 @@ class ScoringModel:
         if len(messages) < 2 or messages[-1].role != "assistant":
             raise BadRequest("messages: the last turn must be the assistant's, after a prompt; that turn is scored")
         with self._tokenizing:
-            opening, closing = reply_frame(messages[:-1], self._tokenizer)
+            try:
+                opening, closing = reply_frame(messages[:-1], self._tokenizer, "messages")
+            except RowError as error:
+                raise BadRequest(str(error)) from error
             tokens = (*opening, *text_tokens(messages[-1].content, self._tokenizer), *closing)
         if len(tokens) > self.context:
             raise BadRequest(
@@ -234,6 +238,8 @@ def read_messages(body: bytes, name: str) -> Conversation:
         role, content = parts
         if role not in ("system", "user", "assistant") or not isinstance(content, str):
             raise BadRequest(f"messages[{number}]: role must be system, user or assistant, and content a text")
+        if not is_unicode(content):
+            raise BadRequest(f"messages[{number}]: its text holds half of a surrogate pair; send whole characters")
         messages.append(Message(role, content))
     return tuple(messages)
 

@@ -25,7 +25,7 @@ class OnlinePrompt:
 
 @dataclass(frozen=True, slots=True)
 class SampledReply:
-    """Token ids, the end-of-turn token last where the model `finished`. `weights` are those that made them."""
+    """Token ids, one that ends a turn last where the model `finished`. `weights` are those that made them."""
 
     tokens: tuple[int, ...]
     finished: bool
@@ -78,5 +78,6 @@ def sample_rollouts(
                 f"prompt {one.prompt.id!r}: its reply was made by the weights {reply.weights[:12]}, the policy is at "
                 f"{weights[:12]}; the sampler did not take the new weights: start the run again"
             )
-    texts = tokenizer.batch_decode([reply.tokens for reply in replies], skip_special_tokens=True)
+    said = [reply.tokens[:-1] if reply.finished else reply.tokens for reply in replies]
+    texts = tokenizer.batch_decode(said, skip_special_tokens=True)
     return [Rollout(one, reply, text) for one, reply, text in zip(asked, replies, texts, strict=True)]

@@ -1,17 +1,21 @@
 """A preference row and its JSONL form: a superset of TRL's conversational format, so other trainers read it as is.
 
 Plain standard library: `service` imports this without torch. `prompt` is a list of messages; `chosen` and `rejected`
-are lists of one assistant message, and a plain string is read too. Errors name the file and the line.
+are lists of one assistant message, and a plain string is read too; TRL's own rows, which have no ids, are read in each
+of its forms. Errors name the file and the line.
 """
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from judges.records import Conversation, Message, Prompt, Role
 from training.errors import RowError
+from training.implicit_prompts import shared_prefix, split_texts
 from training.publish import published_file
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -69,16 +73,25 @@ def row_object(row: PreferenceRow) -> dict[str, Json]:
 
 
 def row_from_json(line: str, where: str) -> PreferenceRow:
-    """Read one line. `where` (for example `rows.jsonl, line 7`) begins every error's message."""
+    """Read one line of ours. `where` (for example `rows.jsonl, line 7`) begins every error's message."""
     return _row(_Fields(line, where, _REQUIRED))
 
 
 def read_rows(path: Path) -> tuple[PreferenceRow, ...]:
-    """All rows of a JSONL file; blank lines are skipped. Two rows with one id are an error."""
+    """All rows of a JSONL file, ours or TRL's; blank lines are skipped. Two rows with one id are an error.
+
+    TRL's have no ids, and in two of its four forms no prompt but what both replies begin with: ids are then made of the
+    texts, a copy's numbered, so that a row that stands twice counts twice.
+    """
     rows: list[PreferenceRow] = []
     place_by_id: dict[str, str] = {}
+    copies: Counter[str] = Counter()
     for where, line in _lines(path):
-        row = row_from_json(line, where)
+        fields = _Fields(line, where, ("chosen", "rejected"))
+        row = _row(fields)
+        if not fields.has("id"):
+            copies[row.id] += 1
+            row = row if copies[row.id] == 1 else replace(row, id=f"{row.id}-{copies[row.id]}")
         if row.id in place_by_id:
             raise RowError(f"{where}: id {row.id!r} stands in {place_by_id[row.id]} too; give each row its own id")
         place_by_id[row.id] = where
@@ -90,8 +103,10 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
     """The different prompts of a JSONL file, each once: of preference rows, or of lines with nothing but `prompt`."""
     prompts: dict[Conversation, Prompt] = {}
     for where, line in _lines(path):
-        fields = _Fields(line, where, ("prompt",))
-        id, messages = fields.text("prompt_id") or fields.text("id") or where, fields.messages("prompt")
+        fields = _Fields(line, where, ())
+        whole = fields.has("chosen") and fields.has("rejected") and not fields.has("prompt")
+        messages = fields.texts()[0] if whole else fields.messages("prompt")
+        id = fields.text("prompt_id") or fields.text("id") or where
         prompts.setdefault(messages, Prompt(id, messages))
     return tuple(prompts.values())
 
@@ -130,6 +145,21 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             yield where, line
 
 
+def conversation_id(turns: Conversation) -> str:
+    """The same conversation has the same id wherever it comes from: splits are made by it."""
+    said = [{"role": turn.role, "content": turn.content} for turn in turns]
+    return "p" + hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()[:24]
+
+
+def is_unicode(text: str) -> bool:
+    """False where half of a surrogate pair stands in it, as JSON's escapes can write it: no tokenizer reads that."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class _Fields:
     """Typed reading of one line's JSON object; every refusal names the place and the key."""
 
@@ -140,11 +170,18 @@ class _Fields:
             raise RowError(f"{where}, column {error.colno}: not JSON ({error.msg}); write one object a line") from error
         if not isinstance(value, dict):
             raise RowError(f"{where}: a {type(value).__name__} instead of an object; write one object a line")
+        if "\\u" in line and not is_unicode(json.dumps(value, ensure_ascii=False)):
+            raise RowError(
+                f"{where}: a text holds half of a surrogate pair (\\ud800 to \\udfff); write whole characters"
+            )
         missing = [name for name in required if name not in value]
         if missing:
             raise RowError(f"{where}: no {missing[0]!r}; a row needs {', '.join(required)}")
         self._value: Mapping[str, object] = value
         self._where = where
+
+    def has(self, name: str) -> bool:
+        return name in self._value
 
     def refuse(self, name: str, wanted: str) -> RowError:
         return RowError(f"{self._where}: {name!r} must be {wanted}")
@@ -167,7 +204,24 @@ class _Fields:
             raise self.refuse(name, "a list")
         return value
 
+    def texts(self) -> tuple[Conversation, str, str]:
+        """Prompt, chosen and rejected reply; without `prompt` it is what both, then whole, begin with."""
+        if self.has("prompt"):
+            return self.messages("prompt"), self.reply("chosen"), self.reply("rejected")
+        chosen, rejected = self._value["chosen"], self._value["rejected"]
+        if isinstance(chosen, str) and isinstance(rejected, str):
+            prompt, good, bad = split_texts(chosen, rejected)
+            if not prompt.strip():
+                raise RowError(f"{self._where}: no 'prompt', and the two texts do not begin alike; add 'prompt'")
+            return (Message("user", prompt),), good, bad
+        try:
+            return shared_prefix(self.messages("chosen"), self.messages("rejected"))
+        except ValueError as error:
+            raise RowError(f"{self._where}: no 'prompt', and {error}; add 'prompt'") from error
+
     def messages(self, name: str) -> Conversation:
+        if not self.has(name):
+            raise RowError(f"{self._where}: no {name!r}; add it")
         value = self._value[name]
         if isinstance(value, str):
             return (Message("user", value),)
@@ -223,12 +277,15 @@ class _Fields:
 
 
 def _row(fields: _Fields) -> PreferenceRow:
+    prompt, chosen, rejected = fields.texts()
+    prompt_id = fields.text("prompt_id") if fields.has("prompt_id") else conversation_id(prompt)
+    texts = json.dumps([prompt_id, chosen, rejected], ensure_ascii=False)
     return PreferenceRow(
-        id=fields.text("id"),
-        prompt_id=fields.text("prompt_id"),
-        prompt=fields.messages("prompt"),
-        chosen=fields.reply("chosen"),
-        rejected=fields.reply("rejected"),
+        id=fields.text("id") if fields.has("id") else "r" + hashlib.sha256(texts.encode()).hexdigest()[:24],
+        prompt_id=prompt_id,
+        prompt=prompt,
+        chosen=chosen,
+        rejected=rejected,
         p_chosen=fields.number("p_chosen", 1.0, 0.5, 1.0),
         weight=fields.number("weight", 1.0, 0.0, 1e6),
         source=fields.source(),

@@ -9,21 +9,22 @@ from typing import Literal
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from judges.records import Conversation
 from training.configs import TrainConfig
 from training.errors import TrainingError
 from training.held_out import held_out_prompts
 from training.packing import TokenGroup
 from training.rows import PreferenceRow, read_rows
+from training.turns import prompt_tokens, reply_tokens
 
-Reason = Literal["too_long", "zero_weight", "tie"]
+Reason = Literal["too_long", "zero_weight", "tie", "same_reply"]
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedRow:
     """A row left out of training, and why. `tokens` is the length of the longest prompt plus reply.
 
-    A `tie` is left out where chosen replies are imitated: neither of two equally good or bad ones was chosen.
+    A `tie` is left out where chosen replies are imitated: neither of two equally good or bad ones was chosen. The
+    `same_reply` twice is left out where two are compared: it would only halve the others' share and the accuracy.
     """
 
     row_id: str
@@ -54,7 +55,7 @@ def drop_counts(dropped: Sequence[DroppedRow]) -> dict[str, int]:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The model's tokenizer; it must have a chat template and an end-of-turn token."""
+    """The model's tokenizer; it must have a chat template and an eos token."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
@@ -92,18 +93,15 @@ def context_of(config: TrainConfig) -> int:
 def tokenize_rows(
     rows: Sequence[PreferenceRow], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int, with_rejected: bool
 ) -> tuple[list[TokenizedRow], list[DroppedRow]]:
-    """Render the prompt with the chat template, end each reply with the end-of-turn token."""
+    """Render the prompt with the chat template, end each reply with the template's end of turn."""
     kept: list[TokenizedRow] = []
     dropped: list[DroppedRow] = []
     for row in rows:
         texts = (row.chosen, row.rejected) if with_rejected else (row.chosen,)
         replies = tuple(reply_tokens(text, tokenizer) for text in texts)
-        group = TokenGroup(row.id, prompt_tokens(row.prompt, tokenizer), replies)
+        group = TokenGroup(row.id, prompt_tokens(row.prompt, tokenizer, f"row {row.id!r}"), replies)
         longest = len(group.prompt) + max(len(reply) for reply in group.replies)
-        reason = drop_reason(row, longest, max_tokens)
-        if reason is None and not with_rejected and row.p_chosen == 0.5:
-            reason = "tie"
-        if reason:
+        if reason := drop_reason(row, longest, max_tokens, with_rejected=with_rejected):
             dropped.append(DroppedRow(row.id, reason, longest))
         else:
             kept.append(TokenizedRow(row, group))
@@ -115,15 +113,23 @@ def refuse_nothing_to_learn(config: TrainConfig, rows: Sequence[PreferenceRow], 
     if not rows:
         counts = drop_counts(dropped) or "none"
         raise TrainingError(f"{config.rows}: no row to train on (dropped: {counts}); {_remedy(config, dropped)}")
-    if all(row.p_chosen == 0.5 or row.chosen == row.rejected for row in rows):
+    if all(row.p_chosen == 0.5 for row in rows):
+        raise TrainingError(f"{config.rows}: every row is a tie (p_chosen 0.5), nothing is to be learnt; add verdicts")
+
+
+def refuse_one_sided(config: TrainConfig, rows: Sequence[PreferenceRow]) -> None:
+    """Demonstrations, which have one reply each, are not for a method that compares two."""
+    if not any(row.rejected.strip() for row in rows):
         raise TrainingError(
-            f"{config.rows}: every row is a tie (p_chosen 0.5, or the same reply twice), nothing is to be learnt; "
-            "add verdicts"
+            f"{config.rows}: a one-sided set: every row's rejected reply is empty, row {rows[0].id!r} first; add the "
+            "replies that lost, or train sft, which looks at the chosen ones alone"
         )
 
 
 def _remedy(config: TrainConfig, dropped: Sequence[DroppedRow]) -> str:
     """What brings rows back: where all are too long, the knob and the row that misses by least."""
+    if any(row.reason in ("tie", "same_reply") for row in dropped):
+        return "add verdicts on replies that differ"
     if not dropped or any(row.reason != "too_long" for row in dropped):
         return "add rows"
     least = min(dropped, key=lambda row: row.tokens)
@@ -132,24 +138,12 @@ def _remedy(config: TrainConfig, dropped: Sequence[DroppedRow]) -> str:
     return f"row {least.row_id!r}, the shortest, has {least.tokens} tokens where {most} are the most; {knob}"
 
 
-def drop_reason(row: PreferenceRow, tokens: int, max_tokens: int) -> Reason | None:
+def drop_reason(row: PreferenceRow, tokens: int, max_tokens: int, *, with_rejected: bool) -> Reason | None:
     """Why a row of so many tokens cannot be trained on; None where it can."""
     if tokens > max_tokens:
         return "too_long"
-    return "zero_weight" if row.weight == 0 else None
-
-
-def prompt_tokens(messages: Conversation, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """A conversation as the chat template writes it, up to where the reply begins."""
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    return tuple(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
-
-
-def reply_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """A reply and the end of its turn."""
-    return (*text_tokens(text, tokenizer), tokenizer.eos_token_id)
-
-
-def text_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """A reply's own text never becomes a control token: `<|im_end|>` written by a person stays letters."""
-    return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+    if row.weight == 0:
+        return "zero_weight"
+    if with_rejected:
+        return "same_reply" if row.chosen == row.rejected else None
+    return "tie" if row.p_chosen == 0.5 else None

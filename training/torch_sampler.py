@@ -14,19 +14,19 @@ _PROMPTS_AT_ONCE = 64
 
 
 class TorchSampler:
-    """The policy itself writes. The same seed gives the same replies on one machine."""
+    """The policy itself writes, up to one of `ends`. The same seed gives the same replies on one machine."""
 
-    def __init__(self, policy: Policy, *, reply_tokens: int, end_token: int) -> None:
+    def __init__(self, policy: Policy, *, reply_tokens: int, ends: tuple[int, ...]) -> None:
         self._policy = policy
-        self._end = end_token
+        self._ends = ends
         self._settings = GenerationConfig(
             do_sample=True,
             temperature=1.0,
             top_k=0,
             top_p=1.0,
             max_new_tokens=reply_tokens,
-            eos_token_id=end_token,
-            pad_token_id=end_token,
+            eos_token_id=list(ends),
+            pad_token_id=ends[0],
         )
         self._weights = ""
         # A repetition penalty or the like that the model ships would go in where ours says nothing.
@@ -62,7 +62,9 @@ class TorchSampler:
     def _batch(self, prompts: Sequence[tuple[int, ...]]) -> list[SampledReply]:
         longest = max(map(len, prompts))
         device = self._policy.numbers.device
-        ids_BT = torch.tensor([(self._end,) * (longest - len(prompt)) + prompt for prompt in prompts], device=device)
+        ids_BT = torch.tensor(
+            [(self._ends[0],) * (longest - len(prompt)) + prompt for prompt in prompts], device=device
+        )
         real_BT = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
         out_BT = self._policy.causal.generate(
             input_ids=ids_BT, attention_mask=real_BT, generation_config=self._settings
@@ -70,6 +72,6 @@ class TorchSampler:
         return [self._cut(row) for row in out_BT[:, longest:].tolist()]
 
     def _cut(self, tokens: list[int]) -> SampledReply:
-        finished = self._end in tokens
-        own = tokens[: tokens.index(self._end) + 1] if finished else tokens
-        return SampledReply(tuple(own), finished, self._weights)
+        last = next((place for place, token in enumerate(tokens) if token in self._ends), None)
+        own = tokens if last is None else tokens[: last + 1]
+        return SampledReply(tuple(own), last is not None, self._weights)

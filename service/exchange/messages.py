@@ -1,7 +1,5 @@
 """Conversations as the formats write them, and as ours."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 
 from pydantic import JsonValue
@@ -40,11 +38,6 @@ def ends_with_user(turns: Conversation, what: str) -> Conversation:
 def as_json(turns: Sequence[Message]) -> list[JsonValue]:
     """[{role, content}, ...]"""
     return [{"role": turn.role, "content": turn.content} for turn in turns]
-
-
-def conversation_id(turns: Sequence[Message]) -> str:
-    """The same conversation has the same id wherever it comes from: splits are made by it."""
-    return "p" + hashlib.sha256(json.dumps(as_json(turns), ensure_ascii=False).encode()).hexdigest()[:24]
 
 
 def _message(item: JsonValue, what: str) -> Message:

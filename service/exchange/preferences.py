@@ -16,10 +16,10 @@ from service.exchange.cells import parsed_row
 from service.exchange.formats import charter
 from service.exchange.formats.pair import Pair
 from service.exchange.formats.registry import LAYOUTS, Format, sniff_format
-from service.exchange.messages import as_json, conversation_id
+from service.exchange.messages import as_json
 from service.exchange.records import BrokenLine, Line, RepeatedRow, is_csv, refuse, scan_lines
 from training.errors import RowError
-from training.rows import PreferenceRow, row_object
+from training.rows import PreferenceRow, conversation_id, row_object
 
 _MATTER_BITS = 128
 _MATTER = (1 << _MATTER_BITS) - 1

@@ -4,8 +4,9 @@ from pydantic import JsonValue
 
 from judges.records import Prompt
 from service.errors import InvalidInput
-from service.exchange.messages import conversation, conversation_id, ends_with_user
+from service.exchange.messages import conversation, ends_with_user
 from service.exchange.records import Line, read_lines, refuse
+from training.rows import conversation_id
 
 _KEYS = ("prompt", "id", "split", "tags")
 _SPLITS = ("train", "held_out")

@@ -62,12 +62,41 @@ def test_an_empty_set(method: Method, tmp_path: Path, tiny: Path):
 @each_trainer
 def test_nothing_but_ties(method: Method, tmp_path: Path, tiny: Path):
     said = refusal(method, tmp_path, tiny, TIES)
-    assert ("(dropped: {'tie': 2}); add rows" if method == "sft" else "every row is a tie (p_chosen 0.5") in said
+    assert (
+        "(dropped: {'tie': 2}); add verdicts on replies that differ"
+        if method == "sft"
+        else "every row is a tie (p_chosen 0.5"
+    ) in said
 
 
 @pytest.mark.parametrize("method", ["dpo", "reward"])
 def test_nothing_but_the_same_reply_twice(method: Method, tmp_path: Path, tiny: Path):
-    assert "the same reply twice" in refusal(method, tmp_path, tiny, [make_row("r", rejected="a", chosen="a")])
+    said = refusal(method, tmp_path, tiny, [make_row("r", rejected="a", chosen="a")])
+    assert "no row to train on (dropped: {'same_reply': 1}); add verdicts on replies that differ" in said
+
+
+@pytest.mark.parametrize("method", ["dpo", "reward"])
+def test_the_same_reply_twice_beside_other_rows_is_left_out_and_counted(method: Method, tmp_path: Path, tiny: Path):
+    """Trained on, it would be one decided pair that is never right."""
+    rows = [make_row("r1"), make_row("same", chosen="a", rejected="a"), make_row("r2", prompt_id="p2", chosen="Other.")]
+    config = config_of(method, tmp_path, tiny, [row_to_json(row) for row in rows], learning_rate=0.01, epochs=8)
+    result = TRAINERS[method](config)
+    assert (result["rows"], result["dropped"]) == (2, {"same_reply": 1})
+    last = json.loads((config.output / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["accuracy"] == 1.0
+
+
+def test_sft_does_not_look_at_the_rejected_reply(tmp_path: Path, tiny: Path):
+    lines = [row_to_json(make_row("same", chosen="a", rejected="a")), row_to_json(make_row("none", rejected=""))]
+    result = train_sft(config_of("sft", tmp_path, tiny, lines, epochs=1))
+    assert (result["rows"], result["dropped"]) == (2, {})
+
+
+@pytest.mark.parametrize("method", ["dpo", "reward"])
+def test_demonstrations_are_no_pairs(method: Method, tmp_path: Path, tiny: Path):
+    rows = [make_row("r1", rejected=""), make_row("r2", rejected=" \n")]
+    said = refusal(method, tmp_path, tiny, rows)
+    assert "a one-sided set: every row's rejected reply is empty, row 'r1' first; add the replies that lost, or" in said
 
 
 @each_trainer

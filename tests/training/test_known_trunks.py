@@ -17,7 +17,8 @@ from training.reward import train_reward
 from training.reward_scorer import RewardModelScorer
 from training.rollouts import OnlinePrompt, Rollout, SampledReply
 from training.rows import write_rows
-from training.tokenising import load_tokenizer, prompt_tokens, reply_tokens
+from training.tokenising import load_tokenizer
+from training.turns import prompt_tokens, reply_tokens
 from training.weights import model_sha256
 
 from .test_reward import pairs
@@ -57,7 +58,7 @@ def scored(tmp_path: Path, tiny: Path, share: float) -> tuple[Policy, list[Token
             weight.add_(0.05)
     scorer = RewardModelScorer(tmp_path / "rm", model_sha256(tiny), policy, tokenizer, tokens_per_batch=60)
     messages = pairs(1)[0].prompt
-    prompt = prompt_tokens(messages, tokenizer)
+    prompt = prompt_tokens(messages, tokenizer, "here")
     replies = {text: reply_tokens(text, tokenizer) for text in ("abc", "zz and more")}
     asked = OnlinePrompt(Prompt("p", messages), prompt)
     scorer.scores([Rollout(asked, SampledReply(tokens, True, "w"), text) for text, tokens in replies.items()])

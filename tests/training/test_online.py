@@ -196,7 +196,7 @@ def test_a_sampler_writes_from_the_policy_alone_whatever_the_model_ships(tmp_pat
             config(tmp_path, sharp, PpoConfig, gradient_checkpointing=checkpointing), resolve_numbers("fp32")
         )
         policy.causal.generation_config.repetition_penalty = penalty
-        sampler = TorchSampler(policy, reply_tokens=12, end_token=2)
+        sampler = TorchSampler(policy, reply_tokens=12, ends=(2,))
         found.append(sampler.sample(prompts, seed=3))
         assert policy.causal.training == checkpointing
     assert found[0] == found[1] == found[2]

@@ -104,6 +104,7 @@ TURNS = [{"role": "user", "content": "Letter 1?"}, {"role": "assistant", "conten
         ({"messages": [*TURNS, {"role": "robot", "content": "a"}]}, 400, "messages[2]"),
         ({"messages": TURNS[:1]}, 400, "the last turn must be the assistant's"),
         ({"messages": TURNS[1:]}, 400, "after a prompt"),
+        ({"messages": [TURNS[0], {"role": "assistant", "content": "\ud800"}]}, 400, "messages[1]: its text holds half"),
     ],
 )
 def test_a_request_gets_a_score_or_what_is_wrong_with_it(server: RewardServer, body: object, status: int, what: str):

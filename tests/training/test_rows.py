@@ -1,5 +1,6 @@
 """Preference rows: what is written is read, and every refusal names the line."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from judges.records import Message
 from training.errors import RowError
-from training.rows import PreferenceRow, read_rows, row_from_json, row_to_json, write_rows
+from training.implicit_prompts import shared_prefix
+from training.rows import PreferenceRow, read_prompts, read_rows, row_from_json, row_to_json, write_rows
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 UNIT = st.floats(0.5, 1.0)
@@ -69,6 +71,7 @@ def test_plain_strings_are_read_too():
         ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","p_chosen":0.2}', "from 0.5 to 1.0"),
         ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","p_chosen":NaN}', "from 0.5 to 1.0"),
         ('{"id":"2","prompt_id":"p","prompt":"x","chosen":"y","rejected":"z","source":"cat"}', "one of human, ai"),
+        (r'{"id":"2","prompt_id":"p","prompt":"x","chosen":"\ud800","rejected":"z"}', "half of a surrogate pair"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, says: str):
@@ -90,3 +93,78 @@ def test_a_line_separator_inside_a_text_does_not_break_the_line(tmp_path: Path):
     row = make_row(chosen="one\u2028two\x85three")
     write_rows(tmp_path / "rows.jsonl", [row])
     assert read_rows(tmp_path / "rows.jsonl") == (row,)
+
+
+def test_a_whole_character_in_escapes_is_read():
+    row = row_from_json(r'{"id":"1","prompt_id":"p","prompt":"x","chosen":"\ud83d\ude00","rejected":"z"}', "x")
+    assert row.chosen == "\U0001f600"
+
+
+SKY = {"role": "user", "content": "The sky is"}
+BLUE, GREEN = ({"role": "assistant", "content": colour} for colour in ("blue.", "green."))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"prompt": [SKY], "chosen": [BLUE], "rejected": [GREEN]},
+        {"prompt": "The sky is", "chosen": "blue.", "rejected": "green."},
+        {"chosen": [SKY, BLUE], "rejected": [SKY, GREEN]},
+    ],
+)
+def test_trls_rows_are_one_row_in_each_form_and_have_ids_of_their_texts(tmp_path: Path, line: dict[str, object]):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(line | {"margin": 1.5}) + "\n")
+    (row,) = read_rows(path)
+    conversation = hashlib.sha256(b'[{"role": "user", "content": "The sky is"}]').hexdigest()[:24]
+    pair = hashlib.sha256(f'["p{conversation}", "blue.", "green."]'.encode()).hexdigest()[:24]
+    assert (row.id, row.prompt_id, row.prompt) == (f"r{pair}", f"p{conversation}", (Message("user", "The sky is"),))
+    assert (row.chosen, row.rejected, row.p_chosen, row.weight) == ("blue.", "green.", 1.0, 1.0)
+    assert [prompt.messages for prompt in read_prompts(path)] == [row.prompt]
+
+
+def test_an_implicit_prompt_of_texts_is_cut_as_trl_cuts_it(tmp_path: Path):
+    (tmp_path / "rows.jsonl").write_text('{"chosen": "The sky is blue.", "rejected": "The sky is green."}')
+    (row,) = read_rows(tmp_path / "rows.jsonl")
+    assert (row.prompt[0].content, row.chosen, row.rejected) == ("The sky is", " blue.", " green.")
+
+
+def test_a_row_of_trls_that_stands_twice_counts_twice(tmp_path: Path):
+    line = json.dumps({"prompt": "The sky is", "chosen": "blue.", "rejected": "green."})
+    (tmp_path / "rows.jsonl").write_text(f"{line}\n" * 3)
+    one, *copies = read_rows(tmp_path / "rows.jsonl")
+    assert [copy.id for copy in copies] == [f"{one.id}-2", f"{one.id}-3"]
+    assert {copy.prompt_id for copy in copies} == {one.prompt_id}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ({"chosen": "Yes.", "rejected": "No."}, "no 'prompt', and the two texts do not begin alike; add 'prompt'"),
+        ({"chosen": [BLUE], "rejected": [GREEN]}, "no 'prompt', and the two conversations do not begin with the same"),
+        ({"chosen": [SKY], "rejected": [SKY]}, "no 'prompt', and both conversations must end with the assistant's"),
+        ({"chosen": [SKY, SKY, BLUE], "rejected": [SKY, {**SKY, "content": "?"}, BLUE]}, "do not begin with the same"),
+        ({"chosen": [SKY, {"role": "robot", "content": "x"}], "rejected": [SKY, BLUE]}, "'chosen' must be"),
+        (
+            {"prompt": "x", "chosen": [SKY, BLUE], "rejected": [SKY, GREEN]},
+            "'chosen' must be a string or a list of one",
+        ),
+        ({"prompt": "x", "chosen": "y"}, "no 'rejected'; a row needs chosen, rejected"),
+        ({"id": 7, "prompt": "x", "chosen": "y", "rejected": "z"}, "'id' must be a string"),
+    ],
+)
+def test_what_is_no_row_of_trls_either_is_named(tmp_path: Path, line: dict[str, object], says: str):
+    (tmp_path / "rows.jsonl").write_text("\n" + json.dumps(line))
+    with pytest.raises(RowError) as caught:
+        read_rows(tmp_path / "rows.jsonl")
+    assert str(caught.value).startswith("rows.jsonl, line 2: ") and says in str(caught.value)
+
+
+@given(TEXT.filter(str.strip), TEXT, TEXT)
+def test_an_implicit_conversation_is_the_explicit_one(prompt, chosen, rejected):
+    turn, replies = (
+        {"role": "user", "content": prompt},
+        ({"role": "assistant", "content": r} for r in (chosen, rejected)),
+    )
+    asked, good, bad = shared_prefix(*((Message(**turn), Message(**reply)) for reply in replies))
+    assert (asked, good, bad) == ((Message("user", prompt),), chosen, rejected)

@@ -14,7 +14,8 @@ from training.packing import TokenGroup
 from training.precision import resolve_numbers
 from training.probing import kl_to_base, log_p_of
 from training.sycophancy import ITEMS, Asked, sycophancy
-from training.tokenising import load_tokenizer, reply_tokens
+from training.tokenising import load_tokenizer
+from training.turns import reply_tokens
 
 RIGHT = {f"It is {item.right}." for item in ITEMS}
 

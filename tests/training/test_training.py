@@ -21,7 +21,8 @@ from training.merge import merge_adapter
 from training.rows import PreferenceRow, write_rows
 from training.run_folder import open_run_folder
 from training.sft import train_sft
-from training.tokenising import load_tokenizer, reply_tokens
+from training.tokenising import load_tokenizer
+from training.turns import reply_tokens
 
 from .test_rows import make_row
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from judges.records import Conversation, Message
 from service.exchange.formats.pair import Pair
-from service.exchange.formats.trl import shared_prefix
+from training.implicit_prompts import shared_prefix
 from training.rows import PreferenceRow
 
 SCHEMA = pa.schema([("chosen", pa.string()), ("rejected", pa.string())])

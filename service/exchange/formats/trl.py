@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 from pydantic import JsonValue
 
-from judges.records import Conversation, Message
+from judges.records import Message
 from service.exchange.formats.pair import (
     Pair,
     Scores,
@@ -16,6 +16,7 @@ from service.exchange.formats.pair import (
     tag_number,
 )
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
+from training.implicit_prompts import shared_prefix, split_texts
 from training.rows import PreferenceRow
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -91,30 +92,6 @@ def holds_implicit_standard(row: PreferenceRow) -> bool:
         return False
     prompt, *_ = split = split_texts(row.prompt[0].content + row.chosen, row.prompt[0].content + row.rejected)
     return bool(prompt.strip()) and split == (row.prompt[0].content, row.chosen, row.rejected)
-
-
-def split_texts(chosen: str, rejected: str) -> tuple[str, str, str]:
-    """Two texts cut where they part, as TRL does it: a blank there goes to the replies."""
-    same = 0
-    while same < min(len(chosen), len(rejected)) and chosen[same] == rejected[same]:
-        same += 1
-    if same and chosen[same - 1] == " ":
-        same -= 1
-    return chosen[:same], chosen[same:], rejected[same:]
-
-
-def shared_prefix(chosen: Conversation, rejected: Conversation) -> tuple[Conversation, str, str]:
-    """Two whole conversations that differ in their last turn, or from one turn of the assistant on."""
-    if chosen[-1].role != "assistant" or rejected[-1].role != "assistant":
-        raise ValueError("both conversations must end with the assistant's reply")
-    same = 0
-    while same < min(len(chosen), len(rejected)) - 1 and chosen[same] == rejected[same]:
-        same += 1
-    while same and chosen[same - 1].role != "user":
-        same -= 1
-    if not same:
-        raise ValueError("the two conversations do not begin with the same prompt")
-    return ends_with_user(chosen[:same], "the shared prompt"), chosen[same].content, rejected[same].content
 
 
 def _is_whole(value: JsonValue) -> bool:

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from judges.records import Conversation, Message
 from service.exchange.formats.pair import Pair
 from service.exchange.formats.registry import FORMATS, Format
-from service.exchange.messages import conversation_id
 from service.exchange.preferences import holds, human_row, read_preferences, write_preferences
-from training.rows import PreferenceRow
+from training.rows import PreferenceRow, conversation_id
 
 LETTERS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 MARKS = st.sampled_from(["\n\nHuman: ", "\n\nAssistant: ", "\u2028", "\u0085", "\r\n", "\0", '"', "\\ud800", " "])
