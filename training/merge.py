@@ -3,11 +3,9 @@
 A reward model's adapter becomes a classifier of one label, whose logit is the score.
 """
 
-import json
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -15,7 +13,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from training.errors import TrainingError
+from training.adapters import read_adapter, with_saved_adapter
+from training.damaged_files import load_advice
 from training.precision import resolve_numbers
 from training.publish import published_folder
 from training.tokenising import load_tokenizer
@@ -34,7 +33,7 @@ def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
     whole = hasattr(base, "score") or resolve_numbers("auto").precision == "fp32"
     dtype = torch.float32 if whole else base.dtype
     # W + scale * B A is rounded once, at the end: in bf16 a small update would vanish in the sum.
-    merged = PeftModel.from_pretrained(base.to(torch.float32), adapter).merge_and_unload().to(dtype)
+    merged = with_saved_adapter(base.to(torch.float32), adapter).merge_and_unload().to(dtype)
     with published_folder(output) as temporary:
         merged.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
@@ -43,11 +42,10 @@ def merge_adapter(model: Path, adapter: Path, output: Path) -> Path:
 
 def base_for(model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """The base with the head that the adapter was trained with. Raises TrainingError."""
-    if not (adapter / "adapter_config.json").exists():
-        raise TrainingError(f"{adapter}: no adapter_config.json; name a folder as peft saves it")
-    scores = json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "SEQ_CLS"
+    scores = read_adapter(adapter)[0].task_type == "SEQ_CLS"
     kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
-    base: PreTrainedModel = kind.from_pretrained(model, dtype="auto", local_files_only=True, **more)
+    with load_advice(model, "model"):
+        base: PreTrainedModel = kind.from_pretrained(model, dtype="auto", local_files_only=True, **more)
     if scores and base.config.pad_token_id is None:  # a classifier finds a padded row's last token by it
         base.config.pad_token_id = tokenizer.pad_token_id or tokenizer.eos_token_id
     return base

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from training import attention
+from training.adapters import read_adapter
 from training.configs import TrainConfig
+from training.damaged_files import load_advice
 from training.errors import TrainingError
 from training.logps import sum_by_reply, token_logps
 from training.lora import LoraLinear
@@ -25,7 +26,6 @@ from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
 from training.quantising import is_quantised, quantisation
 from training.sharding import room_to_load, shard_base, shares_base
-from training.tokenising import first_line
 from training.trunk import Trunk, check_replay, decoder_layers
 
 # Knobs of model configs that change the logits after the head: the chunked path would be wrong.
@@ -91,13 +91,10 @@ def load_base(
 ) -> PreTrainedModel:
     """The frozen base from its folder, with the packed attention. Raises TrainingError."""
     more |= quantisation(config, numbers)
-    try:
-        with memory_advice(_NO_ROOM):
-            base: PreTrainedModel = kind.from_pretrained(
-                config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True, **more
-            )
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{config.model}: no model can be loaded ({first_line(error)}); name a folder") from error
+    with load_advice(config.model, "model"), memory_advice(_NO_ROOM):
+        base: PreTrainedModel = kind.from_pretrained(
+            config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True, **more
+        )
     if config.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     return base
@@ -162,7 +159,7 @@ def add_adapter(base: PreTrainedModel, config: TrainConfig, head: nn.Module, tas
 
 def load_start(model: PeftModel, folder: Path) -> None:
     """Put an earlier adapter's weights in the place of the fresh ones. Raises TrainingError where they do not fit."""
-    made = LoraConfig.from_pretrained(folder)
+    made, tensors = read_adapter(folder)
     own = model.peft_config["default"]
     if made.use_rslora or made.lora_alpha / made.r != own.lora_alpha / own.r:
         raise TrainingError(
@@ -170,7 +167,7 @@ def load_start(model: PeftModel, folder: Path) -> None:
             f"{' with rslora' if made.use_rslora else ''}, this run {own.lora_alpha} at {own.r}: it would start at "
             "another strength; name an adapter whose lora_alpha is twice its rank"
         )
-    tensors, fresh = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(model)
+    fresh = get_peft_model_state_dict(model)
     shapes, wanted = ({name: tuple(one.shape) for name, one in of.items()} for of in (tensors, fresh))
     if shapes != wanted:
         name = min(name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name))
