@@ -86,9 +86,10 @@ def run(options: argparse.Namespace) -> None:
         job = imported(options)
     finally:
         gc.enable()
+    from training.memory import larger_machine, memory_advice
     from training.ranks import joined_ranks
 
-    with joined_ranks() as ranks:
+    with joined_ranks() as ranks, memory_advice(larger_machine):
         result = job()
         if ranks.first:
             print(json.dumps({"type": "result", **result}), flush=True)

@@ -13,7 +13,6 @@ from training.checkpoints import Checkpoint, checkpoint_steps, load_newest_check
 from training.configs import TrainConfig
 from training.errors import NoAdapter
 from training.limits import Stop, Watch, watch_again
-from training.memory import memory_advice
 from training.metrics import append_metrics, keep_metrics_until, print_progress
 from training.ranks import this_rank
 from training.run_folder import RunFolder
@@ -90,15 +89,13 @@ def run_steps(
         optimizer.zero_grad()
         share = share_of_step(config, plan, number)
         update = partial(updated, optimizer, weights, number, share)
-        with memory_advice():
-            report = take_step(Step(number, share, update, optimizer.zero_grad))
+        report = take_step(Step(number, share, update, optimizer.zero_grad))
         now = time.monotonic()
         values = {"step": number + 1, **report.metrics, "lr": rate}
         values |= {"tokens_per_s": report.tokens / (now - step_began), "seconds": now - began}
         saving = (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps
         if saving and measure and config.limits.patience:
-            with memory_advice():
-                values |= measure()
+            values |= measure()
         values = ranks.from_first(partial(written, folder, values))
         watch = watch.after(number + 1, values)
         if saving and not watch.stop:

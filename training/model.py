@@ -21,7 +21,7 @@ from training.damaged_files import load_advice
 from training.errors import TrainingError
 from training.logps import sum_by_reply, token_logps
 from training.lora import LoraLinear
-from training.memory import memory_advice
+from training.memory import memory_advice, smaller_model
 from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
 from training.quantising import is_quantised, quantisation
@@ -30,7 +30,6 @@ from training.trunk import Trunk, check_replay, decoder_layers
 
 # Knobs of model configs that change the logits after the head: the chunked path would be wrong.
 _AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-_NO_ROOM = "the model alone does not fit: take a smaller one, a machine with more memory, or precision: bf16"
 # How far packed and plain log-probabilities (in nats a token) or scores may lie apart.
 LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.25}
 
@@ -91,7 +90,7 @@ def load_base(
 ) -> PreTrainedModel:
     """The frozen base from its folder, with the packed attention. Raises TrainingError."""
     more |= quantisation(config, numbers)
-    with load_advice(config.model, "model"), memory_advice(_NO_ROOM):
+    with load_advice(config.model, "model"), memory_advice(smaller_model):
         base: PreTrainedModel = kind.from_pretrained(
             config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True, **more
         )
@@ -105,7 +104,7 @@ def with_adapter(base: PreTrainedModel, config: TrainConfig, numbers: Numbers, *
     trunk = Trunk(layers_below_adapter(base, config))
     # eval: no dropout anywhere, so that policy and reference are one network. Checkpointing works in train mode only.
     sharded = shares_base(config)
-    with memory_advice(_NO_ROOM):
+    with memory_advice(smaller_model):
         # A base that is shared out goes to the device layer by layer: as a whole it may not fit there.
         base = base if sharded else base.to(numbers.device)
         model = add_adapter(base, config, head, task).train(config.gradient_checkpointing)

@@ -49,7 +49,7 @@ def reply_kls(model: Path, written: Sequence[Written], *, tokens_per_batch: int)
     policy = Policy(adapted.eval(), numbers)
     found = []
     for number, own in enumerate(groups):
-        with memory_advice(), policy.with_adapter(str(number)):
+        with memory_advice(_fewer_tokens), policy.with_adapter(str(number)):
             found.append(mean_kl(policy, own, tokens_per_batch))
     return tuple(found)
 
@@ -70,6 +70,10 @@ def mean_kl(policy: Policy, groups: Sequence[TokenGroup], tokens_per_batch: int)
         raise TrainingError(f"the KL is {total}: the adapter's weights are broken; train it anew")
     kl = max(0.0, total / replies)  # rounding may leave less than 0 where the adapter does nothing
     return ReplyKl(kl, math.sqrt(kl))
+
+
+def _fewer_tokens() -> str:
+    return "lower --tokens-per-batch, or leave out the longest replies"
 
 
 def _read_groups(path: Path, model: Path) -> list[TokenGroup]:
