@@ -215,10 +215,21 @@ def check_layout(policy: Policy, group: TokenGroup) -> None:
     dtype = policy.numbers.dtype
     with policy.as_reference():
         packed = pack_groups([group], dtype, policy.numbers.device)
-        apart_R = (reply_logps(policy, packed) - plain_reply_logps(policy, [group])).abs() / packed.lengths_R
+        plain_R = plain_reply_logps(policy, [group])
+        refuse_no_numbers(plain_R, group, "log-probabilities")
+        apart_R = (reply_logps(policy, packed) - plain_R).abs() / packed.lengths_R
     if not bool((apart_R <= LAYOUT_TOLERANCE[dtype]).all()):
         raise TrainingError(
             f"row {group.row_id!r}: packed and plain log-probabilities differ by {apart_R.max().item():.3g} nats a "
-            "token; this model's attention or head is not supported, or its weights are broken: take another model"
+            "token; this model's attention or head is not supported: take another model"
         )
     check_replay(policy.trunk, lambda: reply_logps(policy, packed), LAYOUT_TOLERANCE[dtype])
+
+
+def refuse_no_numbers(values_R: Tensor, group: TokenGroup, what: str) -> None:
+    """Raise TrainingError where the model, computed as transformers does it, gives a row's replies no numbers."""
+    if not bool(values_R.isfinite().all()):
+        raise TrainingError(
+            f"row {group.row_id!r}: the model's {what} of its replies are no numbers, in plain transformers too: its "
+            "weights are broken, or too large for this precision; load the model anew, or take precision: fp32"
+        )

@@ -9,7 +9,7 @@ from typing import Literal
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from judges.records import Conversation
-from training.configs import TrainConfig
+from training.configs import DpoConfig, RewardConfig, TrainConfig
 from training.damaged_files import load_advice, read_object
 from training.errors import TrainingError
 from training.held_out import held_out_prompts
@@ -107,7 +107,9 @@ def refuse_nothing_to_learn(config: TrainConfig, rows: Sequence[PreferenceRow], 
     if not rows:
         counts = drop_counts(dropped) or "none"
         raise TrainingError(f"{config.rows}: no row to train on (dropped: {counts}); {_remedy(config, dropped)}")
-    if all(row.p_chosen == 0.5 or row.chosen == row.rejected for row in rows):
+    # What imitates chosen replies does not look at the rejected ones, and its ties are dropped already.
+    compares = isinstance(config, DpoConfig | RewardConfig)
+    if compares and all(row.p_chosen == 0.5 or row.chosen == row.rejected for row in rows):
         raise TrainingError(
             f"{config.rows}: every row is a tie (p_chosen 0.5, or the same reply twice), nothing is to be learnt; "
             "add verdicts"
@@ -116,8 +118,11 @@ def refuse_nothing_to_learn(config: TrainConfig, rows: Sequence[PreferenceRow], 
 
 def _remedy(config: TrainConfig, dropped: Sequence[DroppedRow]) -> str:
     """What brings rows back: where all are too long, the knob and the row that misses by least."""
-    if not dropped or any(row.reason != "too_long" for row in dropped):
-        return "add rows"
+    reasons = {row.reason for row in dropped}
+    if "tie" in reasons:
+        return "of a tie neither reply was chosen: add verdicts (p_chosen above 0.5)"
+    if reasons != {"too_long"}:
+        return "raise their weight above 0" if reasons == {"zero_weight"} else "add rows"
     least = min(dropped, key=lambda row: row.tokens)
     most = context_of(config)
     knob = "raise max_tokens" if most == config.max_tokens else "the model takes no more: shorten them"

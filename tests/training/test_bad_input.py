@@ -1,12 +1,14 @@
 """What no trainer can learn from ends in one error that names the row, the file or the knob, in each of them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from judges.records import Message
 from training.configs import METHODS, Method, TrainConfig, config_from
@@ -64,7 +66,8 @@ def test_an_empty_set(method: Method, tmp_path: Path, tiny: Path):
 @each_trainer
 def test_nothing_but_ties(method: Method, tmp_path: Path, tiny: Path):
     said = refusal(method, tmp_path, tiny, TIES)
-    assert ("(dropped: {'tie': 2}); add rows" if method == "sft" else "every row is a tie (p_chosen 0.5") in said
+    sft = "(dropped: {'tie': 2}); of a tie neither reply was chosen: add verdicts (p_chosen above 0.5)"
+    assert (sft if method == "sft" else "every row is a tie (p_chosen 0.5") in said
 
 
 @pytest.mark.parametrize("method", ["dpo", "reward"])
@@ -72,10 +75,26 @@ def test_nothing_but_the_same_reply_twice(method: Method, tmp_path: Path, tiny: 
     assert "the same reply twice" in refusal(method, tmp_path, tiny, [make_row("r", rejected="a", chosen="a")])
 
 
+def test_what_imitates_does_not_look_at_the_rejected_reply(tmp_path: Path, tiny: Path):
+    config = config_of("sft", tmp_path, tiny, [row_to_json(make_row("r", rejected="a", chosen="a"))])
+    assert train_sft(config)["rows"] == 1
+
+
+@each_trainer
+def test_a_model_whose_weights_are_no_numbers(method: Method, tmp_path: Path, tiny: Path):
+    base = Path(shutil.copytree(tiny, tmp_path / "base"))
+    tensors = load_file(base / "model.safetensors")
+    save_file(
+        {name: tensor * float("nan") for name, tensor in tensors.items()}, base / "model.safetensors", {"format": "pt"}
+    )
+    said = refusal(method, tmp_path, base, [make_row("r")])
+    assert said.startswith("row 'r': the model's ") and "are no numbers, in plain transformers too" in said
+
+
 @each_trainer
 def test_rows_that_weigh_nothing(method: Method, tmp_path: Path, tiny: Path):
     said = refusal(method, tmp_path, tiny, [make_row("r", weight=0.0)])
-    assert "no row to train on (dropped: {'zero_weight': 1}); add rows" in said
+    assert "no row to train on (dropped: {'zero_weight': 1}); raise their weight above 0" in said
 
 
 @each_trainer
