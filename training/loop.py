@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from training.checkpoints import Checkpoint, checkpoint_steps, load_newest_checkpoint, load_weights, save_checkpoint
 from training.configs import TrainConfig
-from training.errors import NoAdapter
+from training.errors import NoAdapter, TrainingError
 from training.limits import Stop, Watch, watch_again
 from training.metrics import append_metrics, keep_metrics_until, print_progress
+from training.publish import sync
 from training.ranks import this_rank
 from training.run_folder import RunFolder
 from training.schedule import Plan, learning_rate_at
@@ -76,7 +77,7 @@ def run_steps(
     start = load_newest_checkpoint(folder.checkpoints, weights, optimizer) or Checkpoint(0, 0.0, {})
     for name, tensor in start.kept.items():
         kept[name].copy_(tensor)
-    lines = ranks.from_first(lambda: keep_metrics_until(folder.metrics, start.step))
+    lines = ranks.from_first(partial(known_steps, config, folder, start.step))
     watch, values = watch_again(config.limits, lines), dict(lines[-1]) if lines else {}
     began = time.monotonic() - start.seconds
     if ranks.first:
@@ -103,6 +104,7 @@ def run_steps(
                 ranks.fill(tensor)
             checkpoint = Checkpoint(number + 1, time.monotonic() - began, kept)
             if ranks.first:
+                sync(folder.metrics)  # no checkpoint outlives what its steps measured
                 save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
         if ranks.first:
             print_progress(number + 1, plan.steps, values)
@@ -119,6 +121,17 @@ def share_of_step(config: TrainConfig, plan: Plan, number: int) -> Share:
     if shares_base(config):
         return share_in_lockstep(rows, plan.tokens, ranks, config.tokens_per_batch)
     return share_of(rows, plan.tokens, ranks)
+
+
+def known_steps(config: TrainConfig, folder: RunFolder, step: int) -> tuple[Mapping[str, float], ...]:
+    """What the steps so far measured. Raises TrainingError where patience would go by scores that are gone."""
+    lines = keep_metrics_until(folder.metrics, step)
+    if config.limits.patience and len(lines) < step:
+        raise TrainingError(
+            f"{folder.metrics}: of the {step} steps so far it has the first {len(lines)}, and patience goes by all; "
+            "put the file back, or name another output"
+        )
+    return lines
 
 
 def written(folder: RunFolder, values: dict[str, float]) -> dict[str, float]:

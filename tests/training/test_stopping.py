@@ -86,6 +86,21 @@ def test_a_kill_changes_neither_the_stop_nor_what_is_saved(tmp_path: Path, tiny:
     assert equal(adapter(cut), adapter(whole))
 
 
+@pytest.mark.parametrize("lines", [0, 1])
+def test_patience_does_not_go_on_without_the_scores_so_far(tmp_path: Path, tiny: Path, lines: int):
+    config = dpo(contrary(tmp_path, tiny, patience=50, epochs=1))
+    train_dpo(config)
+    (config.output / "result.json").unlink()
+    metrics = config.output / "metrics.jsonl"
+    done = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join(done[:lines]))
+    said = rf"metrics\.jsonl: of the {len(done)} steps so far it has the first {lines}, and patience goes by all"
+    with pytest.raises(TrainingError, match=said):
+        train_dpo(config)
+    metrics.write_text("".join(done))  # as told
+    assert train_dpo(config)["last_step"]["step"] == len(done)
+
+
 def test_a_run_with_patience_that_ends_saves_its_best(tmp_path: Path, tiny: Path):
     values = contrary(tmp_path, tiny, pairs_per_step=9) | {"epochs": 2}
     result = train_dpo(dpo(values))
