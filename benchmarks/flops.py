@@ -1,7 +1,8 @@
 """How many floating-point operations a step needs in matrix products, from the model's config and the rows' lengths.
 
-Counted is what the layout of training/packing.py cannot do without: each prompt once, no padding, attention over the
-pairs of tokens that see each other, the head on reply tokens. A product of m x k by k x n counts 2 m k n. Left out:
+Counted is what the layout of training/packing.py cannot do without: each prompt once, what a batch's prompts begin with
+once, no padding, attention over the pairs of tokens that see each other, the head on reply tokens. The last layer's MLP
+is counted for all tokens. A product of m x k by k x n counts 2 m k n. Left out:
 the adapter's own small products (about a twentieth), so that a share of the machine's speed is not flattered.
 """
 
@@ -13,15 +14,17 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RowLengths:
-    """Tokens of a prompt and of its two replies, each with its last token."""
+    """Tokens of a prompt and of its two replies, each with its last token; of the prompt's, `shared` go through the
+    model with another row of the batch."""
 
     prompt: int
     chosen: int
     rejected: int
+    shared: int = 0
 
     @property
     def tokens(self) -> int:
-        """That go through the model: a reply's last token predicts nothing."""
+        """That the model sees: a reply's last token predicts nothing."""
         return self.prompt + self.chosen + self.rejected - 2
 
     @property
@@ -33,7 +36,7 @@ class RowLengths:
     def visible(self) -> int:
         """Pairs of tokens of which one sees the other: the prompt causally, each reply the prompt and itself."""
         own = (n * (n + 1) // 2 for n in (self.prompt, self.chosen - 1, self.rejected - 1))
-        return sum(own) + self.prompt * (self.chosen + self.rejected - 2)
+        return sum(own) + self.prompt * (self.chosen + self.rejected - 2) - self.shared * (self.shared + 1) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class EpisodeLengths:
 
     prompt: int
     reply: int
+    shared: int = 0
 
     @property
     def tokens(self) -> int:
@@ -53,7 +57,7 @@ class EpisodeLengths:
 
     @property
     def visible(self) -> int:
-        return self.tokens * (self.tokens + 1) // 2
+        return self.tokens * (self.tokens + 1) // 2 - self.shared * (self.shared + 1) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ class Shape:
 
     def linear_flops(self, row: RowLengths | EpisodeLengths) -> int:
         """One pass through all linear layers of the layers."""
-        return 2 * row.tokens * self.num_hidden_layers * sum(out * into for out, into in self.layer_matrices)
+        weights = self.num_hidden_layers * sum(out * into for out, into in self.layer_matrices)
+        return 2 * (row.tokens - row.shared) * weights
 
     def attention_flops(self, row: RowLengths | EpisodeLengths) -> int:
         """One pass through both products of attention, queries by keys and weights by values."""
@@ -114,7 +119,7 @@ def dpo_flops(shape: Shape, rows: Sequence[RowLengths]) -> int:
 
 def reward_flops(shape: Shape, rows: Sequence[RowLengths]) -> int:
     """Forwards, and the gradients of the inputs. The head is one row; replies go in with their last token too."""
-    whole = [RowLengths(r.prompt, r.chosen + 1, r.rejected + 1) for r in rows]
+    whole = [RowLengths(r.prompt, r.chosen + 1, r.rejected + 1, r.shared) for r in rows]
     return sum(2 * shape.linear_flops(r) + 3 * shape.attention_flops(r) for r in whole)
 
 

@@ -23,9 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-import aiohttp
-
 from benchmarks.documents import rewrite_block, table
+from benchmarks.http_client import Answered, Client
 from benchmarks.labelling_people import Desk, Door, Person, enter
 from benchmarks.postgres import running_postgres, server_folder
 from service.demo.service_process import ServiceProcess, ServiceSettings, free_port, start_service
@@ -79,6 +78,26 @@ class Measured:
     unanswered: int
 
 
+class Admin:
+    """Whoever made the service: it has the first key."""
+
+    def __init__(self, client: Client, key: str) -> None:
+        self._client = client
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+    async def post(self, path: str, body: str) -> dict[str, object]:
+        return self._read(await self._client.ask("POST", path, self._headers, body.encode()))
+
+    async def get(self, path: str) -> dict[str, object]:
+        return self._read(await self._client.ask("GET", path, self._headers))
+
+    @staticmethod
+    def _read(answered: Answered) -> dict[str, object]:
+        if answered.status >= 300:
+            raise RuntimeError(f"answered {answered.status}: {answered.body.decode()[:500]}")
+        return json.loads(answered.body)
+
+
 def latency(seconds: Sequence[float]) -> Latency:
     """p95 is the smallest time that 95 % of the posts do not exceed."""
     ordered = sorted(1000 * one for one in seconds)
@@ -130,7 +149,7 @@ async def kill_at_work(desk: Desk, service: ServiceProcess) -> None:
     """Everybody answers as fast as they can. What was acknowledged and what was not stands in the ledger afterwards."""
 
     async def work(person: Person) -> None:
-        with contextlib.suppress(aiohttp.ClientError, OSError):
+        with contextlib.suppress(OSError):
             while True:
                 await desk.answer(person, "page")
 
@@ -145,30 +164,22 @@ async def measure(settings: ServiceSettings, seconds: float) -> Measured:
     service = start_service(settings)
     try:
         service.wait_until_ready()
-        admin = {"Authorization": f"Bearer {service.api_key()}"}
-        # Reopened rather than used where the service might be closing it, as it does after 5 s.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
-        session = aiohttp.ClientSession(
-            service.url,
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(60),
-        )
-        async with session as http:
-            desk = await _desk(http, admin)
-            doors: dict[Door, Load] = {}
-            for door in DOORS:
-                doors[door] = Load(latency(await steady(desk, door, seconds)), latency(await bursts(desk, door)))
-            await asyncio.gather(*(desk.answer_twice(person, "api") for person in desk.people))
-            await kill_at_work(desk, service)
-            unanswered = len(desk.ledger.unanswered)
-            service.stop()
-            service = start_service(settings)
-            service.wait_until_ready()
-            before = await _stored(http, admin)
-            lost_by_kill = len(desk.ledger.acknowledged - set(before))
-            await burst(desk, "page")
-            found = audit(await _stored(http, admin), desk.ledger.acknowledged, OVERLAP)
+        address = ("127.0.0.1", settings.port)
+        admin = Admin(Client(*address), service.api_key())
+        desk = await _desk(address, admin)
+        doors: dict[Door, Load] = {}
+        for door in DOORS:
+            doors[door] = Load(latency(await steady(desk, door, seconds)), latency(await bursts(desk, door)))
+        await asyncio.gather(*(desk.answer_twice(person, "api") for person in desk.people))
+        await kill_at_work(desk, service)
+        unanswered = len(desk.ledger.unanswered)
+        service.stop()
+        service = start_service(settings)
+        service.wait_until_ready()
+        before = await _stored(admin)
+        lost_by_kill = len(desk.ledger.acknowledged - set(before))
+        await burst(desk, "page")
+        found = audit(await _stored(admin), desk.ledger.acknowledged, OVERLAP)
         return Measured(
             doors,
             Audit(found.labels, max(found.lost, lost_by_kill), found.doubled, found.over_overlap),
@@ -178,37 +189,27 @@ async def measure(settings: ServiceSettings, seconds: float) -> Measured:
         service.stop()
 
 
-async def _desk(http: aiohttp.ClientSession, admin: dict[str, str]) -> Desk:
+async def _desk(address: tuple[str, int], admin: Admin) -> Desk:
     """A label project, and everybody entered."""
     rows = "".join(
         json.dumps({"prompt": f"What is {n}?", "chosen": f"{n} is a number.", "rejected": f"Nobody knows {n}."}) + "\n"
         for n in range(TASKS)
     )
-    await _post(http, "/v1/preference-sets?name=pairs", admin, rows)
+    await admin.post("/v1/preference-sets?name=pairs", rows)
     asked = {"name": "load", "preference_set": "pairs", "overlap": OVERLAP, "guideline": "Prefer what is **true**."}
-    project = await _post(http, "/v1/label-projects", admin, json.dumps(asked))
+    project = await admin.post("/v1/label-projects", json.dumps(asked))
     people = []
     for number in range(ANNOTATORS):
-        name = json.dumps({"name": f"person {number}"})
-        invited = await _post(http, "/v1/label-projects/load/invitations", admin, name)
-        people.append(await enter(http, invited["url"], invited["annotator"]["id"]))
-    return Desk(http, project["id"], people)
+        invited = await admin.post("/v1/label-projects/load/invitations", json.dumps({"name": f"person {number}"}))
+        people.append(await enter(Client(*address), invited["url"], invited["annotator"]["id"]))
+    return Desk(project["id"], people)
 
 
-async def _post(http: aiohttp.ClientSession, path: str, admin: dict[str, str], body: str) -> dict[str, object]:
-    async with http.post(path, data=body.encode(), headers=admin | {"Content-Type": "application/json"}) as answer:
-        answer.raise_for_status()
-        return await answer.json()
-
-
-async def _stored(http: aiohttp.ClientSession, admin: dict[str, str]) -> list[tuple[str, str]]:
+async def _stored(admin: Admin) -> list[tuple[str, str]]:
     """Every live label, as (annotator, task)."""
     found, after = [], ""
     while True:
-        path = f"/v1/label-projects/load/labels?limit={_PAGE}" + (f"&after={after}" if after else "")
-        async with http.get(path, headers=admin) as answer:
-            answer.raise_for_status()
-            page = await answer.json()
+        page = await admin.get(f"/v1/label-projects/load/labels?limit={_PAGE}" + (f"&after={after}" if after else ""))
         found += [(label["annotator_id"], label["task_id"]) for label in page["data"]]
         if not page["has_more"]:
             return found

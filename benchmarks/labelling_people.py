@@ -7,17 +7,17 @@ a program or the page does. Left out: what a person sees.
 import asyncio
 import json
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlencode
 
-import aiohttp
+from benchmarks.http_client import Answered, Client
 
 Door = Literal["api", "page"]
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]+)"')
 _TASK = re.compile(r'name="task_id" value="(ltk_[0-9a-f]+)"')
-_COOKIE = "charter_annotator"
+_COOKIE = re.compile(r"charter_annotator=([^;]+)")
 
 
 @dataclass(slots=True)
@@ -30,18 +30,18 @@ class Ledger:
 
 @dataclass(slots=True)
 class Person:
-    """An annotator with a session. `task` is the task on their desk."""
+    """An annotator with a session and a browser of their own. `task` is the task on their desk."""
 
     id: str
+    browser: Client
     headers: dict[str, str]
     task: str = ""
 
 
 class Desk:
-    """All annotators of one label project, and the connections they share with nobody else."""
+    """All annotators of one label project."""
 
-    def __init__(self, http: aiohttp.ClientSession, project: str, people: Sequence[Person]) -> None:
-        self._http = http
+    def __init__(self, project: str, people: Sequence[Person]) -> None:
         self._project = project
         self.people = people
         self.ledger = Ledger()
@@ -49,13 +49,11 @@ class Desk:
     async def answer(self, person: Person, door: Door) -> float:
         """Submit the label of the task on the desk, and take the next one. The seconds are the POST's alone."""
         said = (person.id, person.task)
-        began = time.perf_counter()
         try:
-            await self._submit(person, door)
-        except (aiohttp.ClientError, OSError):
+            seconds = await self._submit(person, door)
+        except OSError:
             self.ledger.unanswered.add(said)
             raise
-        seconds = time.perf_counter() - began
         self.ledger.acknowledged.add(said)
         self.ledger.unanswered.discard(said)
         await self.take(person, door)
@@ -71,44 +69,39 @@ class Desk:
     async def take(self, person: Person, door: Door) -> None:
         """Lease the next task, or hear which one is."""
         if door == "page":
-            async with self._http.get("/label/next", headers=person.headers | {"HX-Request": "true"}) as answer:
-                page = await answer.text()
-                _refuse_failure(answer.status, 200, page)
-            person.task = _first_task(page)
+            asked = person.headers | {"HX-Request": "true"}
+            person.task = _first_task(_body(await person.browser.ask("GET", "/label/next", asked), 200))
             return
         path = f"/v1/label-projects/{self._project}/tasks/next"
-        async with self._http.get(path, headers=person.headers) as answer:
-            text = await answer.text()
-            _refuse_failure(answer.status, 200, text)
-        tasks = json.loads(text)["data"]
+        tasks = json.loads(_body(await person.browser.ask("GET", path, person.headers), 200))["data"]
         if not tasks:
             raise RuntimeError(f"nothing is left for {person.id}; give the project more tasks")
         person.task = tasks[0]["id"]
 
-    async def _submit(self, person: Person, door: Door) -> None:
+    async def _submit(self, person: Person, door: Door) -> float:
         if door == "api":
-            body = json.dumps({"task_id": person.task, "choice": "first", "seconds": 5})
-            headers = person.headers | {"Content-Type": "application/json"}
-            asked = self._http.post("/v1/labels", data=body, headers=headers)
+            path, body = "/v1/labels", json.dumps({"task_id": person.task, "choice": "first", "seconds": 5})
+            headers = {"Content-Type": "application/json"}
         else:
             fields = {"task_id": person.task, "choice": "first", "comment": "", "seconds": "5"}
-            asked = self._http.post("/label/answer", data=fields, headers=person.headers | {"HX-Request": "true"})
-        async with asked as answer:
-            _refuse_failure(answer.status, 201 if door == "api" else 204, await answer.text())
+            path, body = "/label/answer", urlencode(fields)
+            headers = {"Content-Type": "application/x-www-form-urlencoded", "HX-Request": "true"}
+        answered = await person.browser.ask("POST", path, person.headers | headers, body.encode())
+        _body(answered, 201 if door == "api" else 204)
+        return answered.seconds
 
 
-async def enter(http: aiohttp.ClientSession, url: str, annotator_id: str) -> Person:
+async def enter(browser: Client, url: str, annotator_id: str) -> Person:
     """Open an invitation's link, begin, and look at the first page, as a browser does."""
-    async with http.post(url, allow_redirects=False) as answer:
-        _refuse_failure(answer.status, 303, await answer.text())
-        cookie = f"{_COOKIE}={answer.cookies[_COOKIE].value}"
-    async with http.get("/label", headers={"Cookie": cookie}) as answer:
-        page = await answer.text()
-        _refuse_failure(answer.status, 200, page)
+    entered = await browser.ask("POST", url, {})
+    _body(entered, 303)
+    cookie = _COOKIE.search(entered.headers.get("set-cookie", ""))
+    headers = {"Cookie": cookie[0]} if cookie else {}
+    page = _body(await browser.ask("GET", "/label", headers), 200)
     token = _CSRF.search(page)
     if token is None:
         raise RuntimeError(f"the page of {annotator_id} has no form with a token")
-    return Person(annotator_id, {"Cookie": cookie, "X-CSRF-Token": token[1]}, _first_task(page))
+    return Person(annotator_id, browser, headers | {"X-CSRF-Token": token[1]}, _first_task(page))
 
 
 def _first_task(page: str) -> str:
@@ -118,6 +111,9 @@ def _first_task(page: str) -> str:
     return found[1]
 
 
-def _refuse_failure(status: int, wanted: int, body: str) -> None:
-    if status != wanted:
-        raise RuntimeError(f"answered {status} instead of {wanted}: {body[:500]}")
+def _body(answered: Answered, wanted: int) -> str:
+    """Raises RuntimeError for another status."""
+    body = answered.body.decode()
+    if answered.status != wanted:
+        raise RuntimeError(f"answered {answered.status} instead of {wanted}: {body[:500]}")
+    return body

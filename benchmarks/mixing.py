@@ -7,9 +7,8 @@ linear head learns from each arm's pairs; it is tested (a) on HH-RLHF's labels o
 from the bundled base, and (b) on a simulated gold. The judge is simulated in both: noise, and a bias to length.
 Prints the section of docs/people.md, which `--docs` rewrites, and JSON as the last line. Exit status 1 where a claim is
 missed: ours is never significantly worse than a single source or than concatenation, in no setting (paired t over
-seeds, Holm over all settings); it is better than concatenation over the biased judges together, and on the simulated
-gold over the noisy ones without a bias too. On HH-RLHF noise alone is not claimed: concatenation is there within a
-point of the better source, and no mix of two sources can be much more than that.
+seeds, Holm over all settings); on both data sets it is better than concatenation over the noisy judges together, and
+over the biased ones together.
 """
 
 import argparse
@@ -25,16 +24,17 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.documents import rewrite_block, table
-from benchmarks.mixing_arms import ARMS, CALLS_A_PAIR, PILOT_LABELS, ROUNDS, Arm, Budget, buy
+from benchmarks.mixing_arms import ARMS, CALLS_A_PAIR, ROUND_LABELS, Arm, Budget, buy
 from benchmarks.mixing_features import pair_features, real_pairs
 from benchmarks.mixing_world import Floats, Judge, World, head, real_world, right_T, simulated_world, verdicts
+from training.reliability import FEWEST_VOTES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "people.md"
 CACHE = Path.home() / ".cache" / "charter" / "features"
-JUDGES = tuple(Judge(noise, bias) for bias in (0.0, 1.0) for noise in (0.0, 0.2, 0.35))
+JUDGES = tuple(Judge(noise, bias) for bias in (0.0, 1.0) for noise in (0.0, 0.2, 0.35, 0.4, 0.45))
 SEEDS, HUMAN_COST = 20, 20
 # Ours was made on seeds before these.
-FIRST_SEED = 1000
+FIRST_SEED = 2000
 REAL, SIMULATED = "HH-RLHF", "Simulated gold"
 NOISY, BIASED = "noise alone", "length bias"
 # What people alone could label at the usual price; HH-RLHF has no more pairs for the judge than that buys.
@@ -167,7 +167,7 @@ def missed(settings: Sequence[Setting]) -> list[str]:
             if c.points < 0 and c.p_holm < LEVEL
         ]
     for data, fault, gain in over_weak_judges(settings):
-        if not gain.low > 0 and (fault == BIASED or data == SIMULATED):
+        if not gain.low > 0:
             failed.append(f"{data}, {fault}: ours is not shown to be better than concatenation")
     return failed
 
@@ -202,6 +202,8 @@ def section(settings: Sequence[Setting], options: argparse.Namespace) -> str:
             if of == data
         )
         parts.append(f"### {data}\n\n{table(HEAD, rows)}\n\nOurs less concatenation, judges taken together: {said}.")
+    failed = missed(settings)
+    parts.append(f"**Not held:** {'; '.join(failed)}." if failed else "Every claim holds.")
     return "\n\n".join((*parts, NOTES))
 
 
@@ -216,10 +218,17 @@ HEAD = (
     "ours - concat.",
     "bought",
 )
-NOTES = """On HH-RLHF the judge copies the very labels that the test is made of, people's noise included, and the
-head's features (the middle layer of a 135M model, and length) are weak: there noise alone leaves little to be won by
-any mix. The seeds draw other splits of the same pairs, so its intervals are about luck in drawing, not about other data
-sets. McNemar's table for each comparison is in the JSON that the command prints."""
+NOTES = """The claims, in every setting: ours is never significantly worse than people, the judge or concatenation. Over
+the judges of one fault together it is better than concatenation. What keeps it from the better source is the price of
+knowing which that is: a label spent on measuring is ten verdicts less. Around the noise at which both sources are worth
+the same for their money, so few labels cannot tell them apart, and ours ends between them. On the simulated gold a
+label tells about twice what its agreement says, since people err near the border; so a verdict's worth comes out too
+high there.
+
+On HH-RLHF the judge copies the very labels that the test is made of, people's noise included, and the
+head's features (the middle layer of a 135M model, and length) are weak: there a judge of little noise leaves little to
+be won by any mix. The seeds draw other splits of the same pairs, so its intervals are about luck in drawing, not about
+other data sets. McNemar's table for each comparison is in the JSON that the command prints."""
 
 
 def _cells(one: Setting) -> tuple[str, ...]:
@@ -244,10 +253,12 @@ seeds; * is significant at 5 % over all settings of both tables, Holm).
 
 **The judge is simulated**: it is told the better reply, is turned round in a share `noise` of the pairs, and one
 standard deviation of length adds `bias` times as much as a verdict. People of the simulated gold agree in two pairs of
-three. Ours buys {PILOT_LABELS} labels on judged pairs, measures by them what a verdict is worth (`verdict_worth` in
-`training/reliability.py`), and spends the rest, in {ROUNDS} rounds, on what gives more for a call; then `mix_rows` with
+three; on HH-RLHF there is one label a pair, and a second person is taken to say the same. Ours buys
+{FEWEST_VOTES} labels on judged pairs, then {ROUND_LABELS} at a time (second votes on the same pairs, where these narrow
+more what a verdict may be worth), and asks `training/worth.py` after each round how the rest is best spent. It goes on
+until labels have no part in that, or verdicts are shown not to be worth their price. Then `mix_rows` with
 `weights: measured, calibrate: true, conflict: average`. All that it measures by is paid for. The last column is what it
-bought: labels + judged pairs, the mean. Its settings were chosen on other seeds."""
+bought: labels + judged pairs, the mean. How it spends was chosen on other seeds."""
 
 
 def main() -> int:

@@ -1,23 +1,26 @@
 """Four ways to spend one budget on labels and verdicts: people alone, the judge alone, plain concatenation, and ours.
 
-A judged pair costs two calls, one in each order; a person's label costs `human_cost` calls. Ours buys a few labels on
-judged pairs first, measures what a verdict is worth, and spends the rest on what gives more for a call. Those labels
-and verdicts are paid for like any other.
+A judged pair costs two calls, one in each order; a person's label costs `human_cost` calls. Ours buys labels on judged
+pairs in rounds, and after each asks `training/worth.py` how the rest is best spent, until labels have no part in that.
+All that it measures by is paid for, and trained on, like any other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from benchmarks.mixing_world import Floats, World, rows_of
+from benchmarks.mixing_world import Floats, Places, World, rows_of
 from training.mix import MixConfig, mix_rows
+from training.people_votes import PRIOR_VOTES, read_votes
+from training.reliability import FEWEST_VOTES, pays_length, shared_pairs
 from training.rows import PreferenceRow
+from training.worth import Chances, Had, agreement_beyond_chance, verdict_correlation, verdict_worth, verdicts_to_buy
 
 Arm = Literal["human", "ai", "concatenation", "ours"]
 ARMS: tuple[Arm, ...] = ("human", "ai", "concatenation", "ours")
 CALLS_A_PAIR = 2
-PILOT_LABELS, MOST_ON_JUDGED, ROUNDS, POWER = 24, 80, 5, 4
+ROUND_LABELS = 10
 OURS = MixConfig(ratio=1.0, weights="measured", calibrate=True, conflict="average")
 
 
@@ -28,6 +31,11 @@ class Budget:
     calls: int
     human_cost: int
 
+    @property
+    def verdict_price(self) -> float:
+        """In labels."""
+        return CALLS_A_PAIR / self.human_cost
+
 
 @dataclass(frozen=True, slots=True)
 class Bought:
@@ -37,6 +45,26 @@ class Bought:
     labels: int
     judged: int
     calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """The first `judged` pairs of the pool have verdicts, the first `shared` of them a label, and of these the first
+    `twice` another person's; the last `apart` pairs of the pool have a label alone.
+    """
+
+    judged: int = 0
+    shared: int = 0
+    twice: int = 0
+    apart: int = 0
+
+    @property
+    def labels(self) -> int:
+        return self.shared + self.twice + self.apart
+
+    def paid(self, budget: Budget) -> int:
+        """In calls."""
+        return self.labels * budget.human_cost + self.judged * CALLS_A_PAIR
 
 
 def buy(arm: Arm, world: World, p_a_N: Floats, budget: Budget) -> Bought:
@@ -50,42 +78,75 @@ def buy(arm: Arm, world: World, p_a_N: Floats, budget: Budget) -> Bought:
     if arm == "concatenation":
         labels, judged = most_labels // 2, min(pool, budget.calls // 2 // CALLS_A_PAIR)
         return _plain(world, p_a_N, budget, np.arange(labels), (labels + np.arange(judged)) % pool)
-    return _ours(world, p_a_N, budget)
+    basket = fill(world, p_a_N, budget)
+    mixed = mix_rows(_people(world, basket), _machine(world, p_a_N, basket), OURS)
+    return Bought(mixed.rows, basket.labels, basket.judged, basket.paid(budget))
 
 
-def _plain(world: World, p_a_N: Floats, budget: Budget, labelled: Floats, judged: Floats) -> Bought:
+def _plain(world: World, p_a_N: Floats, budget: Budget, labelled: Places, judged: Places) -> Bought:
     rows = (*rows_of(world, labelled, world.vote_N, "human"), *rows_of(world, judged, p_a_N, "ai"))
-    return Bought(rows, len(labelled), len(judged), _paid(budget, len(labelled), len(judged)))
+    calls = len(labelled) * budget.human_cost + len(judged) * CALLS_A_PAIR
+    return Bought(rows, len(labelled), len(judged), calls)
 
 
-def _ours(world: World, p_a_N: Floats, budget: Budget) -> Bought:
-    """A pilot, then the rest in rounds. Its labels go to judged pairs, to measure by, then to those judged last."""
+def fill(world: World, p_a_N: Floats, budget: Budget) -> Basket:
+    """Labels on judged pairs, a round at a time, as long as the best way to spend what is left has labels in it."""
     pool = len(world.vote_N)
-    labels = min(PILOT_LABELS, budget.calls // (budget.human_cost + CALLS_A_PAIR))
-    judged = labels
-    for rounds_left in range(ROUNDS, 0, -1):
-        share = _judges_share(world, p_a_N, min(labels, MOST_ON_JUDGED), budget)
-        calls = (budget.calls - _paid(budget, labels, judged)) // rounds_left
-        judged = min(pool, judged + int(calls * share) // CALLS_A_PAIR)
-        left = budget.calls - _paid(budget, labels, judged) if rounds_left == 1 else int(calls * (1 - share))
-        labels = min(pool, labels + left // budget.human_cost)
-    on_judged = min(labels, MOST_ON_JUDGED)
-    labelled = np.concatenate([np.arange(on_judged), pool - 1 - np.arange(labels - on_judged)])
-    people = rows_of(world, labelled, world.vote_N, "human")
-    mixed = mix_rows(people, rows_of(world, np.arange(judged), p_a_N, "ai"), OURS)
-    return Bought(mixed.rows, labels, judged, _paid(budget, labels, judged))
+    first = min(FEWEST_VOTES, pool, budget.calls // (budget.human_cost + CALLS_A_PAIR))
+    basket = Basket(judged=first, shared=first)
+    while True:
+        found = measured(world, p_a_N, basket)
+        left = budget.calls - basket.paid(budget)
+        had, price = Had(basket.labels, basket.judged), budget.verdict_price
+        verdicts = min(verdicts_to_buy(found.worth, had, left / budget.human_cost, price), pool - basket.judged)
+        labels = min((left - verdicts * CALLS_A_PAIR) // budget.human_cost, pool - basket.shared)
+        on_judged = min(labels, ROUND_LABELS, left // (budget.human_cost + CALLS_A_PAIR))
+        if found.worth.quantile(0.975) < price or on_judged < 1 <= labels:
+            return replace(basket, apart=labels)
+        if labels < 1:
+            return replace(basket, judged=basket.judged + verdicts)
+        basket = _next_round(basket, found, on_judged)
 
 
-def _judges_share(world: World, p_a_N: Floats, shared: int, budget: Budget) -> float:
-    """Of the calls to spend next: by the power of what a call gives, since it is known from few labels only."""
-    at = np.arange(shared)
-    people, machine = rows_of(world, at, world.vote_N, "human"), rows_of(world, at, p_a_N, "ai")
-    worth = mix_rows(people, machine, OURS).report.standings[0].worth if shared else None
-    if worth is None:
-        return 1.0
-    ratio = (worth * budget.human_cost / CALLS_A_PAIR) ** POWER
-    return ratio / (1 + ratio)
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a basket's labels say of the judge, and of people."""
+
+    correlation: Chances
+    agreement: Chances
+
+    @property
+    def worth(self) -> Chances:
+        return verdict_worth(self.correlation, self.agreement)
 
 
-def _paid(budget: Budget, labels: int, judged: int) -> int:
-    return labels * budget.human_cost + judged * CALLS_A_PAIR
+def measured(world: World, p_a_N: Floats, basket: Basket) -> Measured:
+    people, machine = _people(world, basket), _machine(world, p_a_N, basket)
+    shared = shared_pairs(machine, people)
+    agreement = agreement_beyond_chance(read_votes(people).people)
+    return Measured(verdict_correlation(shared, pays_length(machine)), agreement)
+
+
+def _next_round(basket: Basket, found: Measured, labels: int) -> Basket:
+    """New pairs tell of the judge, another person's votes of people: whichever narrows what is known of worth more.
+
+    Worth goes by the square of both, so their relative variances compare; one vote more takes 1 / votes of each away.
+    """
+    again = min(labels, basket.shared - basket.twice)
+    judge, people = found.correlation, found.agreement
+    of_judge = (judge.sd / judge.mean) ** 2 / basket.shared
+    of_people = (people.sd / people.mean) ** 2 / (PRIOR_VOTES + basket.twice)
+    if again and of_people > of_judge:
+        return replace(basket, twice=basket.twice + again)
+    return replace(basket, judged=basket.judged + labels, shared=basket.shared + labels)
+
+
+def _people(world: World, basket: Basket) -> list[PreferenceRow]:
+    pool = len(world.vote_N)
+    once = np.concatenate([np.arange(basket.shared), pool - 1 - np.arange(basket.apart)])
+    second = rows_of(world, np.arange(basket.twice), world.second_N, "human", "second")
+    return [*rows_of(world, once, world.vote_N, "human", "first"), *second]
+
+
+def _machine(world: World, p_a_N: Floats, basket: Basket) -> list[PreferenceRow]:
+    return rows_of(world, np.arange(basket.judged), p_a_N, "ai")

@@ -68,9 +68,8 @@ class Start:
     @property
     def lengths(self) -> list[RowLengths]:
         """Of the rows to train on."""
-        return [
-            RowLengths(*(len(row[name]) for name in ("prompt_ids", "chosen_ids", "rejected_ids"))) for row in self.train
-        ]
+        names = ("prompt_ids", "chosen_ids", "rejected_ids")
+        return [RowLengths(*(len(row[name]) for name in names), shared=row["shared"]) for row in self.train]
 
 
 @dataclass(frozen=True, slots=True)

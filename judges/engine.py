@@ -40,7 +40,7 @@ class EngineSettings:
 
     Raise `max_num_seqs` and `kv_cache_gib` on a machine with more memory; `extra_args` go to vLLM as they are.
     `reloadable` opens vLLM's development routes, for an engine that one trainer leases (training/engine_sampler.py).
-    `wide_head` computes logits in float32, which verdicts need; a sampler without is a quarter faster on a CPU.
+    `wide_head` computes logits in float32, which verdicts need; without, a CPU samples 1.6 times as fast in bf16.
     """
 
     model_path: str

@@ -11,7 +11,7 @@ Z_95 = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its 95 % bounds, all in 0 to 1."""
+    """An estimate with its 95 % bounds; those of a share are in 0 to 1."""
 
     estimate: float
     low: float

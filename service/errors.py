@@ -15,6 +15,10 @@ class Conflict(ServiceError):
     """It exists with other content, something depends on it, or its state does not allow this."""
 
 
+class AnsweredBefore(Conflict):
+    """The task has this annotator's answer, and it is another one. That one stands until they change it."""
+
+
 class OtherBody(ServiceError):
     """An Idempotency-Key came again with another request."""
 

@@ -30,6 +30,21 @@ class LabelProject:
 
 
 @dataclass(frozen=True, slots=True)
+class Rerouted:
+    """`dropped` tasks made way for `added` ones, by `labelled` pairs of the random part.
+
+    `shown`: these bear out which way the judge's beliefs point, else the rest was drawn at random.
+    """
+
+    project: LabelProject
+    labelled: int
+    shown: bool
+    dropped: int
+    added: int
+    seconds_per_label: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Annotator:
     id: str
     label_project_id: str
@@ -71,7 +86,7 @@ class Calls(Protocol):
 
 
 class LabelProjectCalls:
-    """Label projects: make, invite, gather, close, delete."""
+    """Label projects: make, invite, route again, gather, close, delete."""
 
     def create_label_project(self: Calls, request: LabelProjectRequest) -> LabelProject:
         """Pairs of a preference set or of a run become tasks."""
@@ -97,6 +112,10 @@ class LabelProjectCalls:
     def revoke_annotator(self: Calls, id: str, annotator: str) -> None:
         """By id or name: invitation and sessions end, labels stay."""
         self.delete(f"{_path(id)}/annotators/{urllib.parse.quote(annotator, safe='')}")
+
+    def route_labels_again(self: Calls, id: str) -> Rerouted:
+        """Choose the tasks that nobody has seen anew, by what labels of the random part have shown."""
+        return TypeAdapter(Rerouted).validate_python(self._post(f"{_path(id)}/route", None))
 
     def label_quality(self: Calls, id: str) -> QualityReport:
         """Agreement, each annotator, and the judge as one more annotator."""

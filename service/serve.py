@@ -14,6 +14,7 @@ from typing import TextIO
 
 import pyarrow as pa
 import uvicorn
+import uvloop
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
@@ -46,6 +47,7 @@ async def serve(settings: Settings) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
+            http="httptools",
             log_level="warning",
             timeout_graceful_shutdown=3,
             # Somebody who labels pauses for longer than uvicorn's 5 s: closed just then, a connection loses an answer.
@@ -146,7 +148,7 @@ def main() -> None:
     """Serve; what the caller can mend is one line on stderr and status 1."""
     log_to_stderr()
     try:
-        asyncio.run(serve(Settings()))
+        uvloop.run(serve(Settings()))
     except (ValidationError, SettingsError) as error:
         sys.exit(f"error: {setting_fault(error, Settings)}")
     except CharterError as error:

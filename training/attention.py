@@ -1,9 +1,11 @@
 """Attention over packed groups, registered with transformers under the name `charter_groups`.
 
 One call a group with its own small mask: the cost grows with the sum of squares of the groups, not with the square of
-the batch. Without a packed batch it is plain causal attention. Left out: sliding windows, soft caps and sinks, which
-are refused by name.
+the batch. The batch's opening is a group that the others see too. Without a packed batch it is plain causal attention.
+Left out: sliding windows, soft caps and sinks, which are refused by name.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -34,20 +36,35 @@ def grouped_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling)
     for name in ("sliding_window", "softcap", "s_aux"):
         window = options.get(name)
-        if window is not None and not (name == "sliding_window" and max(packed.group_lengths) <= int(str(window))):
+        if window is not None and not (name == "sliding_window" and widest(packed.masks) <= int(str(window))):
             raise TrainingError(
                 f"{type(module).__name__} needs {name}, which the packed layout lacks; take another model"
             )
     if query.device.type == "cpu":
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return BlockedAttention.apply(query, key, value, packed.masks, scale)[None], None
+    return attention_of_torch(query, key, value, packed.masks, scaling), None
+
+
+def attention_of_torch(
+    query: Tensor, key: Tensor, value: Tensor, masks: Sequence[Tensor], scaling: float | None
+) -> Tensor:
+    """PyTorch's own kernel for each group; the masks are those of `PackedGroups`."""
     heads_per_key = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, heads_per_key), repeat_kv(value, heads_per_key)
     # split, not slices: the gradient of a split is one concatenation, that of a slice a full tensor of zeros.
-    lengths = list(packed.group_lengths)
-    parts = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), packed.masks, strict=True)
+    lengths = [len(mask) for mask in masks]
+    queries, keys, values = (tensor.split(lengths, 2) for tensor in (query, key, value))
+    if masks[-1].shape[1] > lengths[-1]:  # it sees an opening
+        keys, values = ([first, *(torch.cat((first, own), 2) for own in rest)] for first, *rest in (keys, values))
+    parts = zip(queries, keys, values, masks, strict=True)
     out = [F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling) for q, k, v, mask in parts]
-    return torch.cat([part.transpose(1, 2) for part in out], dim=1), None
+    return torch.cat([part.transpose(1, 2) for part in out], dim=1)
+
+
+def widest(masks: Sequence[Tensor]) -> int:
+    """How many tokens the largest group has, the opening's with it."""
+    return max(mask.shape[1] for mask in masks)
 
 
 AttentionInterface.register(NAME, grouped_attention)

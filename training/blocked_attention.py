@@ -18,17 +18,19 @@ _BLOCK_TOKENS = 96
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """R queries (of all heads that share a key) of one group, at `tokens` of the batch; keys from `first` on."""
+    """Some queries of a group at `tokens` of the batch, and how far they see: keys of its S tokens up to the last of
+    them. Each head that shares a key has R of them."""
 
-    first: int
     tokens: slice
+    seen: slice
     mask_RS: Tensor
 
 
 class BlockedAttention(torch.autograd.Function):
     """softmax(scaling q k' + mask) v in each group: query (1, heads, T, d), key and value of K heads, to (T, heads, d).
 
-    A mask is S x S and lower triangular: 0 where a token sees another and -inf where it does not.
+    A mask has a row for each of its group's tokens and a column for each that they may see: 0 where they do, -inf
+    elsewhere, and above the diagonal. More columns than rows are those of the batch's first tokens, its opening.
     """
 
     @staticmethod
@@ -38,54 +40,78 @@ class BlockedAttention(torch.autograd.Function):
         ctx.save_for_backward(query, key, value)
         ctx.masks, ctx.scaling = masks, scaling
         out_THD = query.new_empty(query.shape[2], query.shape[1], query.shape[3])
-        wide_key = _wide(key)
-        for block in _blocks(query, key, masks):
-            p_KRS = _probabilities(query, wide_key, block, scaling)
-            out_KRD = p_KRS.to(value.dtype) @ value[0, :, block.first : block.tokens.stop]
-            out_THD[block.tokens] = _by_head(out_KRD, query).transpose(0, 1)
+        scaled_query, wide_key = _wide(query) * scaling, _wide(key)
+        for first, mask_SS in _groups(masks):
+            keys, values = (_seen_by(tensor, first, mask_SS) for tensor in (wide_key, value))
+            for block in _blocks(first, mask_SS):
+                p_KRS = _probabilities(scaled_query, keys, block)
+                out_KRD = p_KRS.to(value.dtype) @ values[:, block.seen]
+                out_THD[block.tokens] = _by_head(out_KRD, query).transpose(0, 1)
         return out_THD
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad_THD: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         query, key, value = ctx.saved_tensors
         grad_query = torch.empty_like(query)
-        wide_key, wide_value = _wide(key), _wide(value)
+        scaled_query, wide_key, wide_value = _wide(query) * ctx.scaling, _wide(key), _wide(value)
         grad_key, grad_value = torch.zeros_like(wide_key), torch.zeros_like(wide_value)
-        for block in _blocks(query, key, ctx.masks):
-            seen = slice(block.first, block.tokens.stop)
-            p_KRS = _probabilities(query, wide_key, block, ctx.scaling)
-            grad_KRD = grad_THD[block.tokens].transpose(0, 1).reshape(key.shape[1], -1, key.shape[3])
-            grad_value[0, :, seen] += p_KRS.to(query.dtype).transpose(1, 2) @ grad_KRD
-            grad_p_KRS = _wide(grad_KRD) @ wide_value[0, :, seen].transpose(1, 2)
-            grad_p_KRS -= (grad_p_KRS * p_KRS).sum(-1, keepdim=True)
-            grad_scores_KRS = grad_p_KRS.mul_(p_KRS).mul_(ctx.scaling).to(query.dtype)
-            grad_query[0, :, block.tokens] = _by_head(grad_scores_KRS @ key[0, :, seen], query)
-            grad_key[0, :, seen] += grad_scores_KRS.transpose(1, 2) @ _of_keys(query[0, :, block.tokens], key)
+        for first, mask_SS in _groups(ctx.masks):
+            narrow, keys, values = (_seen_by(tensor, first, mask_SS) for tensor in (key, wide_key, wide_value))
+            own_key, own_value = torch.zeros_like(keys), torch.zeros_like(values)
+            for block in _blocks(first, mask_SS):
+                p_KRS = _probabilities(scaled_query, keys, block)
+                grad_KRD = grad_THD[block.tokens].transpose(0, 1).reshape(key.shape[1], -1, key.shape[3])
+                own_value[:, block.seen] += p_KRS.to(query.dtype).transpose(1, 2) @ grad_KRD
+                grad_p_KRS = _wide(grad_KRD) @ values[:, block.seen].transpose(1, 2)
+                grad_p_KRS -= (grad_p_KRS * p_KRS).sum(-1, keepdim=True)
+                grad_scores_KRS = grad_p_KRS.mul_(p_KRS).mul_(ctx.scaling).to(query.dtype)
+                grad_query[0, :, block.tokens] = _by_head(grad_scores_KRS @ narrow[:, block.seen], query)
+                own_key[:, block.seen] += grad_scores_KRS.transpose(1, 2) @ _of_keys(query[0, :, block.tokens], key)
+            _add_seen(grad_key, own_key, first, mask_SS)
+            _add_seen(grad_value, own_value, first, mask_SS)
         return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype), None, None
 
 
-def _blocks(query: Tensor, key: Tensor, masks: Sequence[Tensor]) -> Iterator[Block]:
-    queries_per_key = query.shape[1] // key.shape[1]
+def _groups(masks: Sequence[Tensor]) -> Iterator[tuple[int, Tensor]]:
+    """Where each group's tokens begin in the batch, and its mask."""
     first = 0
     for mask_SS in masks:
-        size = len(mask_SS)
-        for low in range(0, size, _BLOCK_TOKENS):
-            high = min(low + _BLOCK_TOKENS, size)
-            mask_RS = _wide(mask_SS[low:high, :high]).repeat(queries_per_key, 1)
-            yield Block(first, slice(first + low, first + high), mask_RS)
-        first += size
+        yield first, mask_SS
+        first += len(mask_SS)
 
 
-def _probabilities(query: Tensor, wide_key: Tensor, block: Block, scaling: float) -> Tensor:
+def _blocks(first: int, mask_SS: Tensor) -> Iterator[Block]:
+    size, columns = mask_SS.shape
+    for low in range(0, size, _BLOCK_TOKENS):
+        high = min(low + _BLOCK_TOKENS, size)
+        seen = slice(0, columns - size + high)
+        yield Block(slice(first + low, first + high), seen, mask_SS[low:high, seen])
+
+
+def _seen_by(tensor: Tensor, first: int, mask_SS: Tensor) -> Tensor:
+    """K x S x d: the opening's part, where the group sees one, and its own."""
+    size, columns = mask_SS.shape
+    own = tensor[0, :, first : first + size]
+    return torch.cat((tensor[0, :, : columns - size], own), dim=1) if columns > size else own
+
+
+def _add_seen(sum_KTD: Tensor, part_KSD: Tensor, first: int, mask_SS: Tensor) -> None:
+    """The way back: each part to where it came from."""
+    size, columns = mask_SS.shape
+    sum_KTD[0, :, : columns - size] += part_KSD[:, : columns - size]
+    sum_KTD[0, :, first : first + size] += part_KSD[:, columns - size :]
+
+
+def _probabilities(scaled_query: Tensor, keys_KSD: Tensor, block: Block) -> Tensor:
     """K x R x S, in fp32 or better."""
-    query_KRD = _of_keys(query[0, :, block.tokens], wide_key)
-    key_KDS = wide_key[0, :, block.first : block.tokens.stop].transpose(1, 2)
-    return torch.baddbmm(block.mask_RS, _wide(query_KRD), key_KDS, alpha=scaling).softmax(-1)
+    scores_KRS = _of_keys(scaled_query[0, :, block.tokens], keys_KSD) @ keys_KSD[:, block.seen].transpose(1, 2)
+    scores_KRS.view(-1, *block.mask_RS.shape).add_(block.mask_RS)
+    return scores_KRS.softmax(-1)
 
 
 def _of_keys(query_HQD: Tensor, key: Tensor) -> Tensor:
     """The queries by the key that they share, K x R x d: the heads of one key stand behind one another."""
-    return query_HQD.reshape(key.shape[1], -1, key.shape[3])
+    return query_HQD.reshape(key.shape[-3], -1, key.shape[-1])
 
 
 def _by_head(rows_KRD: Tensor, query: Tensor) -> Tensor:

@@ -29,21 +29,24 @@ class LoraProduct(torch.autograd.Function):
         x_TI = x_TI.to(weight_OI.dtype)
         scaled_OR = (b_OR * scaling).to(weight_OI.dtype)
         a_as_w_RI = a_RI.to(weight_OI.dtype)
-        ctx.save_for_backward(x_TI, weight_OI, a_RI, b_OR)
         ctx.scaling = scaling
         if merging_pays(weight_OI, len(x_TI)):
+            ctx.save_for_backward(x_TI, weight_OI, a_RI, b_OR, None)
             return F.linear(x_TI, torch.addmm(weight_OI, scaled_OR, a_as_w_RI), bias_O)
-        return F.linear(x_TI, weight_OI, bias_O).addmm_(F.linear(x_TI, a_as_w_RI), scaled_OR.T)
+        low_TR = F.linear(x_TI, a_as_w_RI)
+        ctx.save_for_backward(x_TI, weight_OI, a_RI, b_OR, low_TR)
+        return F.linear(x_TI, weight_OI, bias_O).addmm_(low_TR, scaled_OR.T)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad_TO: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
-        x_TI, weight_OI, a_RI, b_OR = ctx.saved_tensors
+        x_TI, weight_OI, a_RI, b_OR, low_TR = ctx.saved_tensors
         dtype = weight_OI.dtype
         grad_TO = grad_TO.to(dtype)
         scaled_OR, a_as_w_RI = (b_OR * ctx.scaling).to(dtype), a_RI.to(dtype)
         grad_low_TR = grad_TO @ scaled_OR
         grad_a_RI = (grad_low_TR.T @ x_TI).to(a_RI.dtype)
-        grad_b_OR = (grad_TO.T @ F.linear(x_TI, a_as_w_RI)).to(b_OR.dtype).mul_(ctx.scaling)
+        low_TR = F.linear(x_TI, a_as_w_RI) if low_TR is None else low_TR
+        grad_b_OR = (grad_TO.T @ low_TR).to(b_OR.dtype).mul_(ctx.scaling)
         if not ctx.needs_input_grad[0]:
             return None, None, None, grad_a_RI, grad_b_OR, None
         if merging_pays(weight_OI, len(x_TI)):

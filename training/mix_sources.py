@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from training.people_votes import HIGHEST_P, Agreement, pair_key, pooled_votes, read_votes
+from training.people_votes import HIGHEST_P, Agreement, Votes, pair_key, pooled_votes, read_votes
 from training.reliability import (
     BeliefFit,
     SharedPair,
@@ -18,10 +18,10 @@ from training.reliability import (
     measured_weight,
     pays_length,
     shared_pairs,
-    verdict_worth,
     whole_belief,
 )
 from training.rows import PreferenceRow, Source
+from training.worth import Had, agreement_beyond_chance, next_worth, verdict_correlation, verdict_worth
 
 Weights = Literal["given", "measured"]
 
@@ -31,8 +31,9 @@ class SourceStanding:
     """How a machine source did beside people's votes, and what follows. None is what could not be measured.
 
     `agreement` is the share of `shared_votes` that name its winner; `slope`, `pays_length` and `per_length` are the
-    calibration's; `worth` is how many labels one verdict is worth; `weight` is the mean factor on its rows. 0 says
-    that its verdicts bear out nothing: its rows are left out.
+    calibration's; `worth` is how many labels one verdict is worth, with its 95 % interval, and `next_worth` what the
+    next verdict is (training/worth.py); `weight` is the mean factor on its rows. 0 says that its verdicts bear out
+    nothing: its rows are left out.
     """
 
     source: Source
@@ -43,6 +44,9 @@ class SourceStanding:
     per_length: float | None
     worth: float | None
     weight: float
+    worth_low: float | None = None
+    worth_high: float | None = None
+    next_worth: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,20 @@ class SourceKnobs:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """The knobs, people's agreement beyond chance, and whether their votes are softened by it already."""
+    """The knobs, what people's votes say of people, and how many labels there are."""
 
     knobs: SourceKnobs
-    beyond_chance: float
-    pooled: bool
+    votes: Votes
+    labels: int
+
+    @property
+    def beyond_chance(self) -> float:
+        return self.votes.beyond_chance
+
+    @property
+    def pooled(self) -> bool:
+        """Whether people's votes are softened by their agreement already."""
+        return self.knobs.calibrate and self.votes.people is not None
 
     @property
     def people_scale(self) -> float:
@@ -93,7 +106,7 @@ def counted_rows(
     """
     votes = read_votes(human)
     people = pooled_votes(human, votes) if knobs.calibrate else tuple(human)
-    measure = Measure(knobs, votes.beyond_chance, pooled=knobs.calibrate and votes.people is not None)
+    measure = Measure(knobs, votes, len(human))
     standings: list[SourceStanding] = []
     counted: list[PreferenceRow] = []
     for source in sorted({row.source for row in machine}):
@@ -109,7 +122,7 @@ def counted_rows(
         counted += [
             new for row, new in zip(own, rows, strict=True) if new.weight or not row.weight * knobs.machine_weight
         ]
-        standings.append(_standing(source, shared, fit, _mean_factor(own, rows), measure))
+        standings.append(_standing(shared, fit, own, rows, measure))
     order = {row.id: place for place, row in enumerate(machine)}
     return Counted(
         human=tuple(replace(row, weight=row.weight * knobs.human_weight) for row in people),
@@ -121,17 +134,26 @@ def counted_rows(
 
 
 def _standing(
-    source: Source, shared: Sequence[SharedPair], fit: BeliefFit | None, weight: float, by: Measure
+    shared: Sequence[SharedPair],
+    fit: BeliefFit | None,
+    before: Sequence[PreferenceRow],
+    after: Sequence[PreferenceRow],
+    by: Measure,
 ) -> SourceStanding:
+    people = agreement_beyond_chance(by.votes.people)
+    worth = verdict_worth(verdict_correlation(shared, fit.pays_length), people) if fit else None
     return SourceStanding(
-        source=source,
+        source=before[0].source,
         shared_votes=len(shared),
         agreement=agreement(shared) if shared else None,
         slope=fit.slope if fit else None,
         pays_length=fit.pays_length if fit else None,
         per_length=fit.per_length if fit else None,
-        worth=verdict_worth(fit, shared, by.beyond_chance) if fit else None,
-        weight=weight,
+        worth=worth.mean if worth else None,
+        worth_low=worth.quantile(0.025) if worth else None,
+        worth_high=worth.quantile(0.975) if worth else None,
+        next_worth=next_worth(worth, Had(by.labels, len(before))) if worth else None,
+        weight=_mean_factor(before, after),
     )
 
 

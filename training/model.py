@@ -19,6 +19,7 @@ from training.adapters import read_adapter
 from training.configs import TrainConfig
 from training.damaged_files import load_advice
 from training.errors import TrainingError
+from training.last_layer import LastLayer
 from training.logps import sum_by_reply, token_logps
 from training.lora import LoraLinear
 from training.memory import memory_advice, smaller_model
@@ -26,7 +27,7 @@ from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
 from training.quantising import is_quantised, quantisation
 from training.sharding import room_to_load, shard_base, shares_base
-from training.trunk import Trunk, check_replay, decoder_layers
+from training.trunk import Trunk, check_replay, decoder_layers, layer_lists
 
 # Knobs of model configs that change the logits after the head: the chunked path would be wrong.
 _AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
@@ -96,6 +97,8 @@ def load_base(
         )
     if config.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
+    if len(lists := layer_lists(base)) == 1:
+        LastLayer(lists[0][1][-1])
     return base
 
 
@@ -184,18 +187,17 @@ def reply_logps(policy: Policy, packed: PackedGroups) -> Tensor:
 
 def reply_token_logps(policy: Policy, packed: PackedGroups) -> Tensor:
     """log p of every reply token (N), given all that stands before it."""
-    hidden_TH = hidden_states(policy, packed)
     head_VH = policy.causal.get_output_embeddings().weight
-    return token_logps(hidden_TH.index_select(0, packed.source_N), head_VH, packed.targets_N)
+    return token_logps(hidden_states(policy, packed), head_VH, packed.targets_N)
 
 
 def hidden_states(policy: Policy, packed: PackedGroups) -> Tensor:
-    """What leaves the last layer for every input token, T x H."""
+    """What leaves the last layer at the input tokens that are read, `packed.source_N`, N x H."""
     out = policy.causal.base_model(
         input_ids=packed.tokens_T[None], position_ids=packed.positions_T[None], use_cache=False, packed=packed
     )
-    hidden_TH: Tensor = out.last_hidden_state[0]
-    return hidden_TH
+    hidden_NH: Tensor = out.last_hidden_state[0].index_select(0, packed.source_N)
+    return hidden_NH
 
 
 def plain_reply_logps(policy: Policy, groups: Sequence[TokenGroup]) -> Tensor:

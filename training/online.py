@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from training.advantages import next_kl_weight
 from training.configs import OnlineConfig, RlooConfig
 from training.errors import TrainingError
+from training.first_batch import FirstBatch
 from training.logps import sum_by_reply
 from training.loop import Step, StepReport
 from training.model import Policy, reply_token_logps
@@ -59,6 +60,7 @@ class Asked:
 
 # What a method learns from a prompt's replies.
 Lesson = TypeVar("Lesson")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Online:
     scorers: Sequence[WeightedScorer]
     kl_weight_1: Tensor
     policy_weights: Mapping[str, nn.Parameter]
+    first_batch: FirstBatch = field(default_factory=FirstBatch)
     first_length_1: Tensor = field(default_factory=lambda: torch.full((1,), float("nan"), dtype=torch.float64))
 
     @property
@@ -91,7 +94,7 @@ def online_step(
     add_gradients: Callable[[Sequence[Lesson]], Mapping[str, float]],
 ) -> StepReport:
     """One step of a method: `prepare` turns the prompts' replies into lessons, `add_gradients` adds a minibatch's mean
-    gradient and returns metrics."""
+    gradient and returns metrics. The first pass takes the prompts in the order of the step, which is drawn already."""
     config = online.config
     asked, metrics = ask(online, step)
     kl_weight = online.kl_weight_1.item()
@@ -99,7 +102,8 @@ def online_step(
     learnt: list[Mapping[str, float]] = []
     for number in range(config.passes):
         order = list(lessons)
-        random.Random(f"{config.seed}/{step.number}/{number}").shuffle(order)
+        if number:
+            random.Random(f"{config.seed}/{step.number}/{number}").shuffle(order)
         for minibatch in evenly(order, config.minibatches):
             found = add_gradients(minibatch)
             learnt.append({**found, "gradient_norm": step.update()})
@@ -175,47 +179,73 @@ def looks(online: Online, rollouts: Sequence[Rollout]) -> Mapping[str, float]:
 
 
 def seen(online: Online, scored: Sequence[Sequence[ScoredRollout]]) -> list[Asked]:
-    """The log-probabilities of each prompt's replies under policy and base."""
+    """The log-probabilities of each prompt's replies under policy and base; what is learnt from first is kept."""
     groups: list[TokenGroup] = []
     scores: list[Tensor] = []
     for own in scored:
         prompt, penalty = own[0].rollout.asked, online.config.missing_eos_penalty
         groups.append(TokenGroup(prompt.prompt.id, prompt.tokens, tuple(one.rollout.reply.tokens for one in own)))
         scores.append(torch.tensor([one.score - cut(one.rollout, penalty) for one in own]))
+    bases = seen_by_base(online, groups)
+    found: list[Asked] = []
+    for packed, place, is_first in batches_to_learn_from(online, groups):
+        trunk_1TH = joined_trunks(packed, [trunk for _, trunk in bases[place]])
+        with torch.set_grad_enabled(is_first and torch.is_grad_enabled()), online.policy.trunk.replaying(trunk_1TH):
+            logps_N = reply_token_logps(online.policy, packed)
+        if logps_N.requires_grad:
+            online.first_batch.keep("policy", groups[place], logps_N)
+        logps = logps_N.detach().cpu().split(tokens_to_score(groups[place]))
+        for one in zip(groups[place], scores[place], logps, bases[place], strict=True):
+            group, score_K, own_N, (ref_logps_N, trunk) = one
+            found.append(Asked(group, score_K, own_N, ref_logps_N, trunk))
+    return found
+
+
+def seen_by_base(online: Online, groups: Sequence[TokenGroup]) -> list[tuple[Tensor, Tensor | None]]:
+    """Of each group: its tokens' log-probabilities under the base, and what left the trunk."""
     known = [online.policy.trunk.known.of(group) for group in groups]
-    found: dict[int, Asked] = {}
+    found: dict[int, tuple[Tensor, Tensor | None]] = {}
     # In batches apart: a batch begins as a whole at the first layer, or as a whole above the trunk.
     for begins_above in (True, False):
         numbers = [number for number, trunk in enumerate(known) if (trunk is not None) is begins_above]
         for packed, place in packed_batches(online, [groups[number] for number in numbers]):
             here = numbers[place]
-            batch = [groups[number] for number in here]
-            parts = seen_batch(online.policy, batch, packed, joined([known[number] for number in here]))
-            for number, one in zip(here, parts, strict=True):
-                found[number] = Asked(groups[number], scores[number], *one)
+            known_1TH = joined_trunks(packed, [known[number] for number in here])
+            parts = base_batch(online.policy, [groups[number] for number in here], packed, known_1TH)
+            found |= zip(here, parts, strict=True)
     return [found[number] for number in range(len(groups))]
 
 
-def seen_batch(
+def base_batch(
     policy: Policy, groups: Sequence[TokenGroup], packed: PackedGroups, known_1TH: Tensor | None
-) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-    """Of each group: its tokens' log-probabilities under policy and base, and what left the trunk."""
+) -> list[tuple[Tensor, Tensor | None]]:
+    """The same for one batch; `known_1TH` is what leaves the trunk, where that is known."""
     trunk, trunk_1TH = policy.trunk, known_1TH
-    with torch.no_grad():
-        with policy.as_reference(), trunk.keeping() if known_1TH is None else trunk.replaying(known_1TH):
-            ref_logps_N = reply_token_logps(policy, packed).cpu()
-        if known_1TH is None:
-            trunk_1TH = trunk.take()
-        with trunk.replaying(trunk_1TH):
-            logps_N = reply_token_logps(policy, packed).cpu()
-    sizes = [sum(map(len, group.replies)) for group in groups]
-    trunks = [None] * len(sizes) if trunk_1TH is None else trunk_1TH.split(list(packed.group_lengths), dim=1)
-    return list(zip(logps_N.split(sizes), ref_logps_N.split(sizes), trunks, strict=True))
+    with policy.as_reference(), trunk.keeping() if known_1TH is None else trunk.replaying(known_1TH):
+        logps_N = reply_token_logps(policy, packed).cpu()
+    if known_1TH is None:
+        trunk_1TH = trunk.take()
+    trunks = [None] * len(groups) if trunk_1TH is None else packed.of_groups(trunk_1TH)
+    return list(zip(logps_N.split(tokens_to_score(groups)), trunks, strict=True))
+
+
+def tokens_to_score(groups: Sequence[TokenGroup]) -> list[int]:
+    """How many each group has to score."""
+    return [sum(map(len, group.replies)) for group in groups]
 
 
 def cut(rollout: Rollout, penalty: float) -> float:
     """What a reply that did not end its turn loses."""
     return 0.0 if rollout.reply.finished else penalty
+
+
+def batches_to_learn_from(online: Online, groups: Sequence[TokenGroup]) -> Iterator[tuple[PackedGroups, slice, bool]]:
+    """All of a step's groups in batches; the first one (True) is that which the first update begins with."""
+    first_minibatch = evenly(groups, online.config.minibatches)[0]
+    first = len(split_by_tokens(first_minibatch, online.config.tokens_per_batch)[0])
+    for low, high in ((0, first), (first, len(groups))):
+        for packed, place in packed_batches(online, groups[low:high]):
+            yield packed, slice(low + place.start, low + place.stop), low == 0
 
 
 def packed_batches(online: Online, groups: Sequence[TokenGroup]) -> Iterator[tuple[PackedGroups, slice]]:
@@ -227,18 +257,13 @@ def packed_batches(online: Online, groups: Sequence[TokenGroup]) -> Iterator[tup
         start += len(batch)
 
 
-def joined_trunks(asked: Sequence[Asked]) -> Tensor | None:
-    """What these prompts' tokens, packed in this order, are above the trunk."""
-    return joined([one.trunk_1TH for one in asked])
-
-
-def joined(trunks: Sequence[Tensor | None]) -> Tensor | None:
-    """Several prompts' as one; None where they are None."""
+def joined_trunks(packed: PackedGroups, trunks: Sequence[Tensor | None]) -> Tensor | None:
+    """What the packed groups' tokens are above the trunk, of what each group's are; None where there is no trunk."""
     kept = [one for one in trunks if one is not None]
-    return torch.cat(kept, dim=1) if kept else None
+    return packed.joined(kept) if kept else None
 
 
-def evenly(items: Sequence[Lesson], parts: int) -> list[Sequence[Lesson]]:
+def evenly(items: Sequence[Item], parts: int) -> list[Sequence[Item]]:
     """Cut into at most so many parts whose sizes differ by one at most."""
     parts = min(parts, len(items))
     bounds = [round(number * len(items) / parts) for number in range(parts + 1)]

@@ -9,6 +9,8 @@ from itertools import groupby
 from math import sqrt
 from statistics import fmean, variance
 
+import torch
+
 from training.errors import TrainingError
 from training.online import Online, seen
 from training.probing import sycophancy_of
@@ -42,7 +44,8 @@ def held_out_metrics(online: Online) -> Mapping[str, float]:
             f"held-out prompts: none of {len(rollouts)} replies could be scored: abstentions {dict(scored.abstained)}; "
             "look at what scores"
         )
-    asked = seen(online, [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)])
+    with torch.no_grad():  # nothing is learnt from these
+        asked = seen(online, [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)])
     scores = [one.score_K.tolist() for one in asked]
     comparable = len(asked) == len(online.held_out) and any(len(own) > 1 for own in scores)
     mean = {"held_out_score": fmean(map(fmean, scores)), "held_out_error": error_of_means(scores)} if comparable else {}

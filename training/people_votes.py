@@ -3,6 +3,9 @@
 Two people who are each right with probability A about what people on the whole prefer agree beyond chance by
 (2A - 1)^2. So agreement on the pairs that several people labelled tells how far one vote may be trusted, without gold.
 Annotators with few shared pairs are taken for average ones. Left out: gold tasks and speed (quality of labels).
+
+`service/labelling/reliability.py` has another estimate: of a label project, with its gold and all its choices, for the
+report and for `weights: measured`. Here are rows alone, from anywhere, so the two may differ (docs/people.md).
 """
 
 import itertools

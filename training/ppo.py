@@ -19,7 +19,7 @@ from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss, sft_loss, value_loss
 from training.model import reply_logps, reply_token_logps
-from training.online import Asked, Online, joined_trunks, online_step, packed_batches
+from training.online import Asked, Online, batches_to_learn_from, joined_trunks, online_step, packed_batches
 from training.online_held_out import evidence, held_out_metrics
 from training.online_parts import open_online
 from training.packing import pack_groups, split_by_tokens
@@ -104,17 +104,18 @@ def token_lessons(
 ) -> list[TokenLesson]:
     """Advantages (whitened over the step) and returns of every token."""
     found: list[TokenLesson] = []
-    with torch.no_grad(), critic.switched_on():
-        for packed, place in packed_batches(online, [one.group for one in asked]):
-            values = (
-                critic.values(packed, joined_trunks(asked[place]))
-                .cpu()
-                .split([len(one.logps_N) for one in asked[place]])
-            )
-            for one, value_N in zip(asked[place], values, strict=True):
-                rewards_N = token_rewards(one.score_K, one.kl_N, one.lengths_K, kl_weight=kl_weight)
-                advantage_N = gae(rewards_N, value_N, one.lengths_K, gae_lambda=config.gae_lambda)
-                found.append(TokenLesson(one, advantage_N, value_N, advantage_N + value_N))
+    groups = [one.group for one in asked]
+    for packed, place, is_first in batches_to_learn_from(online, groups):
+        batch = asked[place]
+        with torch.set_grad_enabled(is_first), critic.switched_on():
+            values_N = critic.values(packed, joined_trunks(packed, [one.trunk_1TH for one in batch]))
+        if is_first:
+            online.first_batch.keep("value", groups[place], values_N)
+        values = values_N.detach().cpu().split([len(one.logps_N) for one in batch])
+        for one, value_N in zip(batch, values, strict=True):
+            rewards_N = token_rewards(one.score_K, one.kl_N, one.lengths_K, kl_weight=kl_weight)
+            advantage_N = gae(rewards_N, value_N, one.lengths_K, gae_lambda=config.gae_lambda)
+            found.append(TokenLesson(one, advantage_N, value_N, advantage_N + value_N))
     whole_N = whitened(torch.cat([lesson.advantage_N for lesson in found]))
     parts = whole_N.split([len(lesson.advantage_N) for lesson in found])
     return [TokenLesson(one.asked, part, one.value_N, one.return_N) for one, part in zip(found, parts, strict=True)]
@@ -130,12 +131,15 @@ def add_gradients(
     """Add the gradients of the mean losses over a minibatch's tokens, to the policy's and to the value model's own."""
     tokens = sum(len(lesson.advantage_N) for lesson in lessons)
     sums = {"policy_loss": 0.0, "value_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
-    for packed, place in packed_batches(online, [lesson.asked.group for lesson in lessons]):
+    groups = [lesson.asked.group for lesson in lessons]
+    for packed, place in packed_batches(online, groups):
         batch = lessons[place]
         ids = tuple(lesson.asked.group.row_id for lesson in batch for _ in lesson.asked.group.replies)
-        trunk_1TH = joined_trunks([lesson.asked for lesson in batch])
-        with online.policy.trunk.replaying(trunk_1TH):
-            logps_N = reply_token_logps(online.policy, packed)
+        trunk_1TH = joined_trunks(packed, [lesson.asked.trunk_1TH for lesson in batch])
+        logps_N = online.first_batch.take("policy", groups[place])
+        if logps_N is None:
+            with online.policy.trunk.replaying(trunk_1TH):
+                logps_N = reply_token_logps(online.policy, packed)
         old_N, advantage_N, value_N, return_N = (
             torch.cat(parts).to(logps_N)
             for parts in zip(
@@ -146,7 +150,9 @@ def add_gradients(
         refuse_broken_loss(sum_by_reply(policy_N, packed.reply_N, len(ids)), ids)
         (policy_N.sum() / tokens).backward()
         with critic.switched_on():
-            value_loss_N = value_loss(critic.values(packed, trunk_1TH), value_N, return_N, clip=config.value_clip)
+            seen_N = online.first_batch.take("value", groups[place])
+            seen_N = critic.values(packed, trunk_1TH) if seen_N is None else seen_N
+            value_loss_N = value_loss(seen_N, value_N, return_N, clip=config.value_clip)
             refuse_broken_loss(sum_by_reply(value_loss_N, packed.reply_N, len(ids)), ids)
             (value_loss_N.sum() / tokens).backward()
         with torch.no_grad():

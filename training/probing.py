@@ -21,9 +21,9 @@ def kl_to_base(policy: Policy, config: TrainConfig, groups: Sequence[TokenGroup]
         head_VH = policy.causal.get_output_embeddings().weight
         for batch in split_by_tokens(groups, config.tokens_per_batch):
             packed = pack_groups(batch, policy.numbers.dtype, policy.numbers.device)
-            hidden_NH = hidden_states(policy, packed)[packed.source_N]
+            hidden_NH = hidden_states(policy, packed)
             with policy.as_reference():
-                ref_hidden_NH = hidden_states(policy, packed)[packed.source_N]
+                ref_hidden_NH = hidden_states(policy, packed)
             kls_N = token_kls(hidden_NH, ref_hidden_NH, head_VH)
             total, tokens = total + kls_N.sum().item(), tokens + len(kls_N)
     return total / tokens

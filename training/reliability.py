@@ -3,7 +3,8 @@
 Two measurements, which need not know how sure the machine claims to be:
 - `fit_belief`: how often people prefer a reply, by the machine's log-odds and the replies' gap in length. It makes
   an overconfident judge modest. What the judge pays for length is taken out of its log-odds first, by all of its
-  verdicts (as in arXiv:2404.04475); what people pay for length is put back, as far as their votes show it.
+  verdicts (as in arXiv:2404.04475); what people pay for length is put back as far as their votes show it with 95 %
+  confidence: they are trained on too, and an error put into every verdict at once would outweigh what weak ones tell.
 - `measured_weight`: the slope of people's votes on the beliefs, over what people's own agreement allows. Where verdicts
   and votes are noisy signs of one preference, a loss with these weights uses both as well as can be (each row counts by
   its share of signal, so that its Fisher information is used up). A calibrated belief has slope 1 already.
@@ -32,7 +33,7 @@ from training.rows import PreferenceRow
 
 FEWEST_VOTES = 20
 # Slope 1 (as temperature scaling has it in judges/calibration/scaling.py). In HH-RLHF the longer reply wins 53 %: 0.4
-# in log-odds for a gap of 1. An error in it goes the same way in all rows, so it takes many votes to be believed.
+# in log-odds for a gap of 1.
 SLOPE_SD, LENGTH_SD = 0.5, 0.4
 # Weighs as many votes on sure verdicts as speak for the given weight.
 PRIOR_VOTES = 10.0
@@ -105,7 +106,7 @@ def pays_length(machine: Sequence[PreferenceRow]) -> float:
 
 
 def fit_belief(shared: Sequence[SharedPair], pays_length: float) -> BeliefFit | None:
-    """The most probable slope and people's pull of length under normal priors; None under 20 votes.
+    """The most probable slope under normal priors, and of people's pull of length what is shown; None under 20 votes.
 
     Newton's method on a convex loss, so there is one answer whatever the order of the pairs.
     """
@@ -113,10 +114,11 @@ def fit_belief(shared: Sequence[SharedPair], pays_length: float) -> BeliefFit | 
         return None
     # Sums in floating point follow the order; a fixed one keeps the mix the same for the same rows.
     points = sorted((logit(pair.belief) - pays_length * pair.length_gap, pair.length_gap, pair.vote) for pair in shared)
-    slope, per_length = _newton(points)
-    slope_sd = _slope_sd(points, (slope, per_length))
+    slope, likeliest = _newton(points)
+    slope_sd, length_sd = _sds(points, (slope, likeliest))
     if slope + ONE_SIDED_Z_95 * slope_sd < 0:
         return BeliefFit(0.0, pays_length, 0.0, slope_sd, len(shared))
+    per_length = math.copysign(max(abs(likeliest) - ONE_SIDED_Z_95 * length_sd, 0.0), likeliest)
     return BeliefFit(_positive_part(slope, slope_sd), pays_length, per_length, slope_sd, len(shared))
 
 
@@ -152,22 +154,6 @@ def whole_belief(p_vote: float, beyond_chance: float) -> float:
     One vote errs, so a machine that is always right is not always voted for. Held to 0.01 and 0.99.
     """
     return min(max(0.5 + (p_vote - 0.5) / math.sqrt(beyond_chance), LOWEST_P), HIGHEST_P)
-
-
-def verdict_worth(fit: BeliefFit, shared: Sequence[SharedPair], beyond_chance: float) -> float:
-    """How many labels of a person one verdict is worth, 0 to 1 / people's agreement beyond chance.
-
-    It is the ratio of their Fisher information: of two noisy signs of what people prefer on the whole, that is the
-    ratio of the squared correlations with it. A label's is people's agreement beyond chance, a calibrated verdict's the
-    mean of (2 * belief - 1)^2, here the mean over what the slope may still be: few votes rule little out.
-    """
-    worths = []
-    for pair in sorted(shared, key=lambda pair: (pair.belief, pair.length_gap)):
-        belief = fit.apply(pair.belief, pair.length_gap)
-        log_odds = logit(pair.belief) - fit.pays_length * pair.length_gap
-        unsure = 2 * belief * (1 - belief) * log_odds * fit.slope_sd
-        worths.append(min(((2 * belief - 1) ** 2 + unsure**2) / beyond_chance, 1.0) / beyond_chance)
-    return math.fsum(worths) / max(len(worths), 1)
 
 
 def calibrated(row: PreferenceRow, fit: BeliefFit, beyond_chance: float) -> PreferenceRow:
@@ -208,9 +194,11 @@ def _step(points: Sequence[_Point], at: tuple[float, float]) -> tuple[float, flo
     return slope_step, (of_slope * to_length - both * to_slope) / determinant
 
 
-def _slope_sd(points: Sequence[_Point], at: tuple[float, float]) -> float:
+def _sds(points: Sequence[_Point], at: tuple[float, float]) -> tuple[float, float]:
+    """How far the slope may be off, and people's pull of length."""
     of_slope, both, of_length = _curvature(points, at)
-    return math.sqrt(of_length / (of_slope * of_length - both * both))
+    determinant = of_slope * of_length - both * both
+    return math.sqrt(of_length / determinant), math.sqrt(of_slope / determinant)
 
 
 def _curvature(points: Sequence[_Point], at: tuple[float, float]) -> tuple[float, float, float]:

@@ -61,9 +61,9 @@ def mean_kl(policy: Policy, groups: Sequence[TokenGroup], tokens_per_batch: int)
         head_VH = policy.causal.get_output_embeddings().weight
         for batch in split_by_tokens(groups, tokens_per_batch):
             packed = pack_groups(batch, policy.numbers.dtype, policy.numbers.device)
-            hidden_NH = hidden_states(policy, packed)[packed.source_N]
+            hidden_NH = hidden_states(policy, packed)
             with policy.as_reference():
-                ref_hidden_NH = hidden_states(policy, packed)[packed.source_N]
+                ref_hidden_NH = hidden_states(policy, packed)
             kls_R = sum_by_reply(token_kls(hidden_NH, ref_hidden_NH, head_VH), packed.reply_N, len(packed.lengths_R))
             total, replies = total + kls_R.sum().item(), replies + len(kls_R)
     if not math.isfinite(total):

@@ -69,7 +69,7 @@ class RewardModelScorer:
                 with trunk.keeping() if self._trunk_is_the_base else contextlib.nullcontext():
                     found += reply_scores(self._policy, self._head, packed).tolist()
                 if (kept_1TH := trunk.take()) is not None:
-                    trunks += kept_1TH.split(list(packed.group_lengths), dim=1)
+                    trunks += packed.of_groups(kept_1TH)
         if trunks:
             trunk.known = known_trunks(groups, trunks)
         return [(score - self._mean) / self._sd for score in found]

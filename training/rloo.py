@@ -17,7 +17,7 @@ from training.finishing import finish_run
 from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss
-from training.model import reply_logps
+from training.model import reply_token_logps
 from training.online import Asked, Online, joined_trunks, online_step, packed_batches
 from training.online_held_out import evidence, held_out_metrics
 from training.online_parts import open_online
@@ -81,10 +81,14 @@ def add_gradients(online: Online, lessons: Sequence[ReplyLesson]) -> Mapping[str
     replies = sum(len(lesson.advantage_K) for lesson in lessons)
     clip = online.config.clip
     sums = {"policy_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
-    for packed, place in packed_batches(online, [lesson.asked.group for lesson in lessons]):
+    groups = [lesson.asked.group for lesson in lessons]
+    for packed, place in packed_batches(online, groups):
         batch = lessons[place]
-        with online.policy.trunk.replaying(joined_trunks([lesson.asked for lesson in batch])):
-            logp_R = reply_logps(online.policy, packed)
+        logps_N = online.first_batch.take("policy", groups[place])
+        if logps_N is None:
+            with online.policy.trunk.replaying(joined_trunks(packed, [one.asked.trunk_1TH for one in batch])):
+                logps_N = reply_token_logps(online.policy, packed)
+        logp_R = sum_by_reply(logps_N, packed.reply_N, len(packed.lengths_R))
         old_N = torch.cat([one.asked.logps_N for one in batch]).to(logp_R)
         old_R = sum_by_reply(old_N, packed.reply_N, len(logp_R))
         advantage_R = torch.cat([one.advantage_K for one in batch]).to(logp_R)

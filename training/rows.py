@@ -14,6 +14,7 @@ from judges.records import Conversation, Message, Prompt, Role
 from training.errors import RowError
 from training.publish import published_file
 
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Source = Literal["human", "ai", "check"]
 _REQUIRED = ("id", "prompt_id", "prompt", "chosen", "rejected")
 
@@ -54,7 +55,12 @@ class WrittenReply:
 
 def row_to_json(row: PreferenceRow) -> str:
     """One line of JSON, without a line break."""
-    fields = {
+    return json.dumps(row_object(row), ensure_ascii=False, allow_nan=False)
+
+
+def row_object(row: PreferenceRow) -> dict[str, Json]:
+    """The row as its line's JSON object."""
+    return {
         "id": row.id,
         "prompt_id": row.prompt_id,
         "prompt": [{"role": message.role, "content": message.content} for message in row.prompt],
@@ -70,7 +76,6 @@ def row_to_json(row: PreferenceRow) -> str:
         "origin": row.origin,
         "tags": dict(row.tags),
     }
-    return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
 
 def row_from_json(line: str, where: str) -> PreferenceRow:

@@ -13,14 +13,17 @@ from training.packing import PackedGroups, TokenGroup, pack_groups
 
 def reply_scores(policy: Policy, head: nn.Module, packed: PackedGroups) -> Tensor:
     """The score of each reply (R), in fp32; the groups come from `pack_finished`."""
-    ends_R = packed.source_N[packed.lengths_R.cumsum(0) - 1]
-    return _score_of(head, hidden_states(policy, packed)[ends_R])
+    return _score_of(head, hidden_states(policy, packed))
 
 
 def pack_finished(policy: Policy, groups: Sequence[TokenGroup]) -> PackedGroups:
-    """The packed layout leaves out each reply's last token, which predicts nothing; here the score is read at it."""
+    """The packed layout leaves out each reply's last token, which predicts nothing; here it is there, and the score is
+    read at it alone (N is R)."""
     whole = [replace(group, replies=tuple((*reply, reply[-1]) for reply in group.replies)) for group in groups]
-    return pack_groups(whole, policy.numbers.dtype, policy.numbers.device)
+    packed = pack_groups(whole, policy.numbers.dtype, policy.numbers.device)
+    ends_R = packed.lengths_R.cumsum(0) - 1
+    source_N, targets_N, reply_N = (every[ends_R] for every in (packed.source_N, packed.targets_N, packed.reply_N))
+    return replace(packed, source_N=source_N, targets_N=targets_N, reply_N=reply_N)
 
 
 def check_scores(policy: Policy, head: nn.Module, group: TokenGroup) -> None:

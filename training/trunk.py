@@ -92,15 +92,18 @@ class Trunk:
 
 def decoder_layers(base: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     """The list of the model's layers and its own name (mostly `layers`). Raises TrainingError where there is no one."""
-    found = [
-        (name, module)
-        for name, module in base.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == base.config.num_hidden_layers
-    ]
+    found = layer_lists(base)
     if len(found) != 1:
         raise TrainingError("lora_layers_share: this model's layers are not one list; leave it 1, for all layers")
     name, module = found[0]
     return re.sub(r".*\.", "", name), module
+
+
+def layer_lists(base: PreTrainedModel) -> list[tuple[str, nn.ModuleList]]:
+    """The lists as long as the model is deep, by name."""
+    depth = getattr(base.config, "num_hidden_layers", None)
+    lists = [(name, module) for name, module in base.named_modules() if isinstance(module, nn.ModuleList)]
+    return [(name, module) for name, module in lists if len(module) == depth]
 
 
 def check_replay(trunk: Trunk, compute: Callable[[], Tensor], tolerance: float) -> None:

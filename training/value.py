@@ -35,7 +35,7 @@ class ValueModel:
     def values(self, packed: PackedGroups, trunk_1TH: Tensor | None) -> Tensor:
         """One value a reply token (N), in fp32, while it is switched on; from the trunk's hidden states where given."""
         with self.policy.trunk.replaying(trunk_1TH):
-            hidden_NH = hidden_states(self.policy, packed).index_select(0, packed.source_N)
+            hidden_NH = hidden_states(self.policy, packed)
         values_N1: Tensor = self.head(hidden_NH.float())
         return values_N1[:, 0]
 

@@ -36,6 +36,7 @@ from service.pages import (
     labelling,
     preference_pages,
     run_pages,
+    set_report_pages,
     sign_in,
 )
 from service.pages.layout import STATIC, STATIC_PREFIX
@@ -84,8 +85,9 @@ def create_app(settings: Settings) -> FastAPI:
     install_problems(app)
     # Added first, it stands inside: what it raises passes no other middleware, and is answered as a problem.
     app.add_middleware(BodyLimit, settings=settings)
-    app.middleware("http")(Guard(settings))
+    app.add_middleware(Guard, settings=settings)
     for part in (
+        labelling,  # first: routes are tried in order, and people wait for these
         health,
         keys,
         models,
@@ -103,9 +105,9 @@ def create_app(settings: Settings) -> FastAPI:
         run_pages,
         constitution_pages,
         preference_pages,
+        set_report_pages,
         label_project_pages,
         adapter_pages,
-        labelling,
     ):
         app.include_router(part.router)
     app.mount(STATIC_PREFIX, STATIC)

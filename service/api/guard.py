@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,14 +42,33 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Guard:
-    """The middleware function of one application."""
+    """The outermost middleware: what it refuses reaches no route; what it reads of a body is read again behind it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
         self._settings = settings
         self._rate = RateLimitItemPerMinute(settings.requests_per_minute)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        # It counts; a limiter that remembers each request goes through everybody's at each of them.
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    async def __call__(self, request: Request, call_next: Handler) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        read: list[Message] = []
+
+        async def noted() -> Message:
+            read.append(await receive())
+            return read[-1]
+
+        async def again() -> Message:
+            return read.pop(0) if read else await receive()
+
+        refused = await self._refusal(Request(scope, noted))
+        await (refused or self._app)(scope, again, send)
+
+    async def _refusal(self, request: Request) -> Response | None:
+        """What to answer instead of the route; None lets the request in, and says in its state who asks."""
         host = _PORT.sub("", request.headers.get("host", ""))
         if "*" not in self._settings.allowed_hosts and host not in self._settings.allowed_hosts:
             return problem(request, 400, f"the Host {host!r} is not served here; add it to CHARTER_ALLOWED_HOSTS")
@@ -57,10 +76,10 @@ class Guard:
         if not length.isdecimal() or int(length) > self._settings.max_upload_mb * 1_000_000:
             return problem(request, 413, _too_long(self._settings))
         if request.url.path in PUBLIC or request.url.path.startswith(PUBLIC_FOLDERS):
-            return await call_next(request)
+            return None
         try:
             if by_annotator(request):
-                return await self._let_in_annotator(request, call_next)
+                return await self._refusal_of_annotator(request)
             key = await _key_that_asks(request)
         except NotAllowed as error:
             if request.url.path.startswith(PAGES):
@@ -73,9 +92,9 @@ class Guard:
         if (slow_down := await self._too_many(request, key.id)) is not None:
             return slow_down
         request.state.key = request.state.asking = key
-        return await call_next(request)
+        return None
 
-    async def _let_in_annotator(self, request: Request, call_next: Handler) -> Response:
+    async def _refusal_of_annotator(self, request: Request) -> Response | None:
         """By the cookie of their session; what changes something needs its token too. Raises NotAllowed."""
         secret = request.cookies.get(ANNOTATOR_COOKIE, "")
         annotator = await backend_of(request).store.label_projects.annotator_of(secret)
@@ -84,7 +103,7 @@ class Guard:
         if (slow_down := await self._too_many(request, annotator.id)) is not None:
             return slow_down
         request.state.asking = annotator
-        return await call_next(request)
+        return None
 
     async def _too_many(self, request: Request, id: str) -> Response | None:
         if await self._limiter.hit(self._rate, id):

@@ -1,10 +1,10 @@
 """What the API answers of label projects."""
 
-from pydantic import JsonValue
+from pydantic import Field
 
+from judges.records import Message
 from service.api.wire import Wire
-from service.exchange.messages import as_json
-from service.store.label_records import LeasedTask, ProjectStatus, TaskKind, TaskLabel
+from service.store.label_records import ProjectStatus, TaskKind
 
 
 class LabelProjectBody(Wire):
@@ -25,6 +25,21 @@ class LabelProjectBody(Wire):
     open_tasks: int
     labels: int
     created_at: str
+
+
+class ReroutedBody(Wire):
+    """`labelled` pairs of the random part told what to route by; `shown`: they bear out which way the judge's beliefs
+    point, else the rest was drawn at random. `dropped` tasks that nobody had been given made way for `added` ones.
+
+    `seconds_per_label` is what a budget in minutes was counted by, null for one in labels.
+    """
+
+    project: LabelProjectBody
+    labelled: int
+    shown: bool
+    dropped: int
+    added: int
+    seconds_per_label: float | None
 
 
 class AnnotatorBody(Wire):
@@ -49,7 +64,7 @@ class LeasedTaskBody(Wire):
 
     id: str
     kind: TaskKind
-    prompt: list[JsonValue]
+    prompt: list[Message]
     replies: list[str]
     principle_id: str | None
     training: bool
@@ -58,17 +73,21 @@ class LeasedTaskBody(Wire):
 
 
 class TaskLabelBody(Wire):
-    """An answer with its task. `replies`, `choice` and `ranking` are in the task's own order, `order` is the page's."""
+    """An answer with its task. `replies`, `choice` and `ranking` are in the task's own order, `order` is the page's.
 
-    id: str
+    `p_sent` is the chance that the pair had of being sent: one over it weighs the label in a sum over all pairs.
+    """
+
+    id: str = Field(validation_alias="label_id")
     task_id: str
     annotator_id: str
     kind: TaskKind
     pair_id: str
-    prompt: list[JsonValue]
+    prompt: list[Message]
     replies: list[str]
     principle_id: str | None
     routed_by: str
+    p_sent: float | None
     gold: str | None
     training: bool
     judge_p_a: float | None
@@ -79,40 +98,3 @@ class TaskLabelBody(Wire):
     comment: str
     seconds: float
     created_at: str
-
-
-def leased_task_body(task: LeasedTask) -> LeasedTaskBody:
-    return LeasedTaskBody(
-        id=task.id,
-        kind=task.kind,
-        prompt=as_json(task.prompt),
-        replies=list(task.replies),
-        principle_id=task.principle_id,
-        training=task.training,
-        leased_until=task.leased_until,
-        draft=task.draft,
-    )
-
-
-def task_label_body(label: TaskLabel) -> TaskLabelBody:
-    return TaskLabelBody(
-        id=label.label_id,
-        task_id=label.task_id,
-        annotator_id=label.annotator_id,
-        kind=label.kind,
-        pair_id=label.pair_id,
-        prompt=as_json(label.prompt),
-        replies=list(label.replies),
-        principle_id=label.principle_id,
-        routed_by=label.routed_by,
-        gold=label.gold,
-        training=label.training,
-        judge_p_a=label.judge_p_a,
-        choice=label.choice,
-        order=list(label.order),
-        ranking=list(label.ranking),
-        rewrite=label.rewrite,
-        comment=label.comment,
-        seconds=label.seconds,
-        created_at=label.created_at,
-    )

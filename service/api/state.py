@@ -44,7 +44,20 @@ def asking(request: Request) -> KeyRecord | AnnotatorRecord:
     return who
 
 
-def annotator_of(request: Request) -> AnnotatorRecord:
+# As dependencies they are async: a plain function would be sent to a thread for each request.
+async def _backend(request: Request) -> Backend:
+    return backend_of(request)
+
+
+async def _key(request: Request) -> KeyRecord:
+    return key_of(request)
+
+
+async def _asking(request: Request) -> KeyRecord | AnnotatorRecord:
+    return asking(request)
+
+
+async def _annotator(request: Request) -> AnnotatorRecord:
     """Raises NotAllowed for a key."""
     who = asking(request)
     if isinstance(who, AnnotatorRecord):
@@ -52,7 +65,7 @@ def annotator_of(request: Request) -> AnnotatorRecord:
     raise NotAllowed("this page is an annotator's; open your invitation's link")
 
 
-BackendHere = Annotated[Backend, Depends(backend_of)]
-KeyHere = Annotated[KeyRecord, Depends(key_of)]
-AskingHere = Annotated[KeyRecord | AnnotatorRecord, Depends(asking)]
-AnnotatorHere = Annotated[AnnotatorRecord, Depends(annotator_of)]
+BackendHere = Annotated[Backend, Depends(_backend)]
+KeyHere = Annotated[KeyRecord, Depends(_key)]
+AskingHere = Annotated[KeyRecord | AnnotatorRecord, Depends(_asking)]
+AnnotatorHere = Annotated[AnnotatorRecord, Depends(_annotator)]

@@ -95,6 +95,16 @@ def revoke(
     typer.echo(f"revoked {annotator}")
 
 
+@app.command("route")
+def route(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """Choose the tasks that nobody has seen anew, by what labels of the random part have shown.
+
+    Example: `charter label route helpful`
+    """
+    with connect(url, key) as client:
+        print_record(client.route_labels_again(project))
+
+
 @app.command("quality")
 def quality(
     project: Project,

@@ -40,6 +40,10 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
             f"judge on {judge.questions} of these questions: gold {_rate(judge.gold_accuracy)}, with people's majority "
             f"{_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, alpha with it {_number(judge.alpha)}"
         )
+    for estimate in judge.estimated:
+        under = f" under {estimate.principle_id}" if estimate.principle_id else ""
+        told = estimate.accuracy.reason if isinstance(estimate.accuracy, Unknown) else _rate(estimate.accuracy)
+        console.print(f"judge on all pairs{under}, by {estimate.labels} labelled ones of the random part: {told}")
 
 
 def _cells(one: AnnotatorQuality) -> tuple[str, ...]:

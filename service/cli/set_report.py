@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.demo.tables import percent
-from service.set_report.findings import Coverage, SetReport, Share, SourceBias
+from service.set_report.findings import Coverage, OrderEffect, SetReport, Share, SourceBias
 
 _WIDEST = 200
 _HOLES_SHOWN = 10
@@ -22,12 +22,19 @@ def print_set_report(answer: JsonValue) -> None:
     console.print(f"{report.rows} rows{part}")
     _print_coverage(console, report.coverage)
     _print_bias(console, report.bias)
+    _print_orders(console, report.orders)
     twice, leaks = report.duplicates, report.leakage
     console.print(
         f"duplicates: {twice.exact} exact, {twice.contradicting} contradicting, {twice.near} near in "
         f"{twice.near_groups} groups"
     )
-    console.print(f"leakage: of {leaks.held_out} held-out prompts {leaks.exact} stand in the set, {leaks.near} nearly")
+    if leaks.held_out:
+        console.print(
+            f"leakage: of {leaks.held_out} held-out prompts {leaks.exact} stand in the set, {leaks.near} nearly"
+        )
+    else:
+        console.print("leakage: no held-out prompts to look for; name a prompt set with --prompts")
+    console.print(f"{leaks.near_own} prompts are near another of the set's own, in case a training holds some out")
     for leak in leaks.leaks:
         console.print(f"  {leak.held_out_id}: {leak.held_out!r} is near {leak.trained_id}: {leak.trained!r}")
 
@@ -70,6 +77,14 @@ def _print_bias(console: Console, biases: Sequence[SourceBias]) -> None:
             _share(one.first_wins),
         )
     console.print(table)
+
+
+def _print_orders(console: Console, orders: Sequence[OrderEffect]) -> None:
+    if orders:
+        table = _table(("judge and principle", "first wins", "orders disagree"))
+        for one in orders:
+            table.add_row(f"{one.judge}, {one.principle_id}", _share(one.first_wins), _share(one.flipped))
+        console.print(table)
 
 
 def _share(share: Share) -> str:

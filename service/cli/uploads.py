@@ -77,7 +77,7 @@ def post_preferences(
 def export_preferences(
     preference_set: Annotated[str, typer.Argument(help="Id or name of the set, for example one that a run mixed.")],
     file: Annotated[Path, typer.Argument(help="Where to write it.")],
-    format: Annotated[Format, typer.Option(help="Only charter keeps everything.")] = "charter",
+    format: Annotated[Format, typer.Option(help="What each loses: docs/exchange.md; charter nothing.")] = "charter",
     kind: Annotated[FileKind, typer.Option("--as", help="The kind of file.")] = "jsonl",
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -96,8 +96,13 @@ def export_preferences(
 @preferences.command("report")
 def report_preferences(
     preference_set: Annotated[str, typer.Argument(help="Id or name of the set.")],
-    constitution: Annotated[str | None, typer.Option(help="Its principles should be covered.")] = None,
-    prompts: Annotated[str | None, typer.Option(help="A prompt set: look for its held-out prompts.")] = None,
+    constitution: Annotated[
+        str | None, typer.Option(help="Its principles should be covered. Of a run's set the run's, else none.")
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(help="A prompt set: look for its held-out prompts. Of a run's set the run's, else none."),
+    ] = None,
     near: Annotated[float, typer.Option(help="How far near-duplicates overlap, 0.3 to 1.")] = 0.8,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
     url: Url = DEFAULT_URL,
@@ -109,7 +114,9 @@ def report_preferences(
     """
     named = {"constitution": constitution, "prompts": prompts, "near": str(near), "full": "true"}
     with connect(url, key) as client:
-        found = client.preference_report(preference_set, {name: text for name, text in named.items() if text})
+        found = client.preference_report(
+            preference_set, {name: text for name, text in named.items() if text is not None}
+        )
     if as_json:
         print_json(found)
     else:

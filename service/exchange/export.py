@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from service.exchange.cells import cell_of
 from service.exchange.formats import charter
 from service.exchange.formats.registry import LAYOUTS, Format, Layout
+from service.exchange.pairs_together import pairs_together
 from service.preference_rows import PreferenceRows
 from training.rows import PreferenceRow
 
@@ -27,9 +28,11 @@ Batches = Iterable[Sequence[PreferenceRow]]
 
 
 def export_chunks(batches: Batches, format: Format, kind: FileKind) -> Iterator[bytes]:
-    """The rows that the format holds, a chunk or more for each batch."""
+    """The rows that the format holds, a chunk or more for each batch. Rows on one pair that are to be one line of it
+    stand in one batch.
+    """
     layout = LAYOUTS[format]
-    lines = ([layout.write(row) for row in batch if layout.holds(row)] for batch in batches)
+    lines = (list(layout.write(filter(layout.holds, batch))) for batch in batches)
     if kind == "csv":
         return _csv(lines, layout)
     if kind == "parquet":
@@ -41,7 +44,8 @@ def stored_chunks(rows: PreferenceRows, format: Format, kind: FileKind) -> Itera
     """All rows of a set."""
     if format == "charter" and kind == "jsonl":
         return map(charter.stored_lines, rows.stored())
-    return export_chunks(rows.batches(), format, kind)
+    batches = pairs_together(rows) if LAYOUTS[format].by_pair else rows.batches()
+    return export_chunks(batches, format, kind)
 
 
 def left_out(batches: Batches, format: Format) -> int:

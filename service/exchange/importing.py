@@ -10,20 +10,20 @@ from pydantic import JsonValue
 
 from service.errors import InvalidInput
 from service.exchange.preferences import PreferenceFile, scan_preferences
-from service.exchange.records import BrokenLine, refuse
+from service.exchange.records import BrokenLine, RepeatedRow, refuse
 from service.preference_rows import PreferenceRows
 from service.shards import ROWS_PER_GROUP, record_schema, table_of
 from service.store.records import JsonObject
 from training.rows import PreferenceRow
 
-# Of the lines that were skipped, the report names the first.
+# Of the lines that were left out, the report names the first.
 _NAMED = 1000
 _BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """`report` has the set's counts, and the lines that were skipped."""
+    """`report` has the set's counts, the rows that stood in the file before, and the lines that were skipped."""
 
     rows: int
     human: bool
@@ -34,7 +34,8 @@ class Imported:
 def import_preferences(file: PreferenceFile, into: Path, *, skip_broken: bool) -> Imported:
     """Write the set's file. Raises InvalidInput with every broken line, unless those may be skipped."""
     broken: list[str] = []
-    write_preference_rows(into, _whole(scan_preferences(file), broken))
+    repeated: list[str] = []
+    write_preference_rows(into, _whole(scan_preferences(file), broken, repeated))
     if not skip_broken:
         refuse(broken)
     with into.open("rb") as written:
@@ -43,6 +44,7 @@ def import_preferences(file: PreferenceFile, into: Path, *, skip_broken: bool) -
     if not rows:
         refuse(broken)
         raise InvalidInput("no row holds a submitted answer; nothing was stored")
+    report |= {"repeated_rows": len(repeated), "repeated": list[JsonValue](repeated[:_NAMED])}
     if skip_broken:
         report |= {"skipped_lines": len(broken), "skipped": list[JsonValue](broken[:_NAMED])}
     return Imported(rows, report["human"] == rows, sha256_of(into), report)
@@ -63,11 +65,15 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _whole(read: Iterable[PreferenceRow | BrokenLine], broken: list[str]) -> Iterator[PreferenceRow]:
-    """The rows; what is broken goes into the list."""
+def _whole(
+    read: Iterable[PreferenceRow | BrokenLine | RepeatedRow], broken: list[str], repeated: list[str]
+) -> Iterator[PreferenceRow]:
+    """The rows; what is broken and what stood there before goes into the lists."""
     for one in read:
         if isinstance(one, BrokenLine):
             broken.append(one.problem)
+        elif isinstance(one, RepeatedRow):
+            repeated.append(one.problem)
         else:
             yield one
 

@@ -9,15 +9,20 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pydantic_core import to_json
+
 from service.errors import InvalidInput
 from service.exchange.cells import parsed_row
 from service.exchange.formats import charter
 from service.exchange.formats.pair import Pair
 from service.exchange.formats.registry import LAYOUTS, Format, sniff_format
 from service.exchange.messages import as_json, conversation_id
-from service.exchange.records import BrokenLine, Line, is_csv, refuse, scan_lines
+from service.exchange.records import BrokenLine, Line, RepeatedRow, is_csv, refuse, scan_lines
 from training.errors import RowError
-from training.rows import PreferenceRow, row_to_json
+from training.rows import PreferenceRow, row_object
+
+_MATTER_BITS = 128
+_MATTER = (1 << _MATTER_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,13 @@ def read_preferences(
     return rows
 
 
-def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLine]:
-    """The rows one by one, twins once, and the lines that hold none. Raises InvalidInput for a file of no format.
+def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLine | RepeatedRow]:
+    """The rows one by one, and what is no row. Raises InvalidInput for a file of no format.
 
-    Our own format says itself where a row comes from; two rows of it with one id are a fault.
+    Our own rows say themselves where they come from; two of them with one id are a fault.
     """
     cells = is_csv(file.data, file.filename, file.content_type)
-    format, seen, empty = file.format, dict[bytes, bytes](), True
+    format, seen, empty = file.format, _Seen(), True
     for line in scan_lines(file.data, file.filename, file.content_type):
         empty = False
         if isinstance(line, BrokenLine):
@@ -63,10 +68,7 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
         try:
             rows = list(_rows_of(line, format, file.origin))
             for row in rows:
-                # Their hashes, not the rows: a set of millions stays small.
-                whole = _digest(row_to_json(row)) if format == "charter" else b""
-                if seen.get(_digest(row.id), whole) != whole:
-                    raise ValueError(f"the id {row.id!r} stands on another row already; give each its own")
+                seen.refuse_other(row)
         except ValueError as error:
             yield BrokenLine(line.place, str(error))
             continue
@@ -74,25 +76,21 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
             yield BrokenLine(line.place, str(error).removeprefix(f"{line.place}: "))
             continue
         for row in rows:
-            id = _digest(row.id)
-            if id not in seen:
-                seen[id] = _digest(row_to_json(row)) if format == "charter" else b""
-                yield row
+            yield seen.repeated(row, line) or row.row
     if empty:
         raise InvalidInput("there are no rows; write one JSON object a line")
 
 
 def holds(format: Format, row: PreferenceRow) -> bool:
-    """Whether the format can hold the row's texts and its winner; only ours holds beliefs, weights and sources."""
+    """Whether the format can hold the row's texts and its winner; what else it keeps stands in docs/exchange.md."""
     return LAYOUTS[format].holds(row)
 
 
 def write_preferences(rows: Sequence[PreferenceRow], format: Format) -> Iterator[str]:
-    """One JSON line for each row that the format holds."""
+    """The JSON lines of the rows that the format holds."""
     layout = LAYOUTS[format]
-    for row in rows:
-        if layout.holds(row):
-            yield json.dumps(layout.write(row), ensure_ascii=False, allow_nan=False) + "\n"
+    for line in layout.write(filter(layout.holds, rows)):
+        yield json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def human_row(pair: Pair, origin: str) -> PreferenceRow:
@@ -123,12 +121,52 @@ def row_of_pair(pair: Pair, origin: str) -> PreferenceRow:
     )
 
 
-def _rows_of(line: Line, format: Format, origin: str) -> Iterator[PreferenceRow]:
-    if format == "charter":
-        yield charter.read(line.value, line.place)
-        return
-    for pair in LAYOUTS[format].read(line.value):
-        yield row_of_pair(pair, f"{origin}, {line.place}")
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A row of a line. `own`: the line gave it as one of ours, with its id. Rows of one `matter` are the same."""
+
+    row: PreferenceRow
+    own: bool
+    matter: int
+
+
+class _Seen:
+    """The rows so far: of each one integer, of its line and its matter: a set of millions stays small."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, int] = {}
+
+    def refuse_other(self, read: _Read) -> None:
+        """Raises ValueError for a row of ours whose id another one has."""
+        known = self._first.get(_digest(read.row.id)) if read.own else None
+        if known is not None and known & _MATTER != read.matter:
+            raise ValueError(f"the id {read.row.id!r} stands on another row already; give each its own")
+
+    def repeated(self, read: _Read, line: Line) -> RepeatedRow | None:
+        """None for the first of its id, which is remembered."""
+        id = _digest(read.row.id)
+        known = self._first.get(id)
+        if known is None:
+            self._first[id] = line.number << _MATTER_BITS | read.matter
+            return None
+        first = replace(line, number=known >> _MATTER_BITS)
+        return RepeatedRow(line.place, first.place, same=known & _MATTER == read.matter)
+
+
+def _rows_of(line: Line, format: Format, origin: str) -> Iterator[_Read]:
+    given = [charter.read(line.value, line.place)] if format == "charter" else LAYOUTS[format].read(line.value)
+    for one in given:
+        if isinstance(one, PreferenceRow):
+            yield _Read(one, True, _number(to_json(row_object(one))))
+        else:
+            row = row_of_pair(one, f"{origin}, {line.place}")
+            # Its id says all the rest, and its origin only on which line it stands.
+            said = (row.p_chosen, row.weight, row.per_principle, row.tags)
+            yield _Read(row, False, _number(repr(said).encode()))
+
+
+def _number(matter: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(matter, digest_size=16).digest(), "big")
 
 
 def _digest(text: str) -> bytes:

@@ -48,6 +48,23 @@ class BrokenLine:
         return f"{self.place}: {self.why}"
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatedRow:
+    """A row that an earlier place has already, which counts once: `same`, or the same answer in other numbers."""
+
+    place: str
+    first: str
+    same: bool
+
+    @property
+    def problem(self) -> str:
+        if self.same:
+            return f"{self.place}: the same row as {self.first}"
+        return (
+            f"{self.place}: who says so already did on {self.first}, with another belief, weight or tag, which counts"
+        )
+
+
 def read_lines(data: bytes, filename: str, content_type: str) -> list[Line]:
     """JSONL, a JSON array, CSV or Parquet; told by the bytes first, then by the name. Raises InvalidInput."""
     read = list(scan_lines(data, filename, content_type))
@@ -155,11 +172,28 @@ def _parquet(data: bytes) -> Iterator[Line | BrokenLine]:
     try:
         _refuse_bomb(data)
         for batch in _batches(data):
-            for row in batch.to_pylist():
+            for row in _table_rows(batch):
                 number += 1
-                yield Line(number, {key: value for key, value in row.items() if value is not None}, "row")
+                if isinstance(row, str):
+                    yield BrokenLine(f"row {number}", row)
+                else:
+                    yield Line(number, {key: value for key, value in row.items() if value is not None}, "row")
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(f"not readable as Parquet: {error}; nothing was stored") from error
+
+
+def _table_rows(batch: pa.RecordBatch) -> Iterator[dict[str, JsonValue] | str]:
+    """Each row, or why it is none."""
+    try:
+        yield from batch.to_pylist()
+    except ValueError:  # of which row, only the rows themselves tell
+        for place in range(batch.num_rows):
+            try:
+                yield from batch.slice(place, 1).to_pylist()
+            except UnicodeDecodeError as error:
+                yield f"byte {error.start} of a text is not UTF-8; write texts as UTF-8"
+            except ValueError as error:
+                yield f"not readable: {error}"
 
 
 def _refuse_bomb(data: bytes) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Literal
 
-import krippendorff
 import numpy as np
 
 from judges.calibration.agreement import cohen_kappa
@@ -123,6 +122,8 @@ def alpha_of_counts(counts: Sequence[Sequence[int]], level: Literal["nominal", "
     used = [value for value in range(len(shared[0])) if any(row[value] for row in shared)]
     if len(used) < 2:
         return Unknown("every shared answer is the same; agreement beyond chance has no value")
+    import krippendorff  # when a report is asked for, not at the start
+
     table = np.array([[row[value] for value in used] for row in shared])
     alpha = float(krippendorff.alpha(value_counts=table, value_domain=used, level_of_measurement=level))
     return alpha if math.isfinite(alpha) else Unknown("the library gives no value for these answers")

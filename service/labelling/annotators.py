@@ -4,13 +4,10 @@ The others are those with an answer to the same question; their majority is take
 what follows from the numbers, which is a weight (reliability.py), never the loss of a label.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
-from typing import Literal
 
-from judges.intervals import Interval
 from service.labelling.agreement import (
     FEWEST,
     Choices,
@@ -21,7 +18,8 @@ from service.labelling.agreement import (
     rate,
     too_few,
 )
-from service.labelling.figures import AnnotatorQuality, Drift, Unknown
+from service.labelling.drift import Answered, drift, over_time
+from service.labelling.figures import AnnotatorQuality
 from service.store.label_records import TaskLabel
 
 # Nobody reads 15 words a second: 200 to 400 a minute is usual (Rayner et al. 2016), so this is skimming at the best.
@@ -35,23 +33,24 @@ def annotator_quality(
     """`labels` are the project's, in order of time; `choices` everybody's first ones."""
     mine = [label for label in labels if label.annotator_id == annotator_id and not label.training]
     chosen = comparisons(mine)
-    gold = [label.choice == label.gold for label in chosen if label.gold is not None]
+    gold = [Answered(label, label.choice == label.gold) for label in chosen if label.gold is not None]
     followed = _followed(annotator_id, chosen, choices)
     sides = [_took_first(label) for label in chosen if label.choice in ("a", "b")]
-    timed = [label for label in mine if label.seconds > 0 and label.choice != "skip"]
+    timed = _timed(mine)
     repeats = _repeats(chosen)
     return AnnotatorQuality(
         annotator_id=annotator_id,
         labels=sum(label.choice != "skip" for label in mine),
         skips=sum(label.choice == "skip" for label in mine),
-        gold_accuracy=rate(sum(gold), len(gold), "gold answers"),
-        with_majority=rate(sum(followed), len(followed), "answers beside a majority of others"),
+        gold_accuracy=rate(sum(one.right for one in gold), len(gold), "gold answers"),
+        with_majority=rate(sum(one.right for one in followed), len(followed), "answers beside a majority of others"),
         median_seconds=(
             median(label.seconds for label in timed) if len(timed) >= FEWEST else too_few(len(timed), "timed answers")
         ),
         quick_share=rate(sum(is_quick(label) for label in timed), len(timed), "timed answers"),
         first_share=rate(sum(sides), len(sides), "choices of one reply"),
-        drift=_drift(gold, followed),
+        drift=drift(gold, followed),
+        over_time=over_time(mine, gold, followed, timed),
         repeats=rate(sum(repeats), len(repeats), "repeated questions"),
         weight=weight,
     )
@@ -63,12 +62,14 @@ def is_quick(label: TaskLabel) -> bool:
     return label.seconds < max(LEAST_SECONDS, words / WORDS_PER_SECOND)
 
 
-def difference(first: Interval, last: Interval) -> tuple[float, float, float]:
-    """last - first with its 95 % bounds, from the intervals of two independent rates (Newcombe 1998, method 10)."""
-    change = last.estimate - first.estimate
-    down = math.hypot(last.estimate - last.low, first.high - first.estimate)
-    up = math.hypot(last.high - last.estimate, first.estimate - first.low)
-    return change, change - down, change + up
+def seconds_per_label(labels: Sequence[TaskLabel], otherwise: float) -> float:
+    """The median over all annotators, without training and skips; `otherwise` where fewer than ten were timed."""
+    timed = _timed([label for label in labels if not label.training])
+    return median(label.seconds for label in timed) if len(timed) >= FEWEST else otherwise
+
+
+def _timed(labels: Sequence[TaskLabel]) -> list[TaskLabel]:
+    return [label for label in labels if label.seconds > 0 and label.choice != "skip"]
 
 
 def _took_first(label: TaskLabel) -> bool:
@@ -76,10 +77,10 @@ def _took_first(label: TaskLabel) -> bool:
     return label.choice == shown_first
 
 
-def _followed(annotator_id: str, chosen: Sequence[TaskLabel], choices: Choices) -> list[bool]:
+def _followed(annotator_id: str, chosen: Sequence[TaskLabel], choices: Choices) -> list[Answered]:
     """Once a question, in order of time: the same choice as most of the others?"""
     seen: set[Question] = set()
-    followed = []
+    followed: list[Answered] = []
     for label in chosen:
         question = question_of(label)
         if question in seen:
@@ -87,7 +88,7 @@ def _followed(annotator_id: str, chosen: Sequence[TaskLabel], choices: Choices) 
         seen.add(question)
         others = [said[question] for who, said in choices.items() if who != annotator_id and question in said]
         if (most := majority(others)) is not None:
-            followed.append(label.choice == most)
+            followed.append(Answered(label, label.choice == most))
     return followed
 
 
@@ -97,17 +98,3 @@ def _repeats(chosen: Sequence[TaskLabel]) -> list[bool]:
     for label in chosen:
         said[question_of(label)].append(label.choice)
     return [again == answers[0] for answers in said.values() for again in answers[1:]]
-
-
-def _drift(gold: Sequence[bool], followed: Sequence[bool]) -> Drift | Unknown:
-    """On gold where both halves have enough of it, else by agreement."""
-    measures: tuple[tuple[Literal["gold", "agreement"], Sequence[bool]], ...] = (
-        ("gold", gold),
-        ("agreement", followed),
-    )
-    for measure, right in measures:
-        half = len(right) // 2
-        first, last = (rate(sum(part), len(part), "answers") for part in (right[:half], right[half:]))
-        if isinstance(first, Interval) and isinstance(last, Interval):
-            return Drift(measure, first, last, *difference(first, last))
-    return Unknown(f"too few: {max(len(gold), len(followed))} answers to compare, {2 * FEWEST} are needed")

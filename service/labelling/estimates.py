@@ -21,7 +21,7 @@ def judge_accuracy(candidates: Sequence[RoutingCandidate], random_labels: Mappin
     """The share of all candidates on which the verdict is people's, a tie of either counting half (PPI++).
 
     `random_labels` are those of the random part by pair id: 1 where A is better, 0 where B is, 0.5 for a tie. Wants ten
-    of them or more, two pairs without a label, and candidates of one a prompt.
+    of them or more, and two pairs without a label. It is about these pairs, of however many prompts they are.
     """
     unknown = random_labels.keys() - {candidate.pair_id for candidate in candidates}
     if unknown:

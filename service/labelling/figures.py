@@ -44,6 +44,28 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """`answers` in a row, of the annotator's labels from number `first` to `last`, and their `value`, 95 % bounds."""
+
+    first: int
+    last: int
+    answers: int
+    value: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """By windows of twenty: the shares right on `gold` and in `agreement` with the others, and the median `seconds`.
+
+    Empty where there are fewer answers than one window holds.
+    """
+
+    gold: tuple[Window, ...]
+    agreement: tuple[Window, ...]
+    seconds: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotatorQuality:
     """`first_share` is how often the reply shown first was taken, of the choices of one reply: sides are shuffled, so
     0.5 is no bias. `quick_share` are answers faster than their text can be read. `repeats` is how often the same
@@ -59,19 +81,37 @@ class AnnotatorQuality:
     quick_share: Rate
     first_share: Rate
     drift: Drift | Unknown
+    over_time: OverTime
     repeats: Rate
     weight: float
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeEstimate:
+    """How often the judge says what people do over all pairs of the source, labelled or not, a tie counting half.
+
+    From the `labels` pairs of the random part alone, made sharper by the judge's beliefs on all others (PPI++). Pairs
+    that were sent for what a label corrects would make the judge look worse. `principle_id` None is overall.
+    """
+
+    principle_id: str | None
+    accuracy: Rate
+    labels: int
+
+
+@dataclass(frozen=True, slots=True)
 class JudgeQuality:
-    """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator."""
+    """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator.
+
+    All but `estimated` is of the pairs that were labelled, however those were chosen.
+    """
 
     questions: int
     gold_accuracy: Rate
     with_majority: Rate
     kappa: Number
     alpha: Number
+    estimated: tuple[JudgeEstimate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from judges.calibration.labels import Floats, check_probabilities
 from judges.choices import logit
@@ -29,6 +27,7 @@ from service.errors import InvalidInput
 TRUST_SD, WEIGHT_SD = 1.0, 0.25
 # In standard deviations of the log-odds that the model gives, on average, to the side that the unfitted one would take.
 WITH_SD, AGAINST_SD = 0.7, 1.0
+_MOST_STEPS, _CLOSE = 100, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def expected_gains(candidates: Sequence[RoutingCandidate], model: GainModel) -> 
     if not candidates or not model.shown:
         return np.full(len(candidates), 0.5)
     side_N = np.sign(np.array([candidate.p_a for candidate in candidates]) - 0.5)
-    wrong_N = expit(-side_N * (_features(candidates) @ _weights(model)))
+    wrong_N = _sigmoid(-side_N * (_features(candidates) @ _weights(model)))
     return np.asarray(np.where(side_N == 0, 0.5, wrong_N), dtype=np.float64)
 
 
@@ -104,24 +103,45 @@ def fit_gain_model(labelled: Sequence[LabelledCandidate]) -> GainModel:
     if not bool(np.all((label_N >= 0) & (label_N <= 1))):
         raise InvalidInput("a label is outside 0 to 1; give 1 where reply A is better, 0 where B is, 0.5 for a tie")
     prior_F = _weights(UNFITTED)
-    precision_FF = np.linalg.inv(TRUST_SD**2 * np.outer(prior_F, prior_F) + WEIGHT_SD**2 * np.eye(len(prior_F)))
+    freedom_FF = TRUST_SD**2 * np.outer(prior_F, prior_F) + WEIGHT_SD**2 * np.eye(len(prior_F))
+    precision_FF = np.asarray(np.linalg.inv(freedom_FF), dtype=np.float64)
+    best_F = _newton(x_NF, label_N, prior_F, precision_FF)
+    judge, flipped, conflict, panel = (float(weight) for weight in best_F)
+    covariance_FF = np.linalg.inv(_curvature_FF(x_NF, best_F) + precision_FF)
+    mean_F = np.sign(x_NF @ prior_F) @ x_NF / len(labelled)
+    trust, trust_sd = float(mean_F @ best_F), math.sqrt(float(mean_F @ covariance_FF @ mean_F))
+    shown = trust >= WITH_SD * trust_sd or trust < -AGAINST_SD * trust_sd
+    return GainModel(judge, flipped, conflict, panel, len(labelled), shown)
+
+
+def _newton(x_NF: Floats, label_N: Floats, prior_F: Floats, precision_FF: Floats) -> Floats:
+    """The weights of least log loss and prior's: a convex sum, so one answer. A step that would go up is halved."""
 
     def loss(weight_F: Floats) -> float:
         logit_N, off_F = x_NF @ weight_F, weight_F - prior_F
         return float(np.sum(np.logaddexp(0, logit_N) - label_N * logit_N) + off_F @ precision_FF @ off_F / 2)
 
-    def gradient(weight_F: Floats) -> Floats:
-        error_N = expit(x_NF @ weight_F) - label_N
-        return np.asarray(error_N @ x_NF + precision_FF @ (weight_F - prior_F), dtype=np.float64)
+    weight_F = prior_F
+    for _ in range(_MOST_STEPS):
+        error_N = _sigmoid(x_NF @ weight_F) - label_N
+        gradient_F = error_N @ x_NF + precision_FF @ (weight_F - prior_F)
+        step_F = np.linalg.solve(_curvature_FF(x_NF, weight_F) + precision_FF, gradient_F)
+        while loss(weight_F - step_F) > loss(weight_F) and np.max(np.abs(step_F)) > _CLOSE:
+            step_F = step_F / 2
+        if np.max(np.abs(step_F)) <= _CLOSE:
+            break
+        weight_F = weight_F - step_F
+    return weight_F
 
-    best_F = minimize(loss, prior_F, jac=gradient, method="L-BFGS-B", options={"ftol": 1e-12}).x
-    judge, flipped, conflict, panel = (float(weight) for weight in best_F)
-    belief_N = expit(x_NF @ best_F)
-    covariance_FF = np.linalg.inv((x_NF.T * (belief_N * (1 - belief_N))) @ x_NF + precision_FF)
-    mean_F = np.sign(x_NF @ prior_F) @ x_NF / len(labelled)
-    trust, trust_sd = float(mean_F @ best_F), math.sqrt(float(mean_F @ covariance_FF @ mean_F))
-    shown = trust >= WITH_SD * trust_sd or trust < -AGAINST_SD * trust_sd
-    return GainModel(judge, flipped, conflict, panel, len(labelled), shown)
+
+def _curvature_FF(x_NF: Floats, weight_F: Floats) -> Floats:
+    """Of the log loss."""
+    belief_N = _sigmoid(x_NF @ weight_F)
+    return np.asarray((x_NF.T * (belief_N * (1 - belief_N))) @ x_NF, dtype=np.float64)
+
+
+def _sigmoid(logit_N: Floats) -> Floats:
+    return np.asarray(np.exp(-np.logaddexp(0.0, -logit_N)), dtype=np.float64)
 
 
 def _features(candidates: Sequence[RoutingCandidate]) -> Floats:

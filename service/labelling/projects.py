@@ -6,10 +6,13 @@ from constitutions.loader import load_constitution
 from service.artifacts import Artifacts
 from service.errors import InvalidInput
 from service.labelling.schemas import LabelProjectRequest
-from service.labelling.sources import pairs_of_run, pairs_of_set
+from service.labelling.sources import SourcePair, pairs_of_run, pairs_of_set
 from service.labelling.tasks import tasks_of
 from service.store.label_records import LabelProjectRecord, NewLabelProject
 from service.store.store import Store
+
+# What tells how the tasks were chosen.
+_PLAN = {"kind", "routing", "repeat_share", "seed"}
 
 
 async def create_project(
@@ -43,8 +46,32 @@ async def create_project(
         overlap=request.overlap,
         gold_share=request.gold_share if len(request.gold) > request.training_tasks else 0.0,
         budget_labels=request.budget_labels,
+        plan=request.model_dump(mode="json", include=_PLAN),
     )
     return await store.label_projects.create(new, tasks)
+
+
+async def pairs_of_project(store: Store, artifacts: Artifacts, project: LabelProjectRecord) -> tuple[SourcePair, ...]:
+    """What its tasks were chosen from: sets and verdicts do not change."""
+    if project.preference_set_id is not None:
+        found = await store.preference_sets.get(project.project_id, project.preference_set_id)
+        return await pairs_of_set(artifacts, found)
+    run = await store.runs.get(project.project_id, project.run_id or "")
+    return await pairs_of_run(store, artifacts, run)
+
+
+def request_of(project: LabelProjectRecord) -> LabelProjectRequest:
+    """What was asked for, without guideline and gold; by the defaults where a project keeps no plan."""
+    return LabelProjectRequest.model_validate(
+        {
+            "name": project.name,
+            "preference_set": project.preference_set_id,
+            "run": None if project.preference_set_id else project.run_id,
+            "principles": list(project.principle_ids),
+            "overlap": project.overlap,
+            **project.plan,
+        }
+    )
 
 
 async def _constitution_id(store: Store, project_id: str, name: str | None, request: LabelProjectRequest) -> str | None:

@@ -8,6 +8,9 @@ that over the same of an accuracy at the prior's mean, from 0.1 to 2. Who answer
 
 Left out: a whole confusion matrix for each annotator, which wants hundreds of labels of each. Without gold, annotators
 who err alike are taken to be right, as in any estimate without gold (docs/judging.md): put gold among the tasks.
+
+`training/people_votes.py` has another estimate: of a preference set, when it is mixed, where gold, training, skips and
+"both bad" are no more. It takes each one's agreement with the others, so the two may differ (docs/people.md).
 """
 
 import math
@@ -15,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
 from service.labelling.agreement import Question, comparisons, first_choices, question_of
 from service.store.label_records import TaskLabel
@@ -80,7 +82,8 @@ def _accuracies(
     for _ in range(_MOST_STEPS):
         score_QK = np.zeros((len(questions), kinds))
         np.add.at(score_QK, (question_V, choice_V), np.log(accuracy_A * (kinds - 1) / (1 - accuracy_A))[annotator_V])
-        belief_QK = softmax(score_QK, axis=1)
+        odds_QK = np.exp(score_QK - score_QK.max(axis=1, keepdims=True))
+        belief_QK = odds_QK / odds_QK.sum(axis=1, keepdims=True)
         belief_QK[gold_Q] = 0.0
         belief_QK[gold_Q, gold_K] = 1.0
         right_A = np.bincount(annotator_V, belief_QK[question_V, choice_V], minlength=len(annotators))

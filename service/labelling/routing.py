@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import hypergeom
+import numpy.typing as npt
 
 from judges.calibration.labels import Floats
 from service.errors import InvalidInput
@@ -30,6 +30,7 @@ from service.store.label_records import RoutedBy
 NOVELTY_BONUS = 0.25
 # A gain that the panel or the principles raise by this much is theirs.
 _RAISED = 0.05
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +116,23 @@ def _inclusion(total: int, random: int, targeted: int) -> list[float]:
     """The chance of being sent, by rank: random with `random` of `total`, or else among the first `targeted` of those
     that are not.
 
-    Rank k from 0: the pair is sent without luck if at least k + 1 - targeted of the k before it are in the random part.
+    Rank k from 0: without luck it is sent if under `targeted` of the k before it are outside the random part. The last
+    of those is at place j in C(j, targeted - 1) C(total - 2 - j, outside - targeted) of the C(total - 1, random) draws
+    that leave the pair itself out.
     """
-    rank_N = np.arange(total)
-    luck = random / total
-    enough_N = hypergeom.sf(rank_N - targeted, max(total - 1, 0), random, rank_N) if total > 1 else np.zeros(total)
-    return [float(p) for p in np.where(rank_N < targeted, 1.0, luck + (1 - luck) * enough_N)]
+    luck, others, outside = random / total, total - 1, total - 1 - random
+    if targeted == 0:
+        return [luck] * total
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, total)))])
+
+    def log_ways(of_J: Integers, chosen: int) -> Floats:
+        return np.asarray(log_factorial[of_J] - log_factorial[chosen] - log_factorial[of_J - chosen], dtype=np.float64)
+
+    place_J = np.arange(targeted - 1, others - (outside - targeted))
+    log_ways_J = log_ways(place_J, targeted - 1) + log_ways(others - 1 - place_J, outside - targeted)
+    full_N = np.zeros(total)
+    full_N[place_J + 1] = np.exp(log_ways_J - log_ways(np.array([others]), random))
+    return [float(p) for p in luck + (1 - luck) * np.clip(1 - np.cumsum(full_N), 0.0, 1.0)]
 
 
 def _novelty_N(candidates: Sequence[RoutingCandidate]) -> Floats:

@@ -12,6 +12,7 @@ from service.exchange.formats.extras import CHOSEN_SHOWN
 from service.exchange.formats.pair import Pair
 from service.exchange.preferences import human_row
 from service.labelling.reliability import reliabilities
+from service.labelling.votes import VOTES
 from service.store.label_records import TaskLabel
 from training.cast_votes import CastVote, row_of_votes
 from training.ranked import RANKED, ranked_weight
@@ -20,7 +21,6 @@ from training.rows import PreferenceRow
 # What a person's vote weighs: the same as anybody's, or by how often that person is right (reliability.py).
 PeopleWeights = Literal["equal", "measured"]
 _MEASURES = ("training", "gold", "repeat")
-_VOTES = {"a": 1.0, "tie": 0.5, "b": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ def _votes(label: TaskLabel, weight: float) -> Iterable[_Vote]:
     elif label.choice == "ranked":
         best_first = [texts[place] for place in label.ranking]
         found = [(better, worse, 1.0) for n, better in enumerate(best_first) for worse in best_first[n + 1 :]]
-    elif label.choice in _VOTES:
-        found = [(texts[0], texts[1], _VOTES[label.choice])]
+    elif label.choice in VOTES:
+        found = [(texts[0], texts[1], VOTES[label.choice])]
     else:
         found = []
     return [_Vote(label.pair_id, label.prompt, a, b, p_a, weight, ranked, label) for a, b, p_a in found if a != b]
@@ -105,7 +105,7 @@ def _row(votes: Sequence[_Vote]) -> PreferenceRow:
     origin = f"label project {first.label.label_project_id}, pair {first.pair_id}"
     row = human_row(Pair(first.prompt, one, other, annotators=people), origin)
     row = row_of_votes(row, [_cast(vote) for vote in votes])
-    return replace(row, tags=(*_shown(votes, row.chosen), *_ranked(votes), *row.tags))
+    return replace(row, tags=(*_shown(votes, row.chosen), *_ranked(votes), *_sent(first.label), *row.tags))
 
 
 def _cast(vote: _Vote) -> CastVote:
@@ -124,3 +124,10 @@ def _ranked(votes: Sequence[_Vote]) -> tuple[tuple[str, str], ...]:
     """The size of the ranking that the row is a part of; people rank the same replies."""
     most = max(vote.ranked for vote in votes)
     return ((RANKED, str(most)),) if most else ()
+
+
+def _sent(label: TaskLabel) -> tuple[tuple[str, str], ...]:
+    """Why the pair was sent and its chance of that, for estimates over all pairs; nothing where all were."""
+    if label.p_sent is None or label.routed_by == "all":
+        return ()
+    return (("routed_by", label.routed_by), ("p_sent", f"{label.p_sent:.6g}"))

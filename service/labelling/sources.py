@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from constitutions.loader import load_constitution
 from judges.combine import combine_verdicts
@@ -18,12 +18,15 @@ from service.store.records import REVIEW_KIND, PreferenceSetRecord, RunRecord
 from service.store.store import Store
 from training.rows import PreferenceRow
 
+_Texts = tuple[Conversation, frozenset[str]]
+
 
 @dataclass(frozen=True, slots=True)
 class SourcePair:
     """Two replies to a prompt. `p_a` is the belief of judge and checks that `a` is better, None where none has one.
 
-    `per_principle` holds it for each principle that answered; `order_flip` where the judge's two orders disagreed.
+    `per_principle` holds it for each principle that answered, `weighed` names those that `p_a` is made of; `order_flip`
+    where the judge's two orders disagreed; `panel_p_a` are the beliefs of other judges.
     """
 
     pair_id: str
@@ -34,6 +37,8 @@ class SourcePair:
     p_a: float | None = None
     order_flip: bool = False
     per_principle: tuple[tuple[str, float], ...] = ()
+    weighed: frozenset[str] = frozenset()
+    panel_p_a: tuple[float, ...] = ()
 
     def belief(self, principle_id: str | None) -> float | None:
         """Under one principle, or overall."""
@@ -49,28 +54,29 @@ async def pairs_of_set(artifacts: Artifacts, source: PreferenceSetRecord) -> tup
 
 
 def _pairs_in(data: bytes, open_alone: bool) -> tuple[SourcePair, ...]:
-    rows = from_parquet(data, PreferenceRow)
-    pairs: dict[tuple[Conversation, frozenset[str]], SourcePair] = {}
-    mixed = open_alone and {row.source == "human" for row in rows} == {True, False}
-    answered = {_texts(row) for row in rows if mixed and row.source == "human"}
-    for row in rows:
-        if row.chosen != row.rejected and _texts(row) not in answered:
-            belief = None if row.source == "human" else row.p_chosen
-            pair = SourcePair(
-                pair_id=row.id,
-                prompt_id=row.prompt_id,
-                prompt=row.prompt,
-                a=row.chosen,
-                b=row.rejected,
-                p_a=belief,
-                per_principle=() if belief is None else row.per_principle,
-            )
-            pairs.setdefault(_texts(row), pair)
-    return tuple(pairs.values())
+    found: dict[_Texts, list[PreferenceRow]] = {}
+    for row in from_parquet(data, PreferenceRow):
+        if row.chosen != row.rejected:
+            found.setdefault((row.prompt, frozenset((row.chosen, row.rejected))), []).append(row)
+    people = {texts for texts, rows in found.items() if any(row.source == "human" for row in rows)}
+    mixed = open_alone and any(row.source != "human" for rows in found.values() for row in rows)
+    return tuple(_pair_of_rows(rows) for texts, rows in found.items() if not (mixed and texts in people))
 
 
-def _texts(row: PreferenceRow) -> tuple[Conversation, frozenset[str]]:
-    return row.prompt, frozenset((row.chosen, row.rejected))
+def _pair_of_rows(rows: Sequence[PreferenceRow]) -> SourcePair:
+    """All are on the same two texts. The first one's belief is the judge's, those of other judges are the panel's."""
+    first = rows[0]
+    pair = SourcePair(first.id, first.prompt_id, first.prompt, first.chosen, first.rejected)
+    if first.source == "human":
+        return pair
+    others = {row.judge: row for row in rows if row.judge not in ("", first.judge)}
+    return replace(
+        pair,
+        p_a=first.p_chosen,
+        per_principle=first.per_principle,
+        weighed=frozenset(id for id, _ in first.per_principle),
+        panel_p_a=tuple(row.p_chosen if row.chosen == first.chosen else 1 - row.p_chosen for row in others.values()),
+    )
 
 
 async def pairs_of_run(store: Store, artifacts: Artifacts, run: RunRecord) -> tuple[SourcePair, ...]:
@@ -105,4 +111,5 @@ def _judged_pair(pair: Comparison, verdicts: Sequence[PrincipleVerdict], weights
         p_a=None if isinstance(combined, Abstention) else combined.p_a,
         order_flip=any(answer.flipped for _, answer in answers),
         per_principle=tuple((id, answer.p_a) for id, answer in answers),
+        weighed=frozenset(id for id, _ in answers if weights.get(id, 0.0) > 0),
     )

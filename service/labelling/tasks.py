@@ -1,15 +1,18 @@
-"""The tasks of a label project: the pairs that are routed to people, in random places, with training, gold and repeats.
+"""The tasks of a label project: the pairs that are routed to people, with training, gold and repeats.
 
-Training comes first. Gold and repeats have lanes of their own in the store, which spreads them for each annotator.
+Training comes first; then, in an order of chance, the random part, whose labels tell which pairs are worth the rest of
+the budget; then the others, again in an order of chance. Gold and repeats have lanes of their own in the store, which
+spreads them for each annotator.
 """
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from judges.records import Message
 from service.errors import InvalidInput
-from service.labelling.gains import RoutingCandidate
+from service.labelling.candidates import Askable, askables, candidates_of
+from service.labelling.gains import UNFITTED, GainModel
 from service.labelling.routing import labels_in_minutes, route_pairs
 from service.labelling.schemas import GoldPair, LabelProjectRequest
 from service.labelling.sources import SourcePair
@@ -19,21 +22,30 @@ MOST_TASKS = 100_000
 _RANKED_AT_MOST = 9
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What is sent to people, why, and the chance that it had of being sent, above 0 to 1."""
+
+    asked: Askable
+    routed_by: RoutedBy
+    p_sent: float
+
+
 def tasks_of(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> list[NewTask]:
     """All tasks in their order. Raises InvalidInput where there is nothing to ask, or too much."""
     known = {pair.pair_id: pair for pair in pairs}
     gold = [_gold_task(request, known, number) for number in range(len(request.gold))]
     decided = {task.pair_id for task in gold}
-    routed = _routed(request, [pair for pair in pairs if pair.pair_id not in decided])
-    if request.kind == "rank":
-        asked = _rankings(request, routed)
-    else:
-        asked = [task for pair, why in routed for task in _tasks_about(request, pair, why)]
-    if not asked:
-        raise InvalidInput("there is no pair to ask people about; give a source with pairs, or a larger budget")
+    asked = askables(request, [pair for pair in pairs if pair.pair_id not in decided])
+    sent = _sent(request, asked)
     chance = random.Random(request.seed)
-    chance.shuffle(asked)
-    tasks = [*gold, *_with_repeats(asked, request.repeat_share, chance)]
+    first = [task for one in sent if one.routed_by == "random" for task in _tasks_about(request, one)]
+    then = [task for one in sent if one.routed_by != "random" for task in _tasks_about(request, one)]
+    for part in (first, then):
+        chance.shuffle(part)
+    if not (first or then):
+        raise InvalidInput("there is no pair to ask people about; give a source with pairs, or a larger budget")
+    tasks = [*gold, *_with_repeats([*first, *then], request.repeat_share, chance)]
     if len(tasks) > MOST_TASKS:
         raise InvalidInput(
             f"{len(tasks)} tasks are more than {MOST_TASKS}; route fewer pairs, or name fewer principles"
@@ -41,71 +53,69 @@ def tasks_of(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> list[
     return tasks
 
 
-def _routed(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> list[tuple[SourcePair, RoutedBy]]:
-    """Which pairs are sent, and why."""
+def tasks_again(request: LabelProjectRequest, asked: Sequence[Askable], budget: int, model: GainModel) -> list[NewTask]:
+    """At most `budget` of these, by what labels have shown; the random part is out already, so none is drawn by lot."""
+    by_id = {one.id: one for one in asked}
+    routed = route_pairs(candidates_of(request, asked, model), min(budget, len(asked)), 0.0, request.seed, model)
+    sent = [_Sent(by_id[one.pair_id], one.routed_by, one.probability) for one in routed]
+    chance = random.Random(request.seed)
+    tasks = [task for one in sent for task in _tasks_about(request, one)]
+    chance.shuffle(tasks)
+    return _with_repeats(tasks, request.repeat_share, chance)
+
+
+def budget_of(request: LabelProjectRequest, seconds_per_label: float) -> int:
+    """How many pairs, or rankings, the budget pays for: each takes a label of every person and principle."""
+    labels = request.routing.budget_labels
+    if labels is None:
+        labels = labels_in_minutes(request.routing.budget_minutes or 0.0, seconds_per_label)
+    return labels // (request.overlap * max(1, len(request.principles)))
+
+
+def _sent(request: LabelProjectRequest, asked: Sequence[Askable]) -> list[_Sent]:
+    """Which are sent, and why."""
     routing = request.routing
     if routing.policy == "all":
-        return [(pair, "all") for pair in pairs]
-    labels = routing.budget_labels
-    if labels is None:
-        labels = labels_in_minutes(routing.budget_minutes or 0.0, routing.seconds_per_label)
-    budget = labels // (request.overlap * max(1, len(request.principles)))
+        return [_Sent(one, "all", 1.0) for one in asked]
     share = 1.0 if routing.policy == "random" else routing.random_share
-    candidates = [_candidate(request, pair) for pair in pairs]
-    by_id = {pair.pair_id: pair for pair in pairs}
+    by_id = {one.id: one for one in asked}
+    budget = min(budget_of(request, routing.seconds_per_label), len(asked))
     return [
-        (by_id[routed.pair_id], routed.routed_by)
-        for routed in route_pairs(candidates, min(budget, len(candidates)), share, request.seed)
+        _Sent(by_id[routed.pair_id], routed.routed_by, routed.probability)
+        for routed in route_pairs(candidates_of(request, asked, UNFITTED), budget, share, request.seed)
     ]
 
 
-def _candidate(request: LabelProjectRequest, pair: SourcePair) -> RoutingCandidate:
-    """Overall, the principles' disagreement counts too; under one principle, its own belief does."""
-    only = request.principles[0] if len(request.principles) == 1 else None
-    belief = pair.belief(only)
-    beliefs = tuple(p_a for _, p_a in pair.per_principle) if only is None else ()
-    return RoutingCandidate(pair.pair_id, pair.prompt_id, 0.5 if belief is None else belief, pair.order_flip, beliefs)
-
-
-def _tasks_about(request: LabelProjectRequest, pair: SourcePair, why: RoutedBy) -> list[NewTask]:
+def _tasks_about(request: LabelProjectRequest, sent: _Sent) -> list[NewTask]:
     """One task for each principle, or one overall."""
-    replies = (pair.a, pair.b) if request.kind == "compare" else (_weaker(pair),)
+    pair = sent.asked.pairs[0]
     return [
         NewTask(
             kind=request.kind,
-            pair_id=pair.pair_id,
+            pair_id=sent.asked.id,
             prompt=pair.prompt,
-            replies=replies,
+            replies=_replies(request, sent.asked.pairs),
             principle_id=principle,
-            routed_by=why,
-            judge_p_a=pair.belief(principle),
+            routed_by=sent.routed_by,
+            judge_p_a=None if request.kind == "rank" else pair.belief(principle),
+            p_sent=sent.p_sent,
         )
         for principle in request.principles or (None,)
     ]
+
+
+def _replies(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> tuple[str, ...]:
+    """Two to compare, the weaker one to rewrite, or all of a prompt to rank, the first nine of them."""
+    if request.kind == "compare":
+        return pairs[0].a, pairs[0].b
+    if request.kind == "rewrite":
+        return (_weaker(pairs[0]),)
+    return tuple(dict.fromkeys(text for pair in pairs for text in (pair.a, pair.b)))[:_RANKED_AT_MOST]
 
 
 def _weaker(pair: SourcePair) -> str:
     """What is worth a better text: the reply that the judge, or the set, puts second."""
     return pair.a if pair.p_a is not None and pair.p_a < 0.5 else pair.b
-
-
-def _rankings(request: LabelProjectRequest, routed: Sequence[tuple[SourcePair, RoutedBy]]) -> list[NewTask]:
-    """All replies to a prompt at once, the first nine of them; sent for the reason of its first pair."""
-    of_prompt: dict[str, list[tuple[SourcePair, RoutedBy]]] = {}
-    for pair, why in routed:
-        of_prompt.setdefault(pair.prompt_id, []).append((pair, why))
-    return [
-        NewTask(
-            kind="rank",
-            pair_id=prompt_id,
-            prompt=own[0][0].prompt,
-            replies=tuple(dict.fromkeys(text for pair, _ in own for text in (pair.a, pair.b)))[:_RANKED_AT_MOST],
-            principle_id=principle,
-            routed_by=own[0][1],
-        )
-        for prompt_id, own in of_prompt.items()
-        for principle in request.principles or (None,)
-    ]
 
 
 def _gold_task(request: LabelProjectRequest, known: dict[str, SourcePair], number: int) -> NewTask:

@@ -37,9 +37,13 @@ class DraftForm(BaseModel):
 
 
 class AnswerForm(DraftForm):
-    """`seconds` is the script's clock; without a script, `shown_at` says when the page was made, in Unix seconds."""
+    """`seconds` is the script's clock; without a script, `shown_at` says when the page was made, in Unix seconds.
+
+    `instead` of an earlier answer to the task, which the person was shown beside this one.
+    """
 
     choice: Literal["first", "second", "tie", "both_bad", "skip", "ranked", "rewritten"]
+    instead: bool = False
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal[""] = ""
     shown_at: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
@@ -52,6 +56,7 @@ class AnswerForm(DraftForm):
             ranking=self._ranking() if self.choice == "ranked" else (),
             rewrite=stripped(self.rewrite) if self.choice == "rewritten" else "",
             seconds=round(min(max(seconds, 0.0), _LONGEST_S), 3),
+            draft=self.draft().model_copy(update={"said": self.choice}).model_dump_json(),
         )
 
     def _ranking(self) -> tuple[int, ...]:

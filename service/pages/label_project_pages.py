@@ -3,7 +3,6 @@
 Left out: making one, which takes a file (docs/people.md); and the page that annotators see (labelling.py).
 """
 
-import asyncio
 from typing import Annotated
 
 from fastapi import Form, Request, Response
@@ -13,12 +12,13 @@ from pydantic import BaseModel
 from service.api.routes import label_projects as api_projects
 from service.api.state import Backend, BackendHere, KeyHere
 from service.labelling.agreement import FEWEST
-from service.labelling.gathered import labels_of
-from service.labelling.quality import quality_report
+from service.labelling.project_quality import project_quality
+from service.labelling.rerouting import is_routed, route_again
 from service.labelling.rows import PeopleWeights
 from service.labelling.schemas import Name, PersonName
 from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
-from service.pages.markdown import markdown
+from service.pages.guidelines import guideline_of, law_of
+from service.pages.work_curves import work_of
 from service.store.label_records import LabelProjectRecord
 from service.store.records import KeyRecord
 
@@ -51,11 +51,12 @@ async def label_project(id: str, request: Request, backend: BackendHere, key: Ke
 async def quality(id: str, request: Request, backend: BackendHere, key: KeyHere) -> Response:
     """The figures of quality, as a piece of the project's page or a page of their own."""
     project = await backend.store.label_projects.get(key.project_id, id)
-    labels = await labels_of(backend.store, project)
     people = await backend.store.label_projects.annotators(key.project_id, project.id)
+    report = await project_quality(backend.store, backend.artifacts, project)
     context: dict[str, object] = {
         "project": project,
-        "quality": await asyncio.to_thread(quality_report, labels),
+        "quality": report,
+        "work": work_of(report.annotators),
         "names": {person.id: person.name for person in people},
         "fewest": FEWEST,
     }
@@ -78,6 +79,13 @@ async def revoke(id: str, annotator: str, backend: BackendHere, key: KeyHere) ->
     """The invitation and its sessions end; the labels stay."""
     await backend.store.label_projects.revoke(key.project_id, id, annotator)
     return _to(f"/ui/label-projects/{id}#people")
+
+
+@router.post("/{id}/route")
+async def route(id: str, request: Request, backend: BackendHere, key: KeyHere) -> Response:
+    """The page, with what another routing has changed."""
+    done = await route_again(backend.store, backend.artifacts, key.project_id, id)
+    return await _shown(id, request, backend, key, {"rerouted": done})
 
 
 @router.post("/{id}/preference-set")
@@ -107,8 +115,10 @@ async def _shown(
         "people": await store.label_projects.annotators(key.project_id, project.id),
         "routed": await store.overview.routed(project.id),
         "constitution": await _constitution(backend, project),
-        "guideline": markdown(project.guideline),
+        "guideline": guideline_of(project, await law_of(backend, project)),
         "set_name": f"{project.name[:120]} labels",
+        "rerouted": None,
+        "may_route": project.status == "open" and is_routed(project),
         "invited": None,
         "link": "",
     }

@@ -5,22 +5,29 @@ it is stored, and the next tasks come as a piece of a page. The guard has let th
 token before a route is reached.
 """
 
-import functools
 import time
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from constitutions.loader import load_constitution
 from service.api.csrf import csrf_token, refuse_other_site
-from service.api.state import ANNOTATOR_COOKIE, AnnotatorHere, Backend, BackendHere
+from service.api.state import ANNOTATOR_COOKIE, AnnotatorHere, BackendHere
+from service.errors import AnsweredBefore
+from service.pages.guidelines import guideline_of, law_of, read_law
 from service.pages.label_forms import COMMENT_CHARACTERS, REWRITE_CHARACTERS, AnswerForm, DraftForm
-from service.pages.label_views import is_right, progress_view, said_on_page, task_view
+from service.pages.label_views import (
+    answered_view,
+    is_right,
+    progress_view,
+    said_in,
+    said_on_page,
+    says_the_same,
+    task_view,
+)
 from service.pages.layout import show
-from service.pages.markdown import markdown
 from service.store.annotators import SESSION_S
-from service.store.label_records import AnnotatorRecord, LabelProjectRecord
+from service.store.label_records import Desk, TaskLabel
 
 # The task on the page and the one after it.
 TASKS_HELD = 2
@@ -32,8 +39,9 @@ Context = dict[str, object]
 async def invitation(invitation: str, request: Request, backend: BackendHere) -> Response:
     """What the project asks and what is stored of the person, before anything is."""
     annotator = await backend.store.label_projects.invited(invitation)
-    project = await _project(backend, annotator)
-    context: Context = {"annotator": annotator, "project": project, "guideline": markdown(project.guideline)}
+    project = await backend.store.label_projects.get(annotator.project_id, annotator.label_project_id)
+    guideline = guideline_of(project, await law_of(backend, project))
+    context: Context = {"annotator": annotator, "project": project, "guideline": guideline}
     return show(request, "label_enter.html", context)
 
 
@@ -58,30 +66,32 @@ async def enter(invitation: str, request: Request, backend: BackendHere) -> Resp
 @router.get("")
 async def task(request: Request, backend: BackendHere, annotator: AnnotatorHere, undone: bool = False) -> Response:
     """The task to answer, with the next one behind it; or why there is none."""
-    project = await _project(backend, annotator)
-    context = await _desk(request, backend, annotator, project)
-    context |= {"project": project, "annotator": annotator, "guideline": markdown(project.guideline), "undone": undone}
-    if project.status == "closed":
+    desk = await backend.store.label_projects.desk(annotator.id, TASKS_HELD)
+    context = _shown(request, desk)
+    context |= {"project": desk.project, "annotator": annotator, "undone": undone}
+    if desk.project.status == "closed":
         return show(request, "label_closed.html", context)
-    if context["tasks"]:
+    if desk.tasks:
+        context["guideline"] = guideline_of(desk.project, read_law(desk.law))
         return show(request, "label.html", context)
-    progress = progress_view(await backend.store.label_projects.progress(annotator.id))
-    return show(request, "label_waiting.html" if progress.left else "label_done.html", context)
+    left = progress_view(desk.progress).left
+    return show(request, "label_waiting.html" if left else "label_done.html", context)
 
 
 @router.get("/next")
 async def next_tasks(request: Request, backend: BackendHere, annotator: AnnotatorHere) -> Response:
     """The tasks that are held, as a piece of a page."""
-    return show(request, "label_tasks.html", await _desk(request, backend, annotator))
+    desk = await backend.store.label_projects.desk(annotator.id, TASKS_HELD)
+    return show(request, "label_tasks.html", _shown(request, desk))
 
 
 @router.get("/waiting")
 async def waiting(request: Request, backend: BackendHere, annotator: AnnotatorHere) -> Response:
     """For those who wait: nothing while there is no task, so that nothing is announced; else a way on."""
-    desk = await _desk(request, backend, annotator)
-    if desk["tasks"]:
+    desk = await backend.store.label_projects.desk(annotator.id, TASKS_HELD)
+    if desk.tasks:
         return show(request, "label_found.html", {"said": "There is a task for you."})
-    if progress_view(await backend.store.label_projects.progress(annotator.id)).left:
+    if progress_view(desk.progress).left:
         return Response(status_code=204)
     return show(request, "label_found.html", {"said": "All tasks are answered."})
 
@@ -90,8 +100,11 @@ async def waiting(request: Request, backend: BackendHere, annotator: AnnotatorHe
 async def answer(
     form: Annotated[AnswerForm, Form()], request: Request, backend: BackendHere, annotator: AnnotatorHere
 ) -> Response:
-    """Sent twice it counts once. After a training task the right answer is told."""
-    label = await backend.store.label_projects.submit(annotator.id, form.task_id, form.answer())
+    """Sent twice it counts once; a second, other answer only `instead`. After a training task the right one is told."""
+    store, given = backend.store.label_projects, form.answer()
+    label = await (store.change if form.instead else store.submit)(annotator.id, form.task_id, given)
+    if not says_the_same(label, given):
+        return _answered_before(request, form, label)
     if "HX-Request" in request.headers:
         return Response(status_code=204)  # as soon as it is stored: the next tasks are asked for after that
     return _to(f"/label/told/{label.task_id}" if label.training and label.gold else "/label")
@@ -105,6 +118,7 @@ async def told(task_id: str, request: Request, backend: BackendHere, annotator: 
         return _to("/label")
     context: Context = {
         "label": label,
+        "task": answered_view(label),
         "right": is_right(label),
         "said": said_on_page(label.choice, label.order),
         "gold": said_on_page(label.gold, label.order),
@@ -126,38 +140,33 @@ async def draft(form: Annotated[DraftForm, Form()], backend: BackendHere, annota
     return Response(status_code=204)
 
 
-async def _desk(
-    request: Request, backend: Backend, annotator: AnnotatorRecord, project: LabelProjectRecord | None = None
-) -> Context:
-    """The tasks on this annotator's desk; none once the project is closed."""
-    project = project or await _project(backend, annotator)
-    held = await backend.store.label_projects.next_tasks(annotator.id, TASKS_HELD) if project.status == "open" else ()
-    principles = await _principles(backend, project) if held else {}
+def _answered_before(request: Request, form: AnswerForm, label: TaskLabel) -> Response:
+    """Both answers beside each other, where the page in a browser's history was answered again."""
+    first = said_on_page(label.choice, label.order, label.ranking)
+    if "HX-Request" in request.headers:
+        raise AnsweredBefore(f"you answered this task before ({first}), and that answer stands")
+    context: Context = {
+        "csrf": csrf_token(request.cookies[ANNOTATOR_COOKIE]),
+        "label": label,
+        "task": answered_view(label),
+        "answers": ((first, label.comment, label.rewrite), (said_in(form.answer()), form.comment, form.rewrite)),
+        "form": form,
+    }
+    return show(request, "label_answered.html", context, status=409)
+
+
+def _shown(request: Request, desk: Desk) -> Context:
+    """The tasks on the desk, and the person's progress."""
+    law = read_law(desk.law)
+    principles = {one.id: one.text for one in law.principles} if law else {}
     return {
         "csrf": csrf_token(request.cookies[ANNOTATOR_COOKIE]),
-        "tasks": [task_view(task, principles) for task in held],
-        "progress": progress_view(await backend.store.label_projects.progress(annotator.id)),
+        "tasks": [task_view(task, principles) for task in desk.tasks],
+        "progress": progress_view(desk.progress),
         "shown_at": time.time(),
         "comment_characters": COMMENT_CHARACTERS,
         "rewrite_characters": REWRITE_CHARACTERS,
     }
-
-
-async def _project(backend: Backend, annotator: AnnotatorRecord) -> LabelProjectRecord:
-    return await backend.store.label_projects.get(annotator.project_id, annotator.label_project_id)
-
-
-async def _principles(backend: Backend, project: LabelProjectRecord) -> dict[str, str]:
-    """The constitution's texts by id; none where people are asked overall."""
-    if project.constitution_id is None:
-        return {}
-    law = await backend.store.constitutions.get(project.project_id, project.constitution_id)
-    return _texts(law.source)
-
-
-@functools.lru_cache(maxsize=32)
-def _texts(source: str) -> dict[str, str]:
-    return {principle.id: principle.text for principle in load_constitution(source).principles}
 
 
 def _to(path: str) -> RedirectResponse:

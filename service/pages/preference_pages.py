@@ -11,14 +11,16 @@ from pydantic import BaseModel, Field
 from service.api.state import Backend, BackendHere, KeyHere
 from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
 from service.pages.layout import show
-from service.pages.pair_search import MOST_SEARCHED, UNSURE_BELOW, PairFilter, PairPage, find_pairs
 from service.pages.pair_verdicts import verdicts_on
-from service.pages.set_facts import BINS, SetFacts, facts_of
+from service.pages.set_facts import BINS, UNSURE_WITHIN, SetFacts, facts_of
+from service.preference_rows import Found, PreferenceRows, RowFilter
 from service.store.records import PreferenceSetRecord
 from training.rows import Source
 
 router = ui_router("/ui/preference-sets")
 _PAIRS = 10
+# A search through more is continued by the reader: nobody waits for a million rows at once.
+_MOST_SEARCHED = 100_000
 _KEPT_FACTS = 64
 # A set's file is named by its hash and never changes: what was counted once stays true.
 _counted: OrderedDict[str, SetFacts] = OrderedDict()
@@ -50,7 +52,8 @@ async def preference_set(
     """Its facts, and the pairs from row `begin` on that the form asks for."""
     record = await backend.store.preference_sets.get(key.project_id, id)
     known = next((one for one in get_args(Source) if one == asked.source), None)
-    wanted = PairFilter(known, asked.principle.strip(), asked.unsure, asked.text.strip())
+    unsure = UNSURE_WITHIN if asked.unsure else None
+    wanted = RowFilter(known, asked.principle.strip() or None, unsure, asked.text.strip() or None)
     page = await _found(backend, record, wanted, asked.begin)
     context: dict[str, object] = {
         "record": record,
@@ -58,12 +61,12 @@ async def preference_set(
         "bin_width": 0.5 / BINS,
         "sources": get_args(Source),
         "wanted": wanted,
+        "wants_all": wanted == RowFilter(),
         "page": page,
         "begin": asked.begin,
         "next": _address(request, page.next) if page.next is not None else None,
         "first": _address(request, 0) if asked.begin else None,
-        "unsure_below": UNSURE_BELOW,
-        "most_searched": MOST_SEARCHED,
+        "unsure_to": 0.5 + UNSURE_WITHIN,
     }
     return ui_page(request, "ui_preference_set.html", "preference-sets", context)
 
@@ -72,7 +75,7 @@ async def preference_set(
 async def verdicts(id: str, number: int, request: Request, backend: BackendHere, key: KeyHere) -> Response:
     """The verdicts on the pair in row `number`, as the judge gave them: a part of a page, or one of its own."""
     record = await backend.store.preference_sets.get(key.project_id, id)
-    page = await _found(backend, record, PairFilter(), number, limit=1)
+    page = await _found(backend, record, RowFilter(), number, limit=1)
     stages = await backend.store.runs.stages(record.run_id) if record.run_id else {}
     pair = page.pairs[0] if page.pairs else None
     lines = await verdicts_on(pair.row.id, pair.row.chosen, stages, backend.artifacts) if pair else ()
@@ -83,19 +86,22 @@ async def verdicts(id: str, number: int, request: Request, backend: BackendHere,
 
 
 async def _found(
-    backend: Backend, record: PreferenceSetRecord, wanted: PairFilter, begin: int, limit: int = _PAIRS
-) -> PairPage:
-    file = await backend.artifacts.open(record.artifact)
-    return await asyncio.to_thread(find_pairs, file, wanted, begin, limit)
+    backend: Backend, record: PreferenceSetRecord, wanted: RowFilter, begin: int, limit: int = _PAIRS
+) -> Found:
+    stored = await _stored(backend, record)
+    return await asyncio.to_thread(stored.search, wanted, begin, limit, _MOST_SEARCHED)
 
 
 async def _facts(backend: Backend, record: PreferenceSetRecord) -> SetFacts:
     if record.artifact not in _counted:
-        file = await backend.artifacts.open(record.artifact)
-        _counted[record.artifact] = await asyncio.to_thread(facts_of, file)
+        _counted[record.artifact] = await asyncio.to_thread(facts_of, await _stored(backend, record))
         while len(_counted) > _KEPT_FACTS:
             _counted.popitem(last=False)
     return _counted[record.artifact]
+
+
+async def _stored(backend: Backend, record: PreferenceSetRecord) -> PreferenceRows:
+    return await asyncio.to_thread(PreferenceRows, await backend.artifacts.open(record.artifact))
 
 
 def _address(request: Request, begin: int) -> str:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from judges.measures import Statistic
+from judges.records import PrincipleVerdict
 from judges.revisions import is_refusal
 from service.exchange.formats.extras import CHOSEN_SHOWN
 from service.set_report.findings import FeatureEffect, LengthEffect, SourceBias
+from service.set_report.orders import first_readings, judged
 from service.set_report.shares import share_of
 from training.rows import PreferenceRow
 
@@ -33,10 +35,13 @@ FEATURES: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-def source_biases(rows: Sequence[PreferenceRow]) -> tuple[SourceBias, ...]:
-    """For each source that has rows."""
+def source_biases(rows: Sequence[PreferenceRow], verdicts: Sequence[PrincipleVerdict] = ()) -> tuple[SourceBias, ...]:
+    """For each source that has rows; `verdicts` are the judge's, whose rows do not know an order."""
     sources = sorted({row.source for row in rows})
-    return tuple(_bias(source, [row for row in rows if row.source == source]) for source in sources)
+    readings = {"ai": list(first_readings(judged(verdicts)))}
+    return tuple(
+        _bias(source, [row for row in rows if row.source == source], readings.get(source, ())) for source in sources
+    )
 
 
 def length_effect(rows: Sequence[PreferenceRow]) -> LengthEffect:
@@ -60,7 +65,7 @@ def feature_effect(name: str, rows: Sequence[PreferenceRow]) -> FeatureEffect:
     )
 
 
-def _bias(source: str, rows: Sequence[PreferenceRow]) -> SourceBias:
+def _bias(source: str, rows: Sequence[PreferenceRow], readings: Sequence[tuple[str, bool]]) -> SourceBias:
     decided = [row for row in rows if row.p_chosen != 0.5]
     shown = [
         (row.prompt_id, dict(row.tags)[CHOSEN_SHOWN] == "first") for row in decided if CHOSEN_SHOWN in dict(row.tags)
@@ -71,7 +76,7 @@ def _bias(source: str, rows: Sequence[PreferenceRow]) -> SourceBias:
         decided=len(decided),
         length=length_effect(decided),
         features=tuple(feature_effect(name, decided) for name in FEATURES),
-        first_wins=share_of(shown),
+        first_wins=share_of([*shown, *readings]),
     )
 
 

@@ -21,23 +21,31 @@ _JSON = TypeAdapter(dict[str, JsonValue])
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Keys of the artifact store, and what the set is held against."""
+    """Keys of the artifact store, and what the set is held against: see `ReportTask`."""
 
     rows: str
-    prompts: str | None
-    principle_ids: tuple[str, ...]
+    prompts: str | None = None
+    principle_ids: tuple[str, ...] = ()
+    held_out: str | None = None
+    verdicts: tuple[str, ...] = ()
 
 
 async def examine_set(artifacts: Artifacts, what: Examined, options: ReportOptions) -> dict[str, JsonValue]:
     """A `SetReport` as JSON. Raises ServiceError where the child ended without one."""
     with tempfile.TemporaryDirectory(prefix="ch-") as name:
         folder = Path(name)
-        await artifacts.get_file(what.rows, folder / "rows.parquet")
-        prompts = None
-        if what.prompts is not None:
-            prompts = folder / "prompts.parquet"
-            await artifacts.get_file(what.prompts, prompts)
-        task = ReportTask(folder / "rows.parquet", options, what.principle_ids, prompts)
+        keys = (what.rows, what.prompts, what.held_out, *what.verdicts)
+        paths = {key: folder / f"{place}.parquet" for place, key in enumerate(keys) if key is not None}
+        for key, path in paths.items():
+            await artifacts.get_file(key, path)
+        task = ReportTask(
+            rows=paths[what.rows],
+            options=options,
+            principle_ids=what.principle_ids,
+            prompts=paths[what.prompts] if what.prompts is not None else None,
+            held_out=paths[what.held_out] if what.held_out is not None else None,
+            verdicts=tuple(paths[key] for key in what.verdicts),
+        )
         return _JSON.validate_json(await _answer_of(TypeAdapter(ReportTask).dump_json(task)))
 
 

@@ -37,7 +37,10 @@ class FeatureEffect:
 
 @dataclass(frozen=True, slots=True)
 class SourceBias:
-    """Of the `decided` pairs of one source, ties left aside. `first_wins`: where the order on the page is known."""
+    """Of the `decided` pairs of one source, ties left aside. `first_wins`: where the order on the page is known.
+
+    A run's judge was asked in both orders: its `first_wins` is of all these readings, as in `OrderEffect`.
+    """
 
     source: str
     rows: int
@@ -45,6 +48,19 @@ class SourceBias:
     length: LengthEffect
     features: tuple[FeatureEffect, ...]
     first_wins: Share
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEffect:
+    """A judge under one principle: how often the reply shown first won, of the readings of each verdict in both orders.
+
+    `flipped`: of its verdicts, those whose two orders name different winners.
+    """
+
+    judge: str
+    principle_id: str
+    first_wins: Share
+    flipped: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +127,26 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """Of `held_out` prompts, how many stand in the set word for word (`exact`), or nearly; `leaks` are the first."""
+    """Of `held_out` prompts, how many stand in the set word for word (`exact`), or nearly; `leaks` are the first.
+
+    `near_own` prompts of the set are near another of its own: a training that holds some of them out
+    (`held_out_share`) is measured on what it nearly read. `own_groups` are the ids of the largest groups of these.
+    """
 
     held_out: int
     exact: int
     near: int
     leaks: tuple[Leak, ...]
+    near_own: int = 0
+    own_groups: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SetReport:
-    """Of the set's `rows`, `examined` were looked at: all, unless there are more than `most_rows`."""
+    """Of the set's `rows`, `examined` were looked at: all, unless there are more than `most_rows`.
+
+    `orders` are of the verdicts of the run that made the set; none where it was imported.
+    """
 
     rows: int
     examined: int
@@ -129,3 +154,4 @@ class SetReport:
     bias: tuple[SourceBias, ...]
     duplicates: Duplicates
     leakage: Leakage
+    orders: tuple[OrderEffect, ...] = ()

@@ -13,15 +13,23 @@ _CHARACTERS_SHOWN = 200
 def leakage_between(trained: Mapping[str, Asked], held_out: Sequence[Asked], near: float) -> Leakage:
     """`trained` by id. Case and blanks make no difference between two prompts."""
     by_text = {_plain(prompt.text): prompt for prompt in trained.values()}
-    texts = NearTexts({prompt.id: prompt.text for prompt in trained.values()}, near) if held_out else None
+    texts = NearTexts({prompt.id: prompt.text for prompt in trained.values()}, near)
     exact, close = [], []
     for prompt in held_out:
         twin = by_text.get(_plain(prompt.text))
         if twin is not None:
             exact.append(_leak(prompt, twin))
-        elif texts is not None and (found := texts.near(prompt.text)):
+        elif found := texts.near(prompt.text):
             close.append(_leak(prompt, trained[found[0]]))
-    return Leakage(len(held_out), len(exact), len(close), tuple((exact + close)[:_SHOWN]))
+    groups = texts.groups()
+    return Leakage(
+        held_out=len(held_out),
+        exact=len(exact),
+        near=len(close),
+        leaks=tuple((exact + close)[:_SHOWN]),
+        near_own=sum(map(len, groups)),
+        own_groups=groups[:_SHOWN],
+    )
 
 
 def _leak(held_out: Asked, trained: Asked) -> Leak:

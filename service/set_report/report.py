@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from judges.records import Prompt
+from judges.records import PrincipleVerdict, Prompt
 from service.preference_rows import PreferenceRows
 from service.set_report.bias import source_biases
 from service.set_report.clusters import Asked, asked_text
@@ -15,16 +15,18 @@ from service.set_report.duplicates import duplicates_in
 from service.set_report.findings import SetReport
 from service.set_report.leakage import leakage_between
 from service.set_report.options import ReportOptions
+from service.set_report.orders import order_effects
 from service.shards import records_of
 from training.rows import PreferenceRow
 
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """What the set is held against: the principles of a constitution, and a prompt set with its held-out prompts."""
+    """What the set is held against: the principles of a constitution, prompts with their splits, a run's verdicts."""
 
     principle_ids: tuple[str, ...] = ()
     prompts: tuple[Prompt, ...] = ()
+    verdicts: tuple[PrincipleVerdict, ...] = ()
 
 
 def report_on(rows: Sequence[PreferenceRow], against: Against, options: ReportOptions) -> SetReport:
@@ -35,9 +37,10 @@ def report_on(rows: Sequence[PreferenceRow], against: Against, options: ReportOp
         rows=len(rows),
         examined=len(rows),
         coverage=coverage_of(rows, against.principle_ids, asked["train"], options.clusters),
-        bias=source_biases(rows),
+        bias=source_biases(rows, against.verdicts),
         duplicates=duplicates_in(rows, options.near),
         leakage=leakage_between(trained, asked["held_out"], options.near),
+        orders=order_effects(against.verdicts),
     )
 
 

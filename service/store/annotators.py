@@ -5,7 +5,6 @@ Secrets are 256 random bits, so a plain SHA-256 of them is safe to store.
 
 import hashlib
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -19,9 +18,8 @@ from service.store.label_tables import Annotator, AnnotatorSession, LabelProject
 from service.store.label_turns import lock_project
 from service.store.lookup import find
 from service.store.session_lookups import SessionLookups
-from service.store.tables import rfc3339
+from service.store.tables import Clock, rfc3339
 
-Clock = Callable[[], datetime]
 SESSION_S = 30 * 24 * 3600
 
 

@@ -29,7 +29,7 @@ async def submit(turn: Turn, task_id: str, answer: Answer) -> TaskLabel:
     await _refuse_late(turn, task, lease)
     label = _new_label(turn, task, lease, answer)
     turn.session.add(label)
-    lease.state, lease.draft = ("skipped" if answer.choice == "skip" else "answered"), ""
+    lease.state, lease.draft = ("skipped" if answer.choice == "skip" else "answered"), answer.draft
     if answer.choice != "skip":
         _count(task, turn.project, 1)
         await _make_repeats_due(turn, task)
@@ -47,16 +47,22 @@ async def undo(turn: Turn) -> LeasedTask | None:
     label = await turn.session.scalar(query)
     if label is None or label.task_id is None:
         return None
-    _refuse_closed(turn)
     task, lease = await _assigned(turn, label.task_id)
-    if lease.state == "skipped":
-        await _refuse_full(turn, task)
-    else:
-        _count(task, turn.project, -1)
-        await _forget_repeats(turn.session, task.id, turn.annotator.id)
-    label.undone_at = turn.now
-    lease.state, lease.leased_until = "leased", turn.until
+    await _take_back(turn, label, task, lease)
     return leased_task(task, lease)
+
+
+async def change(turn: Turn, task_id: str, answer: Answer) -> TaskLabel:
+    """The answer in place of the one that there is, wherever that stands among the others.
+
+    What was answered in training stays: its right answer has been told.
+    """
+    task, lease = await _assigned(turn, task_id)
+    if lease.state in ("answered", "skipped") and task.lane != "training":
+        _check(task, answer)
+        await _take_back(turn, await _label_of(turn, task_id), task, lease)
+        await turn.session.flush()  # before the other one comes: a task has one answer of an annotator
+    return await submit(turn, task_id, answer)
 
 
 async def save_draft(turn: Turn, task_id: str, text: str) -> None:
@@ -86,6 +92,18 @@ async def give_back(session: AsyncSession, label: Label) -> None:
     if label.choice != "skip":
         _count(task, project, -1)
         await _forget_repeats(session, task.id, label.annotator_id or "")
+
+
+async def _take_back(turn: Turn, label: Label, task: LabelTask, lease: TaskAssignment) -> None:
+    """The task is this annotator's again. Raises Conflict where it cannot be."""
+    _refuse_closed(turn)
+    if lease.state == "skipped":
+        await _refuse_full(turn, task)
+    else:
+        _count(task, turn.project, -1)
+        await _forget_repeats(turn.session, task.id, turn.annotator.id)
+    label.undone_at = turn.now
+    lease.state, lease.leased_until = "leased", turn.until
 
 
 async def _assigned(turn: Turn, task_id: str) -> tuple[LabelTask, TaskAssignment]:

@@ -1,16 +1,62 @@
-"""Which task an annotator gets next: training first, then what lacks answers, gold at its share, and due repeats."""
+"""Which task an annotator gets next: training first, then what lacks answers, gold at its share, and due repeats.
+
+The queries are built once: building one takes longer than SQLite needs to answer it.
+"""
 
 import hashlib
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, exists, func, or_, select
 
 from service.store.label_records import LeasedTask
 from service.store.label_rows import leased_task, texts
 from service.store.label_tables import LabelTask, TaskAssignment
 from service.store.label_turns import Turn
 from service.store.lookup import to_json
+
+_ANNOTATOR: BindParameter[str] = bindparam("annotator")
+_NOW: BindParameter[str] = bindparam("now")
+_MOST: BindParameter[int] = bindparam("most")
+_IS_LEASED = (TaskAssignment.state == "leased") & (TaskAssignment.leased_until > _NOW)
+_ALIVE = (
+    select(LabelTask, TaskAssignment)
+    .join(TaskAssignment, TaskAssignment.task_id == LabelTask.id)
+    .where(TaskAssignment.annotator_id == _ANNOTATOR, _IS_LEASED)
+    .order_by(TaskAssignment.served)
+    .limit(_MOST)
+)
+# Repeats of what this annotator answered, and those whose lease lapsed.
+_DUE = (
+    select(LabelTask)
+    .join(TaskAssignment, TaskAssignment.task_id == LabelTask.id)
+    .where(
+        TaskAssignment.annotator_id == _ANNOTATOR,
+        or_(
+            TaskAssignment.state == "due",
+            (TaskAssignment.state == "leased") & (TaskAssignment.leased_until <= _NOW),
+        ),
+        LabelTask.lane == "repeat",
+    )
+    .order_by(LabelTask.position)
+    .limit(_MOST)
+)
+
+
+def _waiting_tasks(*conditions: ColumnElement[bool]) -> Select[LabelTask]:
+    """Of one lane, by position: none that this annotator answered, skipped or holds."""
+    mine = exists().where(
+        TaskAssignment.task_id == LabelTask.id,
+        TaskAssignment.annotator_id == _ANNOTATOR,
+        or_(TaskAssignment.state != "leased", TaskAssignment.leased_until > _NOW),
+    )
+    of_lane = (LabelTask.label_project_id == bindparam("project"), LabelTask.lane == bindparam("lane"))
+    return select(LabelTask).where(*of_lane, ~mine, *conditions).order_by(LabelTask.position).limit(_MOST)
+
+
+_LEASED = select(func.count()).where(TaskAssignment.task_id == LabelTask.id, _IS_LEASED).scalar_subquery()
+_WAITING = _waiting_tasks()
+_WAITING_WITH_ROOM = _waiting_tasks(LabelTask.answered + _LEASED < bindparam("overlap"))
 
 
 async def lease_next(turn: Turn, count: int) -> list[LeasedTask]:
@@ -25,18 +71,8 @@ async def lease_next(turn: Turn, count: int) -> list[LeasedTask]:
 
 
 async def _alive(turn: Turn, count: int) -> Sequence[tuple[LabelTask, TaskAssignment]]:
-    query = (
-        select(LabelTask, TaskAssignment)
-        .join(TaskAssignment, TaskAssignment.task_id == LabelTask.id)
-        .where(
-            TaskAssignment.annotator_id == turn.annotator.id,
-            TaskAssignment.state == "leased",
-            TaskAssignment.leased_until > turn.now,
-        )
-        .order_by(TaskAssignment.served)
-        .limit(count)
-    )
-    return [(task, lease) for task, lease in await turn.session.execute(query)]
+    asked = {"annotator": turn.annotator.id, "now": turn.now, "most": count}
+    return [(task, lease) for task, lease in await turn.session.execute(_ALIVE, asked)]
 
 
 async def _choose(turn: Turn, wanted: int) -> list[LabelTask]:
@@ -68,47 +104,22 @@ def _is_gold_place(turn: Turn, ahead: int) -> bool:
 
 
 async def _waiting(turn: Turn, lane: str, limit: int) -> list[LabelTask]:
-    """Tasks of the lane by position: none that this annotator answered, skipped or holds, none that is full."""
-    mine = exists().where(
-        TaskAssignment.task_id == LabelTask.id,
-        TaskAssignment.annotator_id == turn.annotator.id,
-        or_(TaskAssignment.state != "leased", TaskAssignment.leased_until > turn.now),
-    )
-    conditions: list[ColumnElement[bool]] = [
-        LabelTask.label_project_id == turn.project.id,
-        LabelTask.lane == lane,
-        ~mine,
-    ]
-    if lane == "open":
-        leased = (
-            select(func.count())
-            .where(
-                TaskAssignment.task_id == LabelTask.id,
-                TaskAssignment.state == "leased",
-                TaskAssignment.leased_until > turn.now,
-            )
-            .scalar_subquery()
-        )
-        conditions.append(LabelTask.answered + leased < turn.project.overlap)
-    query = select(LabelTask).where(*conditions).order_by(LabelTask.position).limit(limit)
-    return list(await turn.session.scalars(query))
+    """Tasks of the lane that this annotator may begin; of those for a number of people, none that is full."""
+    asked = {
+        "annotator": turn.annotator.id,
+        "now": turn.now,
+        "most": limit,
+        "project": turn.project.id,
+        "lane": lane,
+    }
+    if lane != "open":
+        return list(await turn.session.scalars(_WAITING, asked))
+    return list(await turn.session.scalars(_WAITING_WITH_ROOM, asked | {"overlap": turn.project.overlap}))
 
 
 async def _due(turn: Turn, limit: int) -> list[LabelTask]:
-    """Repeats of what this annotator answered, and those whose lease lapsed."""
-    query = (
-        select(LabelTask)
-        .join(TaskAssignment, TaskAssignment.task_id == LabelTask.id)
-        .where(
-            TaskAssignment.annotator_id == turn.annotator.id,
-            TaskAssignment.state.in_(("due", "leased")),
-            or_(TaskAssignment.state == "due", TaskAssignment.leased_until <= turn.now),
-            LabelTask.lane == "repeat",
-        )
-        .order_by(LabelTask.position)
-        .limit(limit)
-    )
-    return list(await turn.session.scalars(query))
+    asked = {"annotator": turn.annotator.id, "now": turn.now, "most": limit}
+    return list(await turn.session.scalars(_DUE, asked))
 
 
 async def _lease(turn: Turn, tasks: list[LabelTask]) -> list[LeasedTask]:

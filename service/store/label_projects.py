@@ -3,30 +3,31 @@
 import asyncio
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import Conflict, InvalidInput, NotFound
-from service.store import label_answers, label_leases
-from service.store.annotators import Annotators, Clock, utc_now
+from service.store import label_answers, label_desks, label_leases
+from service.store.annotators import Annotators, utc_now
 from service.store.database import Database, new_id
 from service.store.label_queue import TurnQueue
 from service.store.label_records import (
     Answer,
+    AskedPairs,
+    Desk,
     LabelProjectRecord,
     LeasedTask,
     NewLabelProject,
     NewTask,
-    Progress,
+    ReplacedTasks,
     TaskLabel,
 )
+from service.store.label_routing import TaskRow, asked_pairs, insert_tasks, replace_unseen
 from service.store.label_rows import conversation_json, lane_of, project_record, task_label
 from service.store.label_tables import Annotator, LabelProject, LabelTask, TaskAssignment
 from service.store.label_turns import lock_project
 from service.store.lookup import find, page, to_json
-from service.store.tables import Label
-
-_ROWS_AT_ONCE = 1000
+from service.store.tables import Clock, Label
 
 
 class LabelProjects(Annotators):
@@ -56,13 +57,13 @@ class LabelProjects(Annotators):
             training_tasks=sum(task.training for task in tasks),
             repeats=sum(lane_of(task) == "repeat" for task in tasks),
             open_tasks=sum(lane_of(task) == "open" for task in tasks),
+            plan=to_json(new.plan),
         )
         rows = await asyncio.to_thread(_task_rows, row.id, tasks)
         async with self._db.write() as session:
             session.add(row)
             await session.flush()
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                await session.execute(insert(LabelTask), rows[start : start + _ROWS_AT_ONCE])
+            await insert_tasks(session, rows)
             return project_record(row)
 
     async def get(self, project_id: str, id_or_name: str) -> LabelProjectRecord:
@@ -72,6 +73,25 @@ class LabelProjects(Annotators):
     async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[LabelProjectRecord]:
         async with self._db.read() as session:
             return [project_record(row) for row in await page(session, LabelProject, project_id, after, limit)]
+
+    async def asked_pairs(self, project_id: str, id: str) -> AskedPairs:
+        """Which pairs have tasks that another routing leaves alone."""
+        async with self._db.read() as session:
+            return await asked_pairs(session, (await find(session, LabelProject, project_id, id)).id)
+
+    async def replace_unseen(self, project_id: str, id: str, tasks: Sequence[NewTask], most: int) -> ReplacedTasks:
+        """Targeted tasks that nobody was given make way for the first of these; random and other ones stay.
+
+        There are `most` of them then, training, gold and repeats not counted. Raises Conflict once closed.
+        """
+        rows = await asyncio.to_thread(_task_rows, id, tasks)
+        async with self._db.write() as session:
+            row = await _locked(session, project_id, id)
+            if row.status != "open":
+                raise Conflict(f"label project {row.name!r} is closed; make another one")
+            dropped, added = await replace_unseen(session, row, rows, most)
+            await session.flush()
+            return ReplacedTasks(project_record(row), dropped, added)
 
     async def close(self, project_id: str, id: str) -> LabelProjectRecord:
         """Nothing more is leased or answered, for good. What was answered stays."""
@@ -101,13 +121,26 @@ class LabelProjects(Annotators):
         """Up to `count` tasks that this annotator holds from now on: those of before first. Empty when all is done."""
         return await self._queue.take(annotator_id, lambda turn: label_leases.lease_next(turn, count))
 
+    async def desk(self, annotator_id: str, count: int) -> Desk:
+        """What `next_tasks` gives, with the project and how far this annotator is in it."""
+        return await self._queue.take(annotator_id, lambda turn: label_desks.desk(turn, count))
+
     async def submit(self, annotator_id: str, task_id: str, answer: Answer) -> TaskLabel:
-        """Sent twice, it is there once: the second time gives the first label. See `undo` for a change of mind.
+        """Sent twice, it is there once: the second time gives the first label. See `change` for a change of mind.
 
         A lease that has lapsed still counts where the overlap and the budget have room, else Conflict.
         """
         return await self._queue.take(
             annotator_id, lambda turn: label_answers.submit(turn, task_id, answer), task_id=task_id
+        )
+
+    async def change(self, annotator_id: str, task_id: str, answer: Answer) -> TaskLabel:
+        """The label of this answer in place of an earlier one's, which is taken back; a training answer stays.
+
+        Raises Conflict where the project is closed, or others have taken a task that was skipped.
+        """
+        return await self._queue.take(
+            annotator_id, lambda turn: label_answers.change(turn, task_id, answer), task_id=task_id
         )
 
     async def label_of(self, annotator_id: str, task_id: str) -> TaskLabel:
@@ -137,26 +170,6 @@ class LabelProjects(Annotators):
             annotator_id, lambda turn: label_answers.save_draft(turn, task_id, text), task_id=task_id
         )
 
-    async def progress(self, annotator_id: str) -> Progress:
-        """What this annotator did, and what is left for them."""
-        async with self._db.read() as session:
-            annotator = await session.get_one(Annotator, annotator_id)
-            project = await session.get_one(LabelProject, annotator.label_project_id)
-            mine = (
-                select(TaskAssignment.state, LabelTask.lane, func.count())
-                .join(LabelTask, LabelTask.id == TaskAssignment.task_id)
-                .where(TaskAssignment.annotator_id == annotator_id, TaskAssignment.state.in_(("answered", "skipped")))
-                .group_by(TaskAssignment.state, LabelTask.lane)
-            )
-            counts = [(state, lane, number) for state, lane, number in await session.execute(mine)]
-        seen = sum(number for _, lane, number in counts if lane in ("open", "training"))
-        return Progress(
-            done=sum(number for state, _, number in counts if state == "answered"),
-            skipped=sum(number for state, _, number in counts if state == "skipped"),
-            open_tasks=project.open_tasks + project.training_tasks - seen if project.status == "open" else 0,
-            budget_left=max(0, project.budget_labels - project.labels) if project.budget_labels else None,
-        )
-
     async def labels_of(
         self, project_id: str, label_project_id: str, after: str | None = None, limit: int = 20
     ) -> Sequence[TaskLabel]:
@@ -183,9 +196,9 @@ async def _locked(session: AsyncSession, project_id: str, id_or_name: str) -> La
     return row
 
 
-def _task_rows(label_project_id: str, tasks: Sequence[NewTask]) -> list[dict[str, str | int | float | None]]:
+def _task_rows(label_project_id: str, tasks: Sequence[NewTask]) -> list[TaskRow]:
     """One row a task, in order. Raises InvalidInput for a repeat of nothing."""
-    rows: list[dict[str, str | int | float | None]] = []
+    rows: list[TaskRow] = []
     originals: dict[tuple[str, str | None], str] = {}
     for position, task in enumerate(tasks):
         id, lane = new_id("ltk"), lane_of(task)
@@ -208,6 +221,7 @@ def _task_rows(label_project_id: str, tasks: Sequence[NewTask]) -> list[dict[str
                 "gold": task.gold,
                 "judge_p_a": task.judge_p_a,
                 "reason": task.reason,
+                "p_sent": task.p_sent,
                 "repeat_of": originals[task.pair_id, task.principle_id] if lane == "repeat" else None,
             }
         )

@@ -9,16 +9,15 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.errors import Interrupted, ServiceError
-from service.store.annotators import Clock
 from service.store.database import Database
-from service.store.label_turns import LEASE_S, Turn, open_turns
-from service.store.tables import rfc3339
+from service.store.label_turns import Turn, open_turns
+from service.store.tables import Clock
+from service.store.together import others_have_come
 
 _MOST_TOGETHER = 64
 # A lease takes several queries: an answer that comes meanwhile must not wait for many of them.
@@ -65,13 +64,16 @@ class TurnQueue:
         return await future
 
     async def _carry_out_all(self) -> None:
-        while self._entries:
-            batch = self._next_batch()
-            try:
+        batch: list[_Entry] = []
+        try:
+            while self._entries:
+                await others_have_come(self._entries)
+                batch = self._next_batch()
                 await self._carry_out(batch)
-            finally:
-                for entry in batch:  # where all is told, this tells nothing
-                    entry.fail(Interrupted("the service stopped before this was stored; send it again"))
+        finally:
+            for entry in (*batch, *self._entries):  # where all is told, this tells nothing
+                entry.fail(Interrupted("the service stopped before this was stored; send it again"))
+            self._entries = []
 
     def _next_batch(self) -> list[_Entry]:
         """Answers go first, whatever was asked before them; they are few, for a task must be held to be answered."""
@@ -98,12 +100,10 @@ class TurnQueue:
             tell()
 
     async def _together(self, batch: Sequence[_Entry]) -> list[Tell]:
-        now = self._clock()
-        until = rfc3339(now + timedelta(seconds=LEASE_S))
         people = [entry.annotator_id for entry in batch]
         tasks = [entry.task_id for entry in batch if entry.task_id is not None]
         async with self._db.write() as session:
-            turns = await open_turns(session, people, tasks, (rfc3339(now), until))
+            turns = await open_turns(session, people, tasks, self._clock)
             return [await entry.carry_out(turns[entry.annotator_id]) for entry in batch]
 
 

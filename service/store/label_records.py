@@ -4,16 +4,19 @@ A task is a question about two or more replies to one prompt. It is leased to an
 as many answers are wanted as its `overlap`. The sides are shuffled once for each annotator and kept with the answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from judges.records import Conversation
+from service.store.records import JsonObject
 
 TaskKind = Literal["compare", "rank", "rewrite"]
 Choice = Literal["a", "b", "tie", "both_bad", "skip"]
 ProjectStatus = Literal["open", "closed"]
 # Why a pair was sent to people. `random` pairs stay a random sample, so that estimates from them stay unbiased.
 RoutedBy = Literal["random", "flip", "close", "disagreement", "novel", "gold", "training", "repeat", "all"]
+# For what a label on them should correct: of these, another routing may choose others.
+TARGETED: tuple[RoutedBy, ...] = ("flip", "close", "disagreement", "novel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class LabelProjectRecord:
     open_tasks: int
     labels: int
     created_at: str
+    plan: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class NewLabelProject:
     overlap: int = 1
     gold_share: float = 0.0
     budget_labels: int = 0
+    plan: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ class NewTask:
     `gold` is the right choice of a compare task where it is known, `reason` says why; `training` tasks come first and
     tell both. Training and gold go to everybody, a `repeat` to those who answered the earlier task of its pair and
     principle.
-    `judge_p_a` is the judge's belief that the first reply is better, None where no judge saw the pair.
+    `judge_p_a` is the judge's belief that the first reply is better, None where no judge saw the pair. `p_sent` is the
+    chance that the pair had of being sent when it was, 1 where no lot was drawn; None for training and gold.
     """
 
     kind: TaskKind
@@ -90,6 +96,7 @@ class NewTask:
     training: bool = False
     judge_p_a: float | None = None
     reason: str = ""
+    p_sent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ class LeasedTask:
     """A task as one annotator sees it: `replies` stand in the order of the page, `order` says which each is.
 
     `order[0]` is the place in the task's own `replies` of what stands first on the page. `draft` is what the annotator
-    had typed before a reload, as the page sent it.
+    had typed before a reload, or before an answer that was taken back, as the page sent it.
     """
 
     id: str
@@ -116,7 +123,7 @@ class Answer:
     """What the annotator said, in the order of the page: `first` is the left or upper reply.
 
     `ranking` are the places on the page from best to worst, for rank; `rewrite` the better text, for rewrite.
-    `seconds` from showing the task to the answer.
+    `seconds` from showing the task to the answer. `draft` is what the page shows again where the answer is taken back.
     """
 
     choice: Literal["first", "second", "tie", "both_bad", "skip", "ranked", "rewritten"]
@@ -124,6 +131,7 @@ class Answer:
     ranking: tuple[int, ...] = ()
     rewrite: str = ""
     seconds: float = 0.0
+    draft: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,7 @@ class TaskLabel:
     seconds: float
     created_at: str
     reason: str = ""
+    p_sent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +173,34 @@ class Progress:
     skipped: int
     open_tasks: int
     budget_left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What stands before one annotator: `tasks` are theirs from now on, the rest is as it was at that moment.
+
+    `law` is the source of the constitution whose principles are asked about, None where people are asked overall.
+    """
+
+    project: LabelProjectRecord
+    tasks: tuple[LeasedTask, ...]
+    progress: Progress
+    law: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPairs:
+    """Pairs (or a ranking's prompts) by id that have tasks: gold and training, and those whose tasks stay as they are:
+    random ones, and others that somebody answered, skipped or holds."""
+
+    gold: frozenset[str]
+    kept: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedTasks:
+    """The project after that; `dropped` tasks that nobody was given made way for `added` ones, repeats not counted."""
+
+    project: LabelProjectRecord
+    dropped: int
+    added: int

@@ -5,7 +5,7 @@ import json
 from judges.records import Conversation, Message
 from service.store.label_records import AnnotatorRecord, LabelProjectRecord, LeasedTask, NewTask, TaskLabel
 from service.store.label_tables import Annotator, LabelProject, LabelTask, TaskAssignment
-from service.store.lookup import to_json
+from service.store.lookup import json_object, to_json
 from service.store.tables import Label
 
 
@@ -58,6 +58,7 @@ def project_record(row: LabelProject) -> LabelProjectRecord:
         open_tasks=row.open_tasks,
         labels=row.labels,
         created_at=row.created_at,
+        plan=json_object(row.plan),
     )
 
 
@@ -104,4 +105,5 @@ def task_label(label: Label, task: LabelTask) -> TaskLabel:
         seconds=label.seconds or 0.0,
         created_at=label.created_at,
         reason=task.reason,
+        p_sent=task.p_sent,
     )

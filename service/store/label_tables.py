@@ -11,7 +11,9 @@ from service.store.tables import Id, OfProject, Sha, Table, now
 
 
 class LabelProject(OfProject, Table):
-    """`principle_ids` is JSON. `labels` counts answers but for training and skips; `open_tasks` those in lane open."""
+    """`principle_ids` and `plan` are JSON. `labels` counts answers but for training and skips; `open_tasks` are those
+    in lane open.
+    """
 
     __tablename__ = "label_project"
     name: Mapped[str] = mapped_column(String(128))
@@ -29,6 +31,7 @@ class LabelProject(OfProject, Table):
     repeats: Mapped[int]
     open_tasks: Mapped[int]
     labels: Mapped[int] = mapped_column(default=0)
+    plan: Mapped[str] = mapped_column(Text)
 
 
 class Annotator(OfProject, Table):
@@ -72,6 +75,7 @@ class LabelTask(Table):
     reason: Mapped[str] = mapped_column(Text)
     repeat_of: Mapped[str | None] = mapped_column(Id, index=True)
     answered: Mapped[int] = mapped_column(default=0)
+    p_sent: Mapped[float | None]
 
 
 class TaskAssignment(Table):

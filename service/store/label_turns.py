@@ -5,6 +5,7 @@ On Postgres that is a lock on the project's name, on SQLite there is one writer 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.errors import NotAllowed
 from service.store.label_tables import Annotator, LabelProject, LabelTask, TaskAssignment
 from service.store.lookup import one_at_a_time
+from service.store.tables import Clock, rfc3339
 
 LEASE_S = 20 * 60
 
@@ -80,14 +82,18 @@ async def lock_project(session: AsyncSession, label_project_id: str) -> None:
 
 
 async def open_turns(
-    session: AsyncSession, annotator_ids: Sequence[str], task_ids: Sequence[str], now_until: tuple[str, str]
+    session: AsyncSession, annotator_ids: Sequence[str], task_ids: Sequence[str], clock: Clock
 ) -> dict[str, Turn]:
-    """One for each annotator, known or not. The tasks of that id are read with these annotators' leases of them."""
+    """One for each annotator, known or not. The tasks of that id are read with these annotators' leases of them.
+
+    The clock is read when nobody else can lease or answer any more.
+    """
     people = [id for id in annotator_ids if "\0" not in id]
     tasks = [id for id in task_ids if "\0" not in id]
     projects = select(Annotator.label_project_id).where(Annotator.id.in_(people)).distinct()
     for id in sorted(await session.scalars(projects)):  # always in this order, so that no two wait for each other
         await lock_project(session, id)
+    now = clock()
     found = await session.execute(
         select(Annotator, LabelProject)
         .join(LabelProject, LabelProject.id == Annotator.label_project_id)
@@ -102,5 +108,5 @@ async def open_turns(
             .where(TaskAssignment.task_id.in_(tasks), TaskAssignment.annotator_id.in_(people))
         )
         read_ahead += [tuple(row) for row in await session.execute(leases)]
-    now, until = now_until
-    return {id: Turn(session, rows.get(id), now, until, read_ahead) for id in annotator_ids}
+    until = rfc3339(now + timedelta(seconds=LEASE_S))
+    return {id: Turn(session, rows.get(id), rfc3339(now), until, read_ahead) for id in annotator_ids}

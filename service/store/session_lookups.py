@@ -5,18 +5,18 @@ Each answer is of a query that began after its request came, so a session that w
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.errors import ServiceError
+from service.errors import Interrupted
 from service.store.database import Database
 from service.store.label_records import AnnotatorRecord
 from service.store.label_rows import annotator_record
 from service.store.label_tables import Annotator, AnnotatorSession
-from service.store.tables import rfc3339
+from service.store.tables import Clock, rfc3339
+from service.store.together import others_have_come
 
 _MOST_TOGETHER = 500
 Asked = tuple[str, asyncio.Future[AnnotatorRecord | None]]
@@ -25,7 +25,7 @@ Asked = tuple[str, asyncio.Future[AnnotatorRecord | None]]
 class SessionLookups:
     """Of one process."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._db = database
         self._clock = clock
         self._asked: list[Asked] = []
@@ -41,17 +41,25 @@ class SessionLookups:
         return await future
 
     async def _answer_all(self) -> None:
-        while self._asked:
-            batch, self._asked = self._asked[:_MOST_TOGETHER], self._asked[_MOST_TOGETHER:]
-            try:
-                found = await self._living(sorted({secret for secret, _ in batch}))
-                for secret, future in batch:
-                    if not future.done():  # whoever asked may have gone away
-                        future.set_result(found.get(secret))
-            except SQLAlchemyError as error:
-                _fail(batch, error)
-            finally:  # where all are answered, this answers none
-                _fail(batch, ServiceError("the service stopped before this was looked up; send it again"))
+        batch: list[Asked] = []
+        try:
+            while self._asked:
+                await others_have_come(self._asked)
+                batch, self._asked = self._asked[:_MOST_TOGETHER], self._asked[_MOST_TOGETHER:]
+                await self._answer(batch)
+        finally:  # where all are answered, this answers none
+            _fail([*batch, *self._asked], Interrupted("the service stopped before this was looked up; send it again"))
+            self._asked = []
+
+    async def _answer(self, batch: Sequence[Asked]) -> None:
+        try:
+            found = await self._living(sorted({secret for secret, _ in batch}))
+        except SQLAlchemyError as error:
+            _fail(batch, error)
+            return
+        for secret, future in batch:
+            if not future.done():  # whoever asked may have gone away
+                future.set_result(found.get(secret))
 
     async def _living(self, secrets: Sequence[str]) -> Mapping[str, AnnotatorRecord]:
         query = (

@@ -3,10 +3,13 @@
 Every row belongs to a project. Bulk data lies in the artifact store; here stand its keys.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Clock = Callable[[], datetime]
 
 
 def rfc3339(time: datetime) -> str:

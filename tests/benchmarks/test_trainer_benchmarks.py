@@ -50,6 +50,9 @@ def test_flops_by_hand():
     assert dpo_flops(SMALL, [row, row]) == 2 * (3 * 408 + 4 * 152 + 3 * 100)
     # With the replies' last tokens: eight tokens, 30 pairs of them, no head.
     assert reward_flops(SMALL, [row]) == 2 * (2 * 8 * 34) + 3 * (4 * 30 * 2)
+    # Two of the prompt's tokens stand with another row: four go in, and the 1 + 2 that those two see are gone.
+    second = RowLengths(prompt=3, chosen=2, rejected=3, shared=2)
+    assert (SMALL.linear_flops(second), SMALL.attention_flops(second)) == (2 * 4 * 34, 4 * 16 * 2)
     # Four tokens of an episode go in, 10 pairs of them, two are scored. Forwards by base, policy and value model, then
     # two of these forwards and back: 3 + 2 x 2 passes of linear layers, 3 + 2 x 3 of attention, 2 + 2 of the head.
     episode = EpisodeLengths(prompt=3, reply=2)

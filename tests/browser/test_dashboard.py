@@ -42,6 +42,8 @@ def test_no_page_has_a_fault_of_accessibility(
         page.goto(address)
         if address.endswith(seeded.finished_run):
             page.wait_for_selector("#charts canvas")
+        if "/report?" in address:
+            expect(page.get_by_role("heading", name="Which principles decide what")).to_be_visible()
         if address.endswith(seeded.label_project):
             expect(page.get_by_role("region", name="Quality of each annotator")).to_be_visible()
         for details in page.locator("details:not([hx-get])").all():
@@ -113,6 +115,19 @@ def test_the_difference_between_two_versions_is_shown(new_page: NewPage, session
     expect(page.get_by_role("heading", name="What changed from version 1 to 2")).to_be_visible()
     expect(page.locator("del").first).to_contain_text("fifty")
     expect(page.locator("ins").first).to_contain_text("thirty")
+
+
+def test_the_report_on_a_set_follows_its_page(new_page: NewPage, session: dict, seeded: Seeded) -> None:
+    page = new_page(storage_state=session, viewport={"width": 390, "height": 844})
+    page.goto(f"/ui/preference-sets/{seeded.preference_set}?")
+    page.get_by_role("link", name="Coverage, bias, duplicates and leakage").click()
+    expect(page.locator("#findings").get_by_text("1 of 1")).to_be_visible()  # the run's own prompts
+    page.get_by_label("Held-out prompts of").select_option("no prompt set")
+    page.get_by_role("button", name="Examine").click()
+    table = page.get_by_role("region", name="Where each principle decides")
+    expect(table.get_by_role("columnheader", name="kind", exact=True)).to_be_visible()
+    expect(page.locator("#findings").get_by_text("none to look for")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_pairs_are_filtered_and_open_their_verdicts(new_page: NewPage, session: dict, seeded: Seeded) -> None:

@@ -183,6 +183,77 @@ def test_drafts_survive_a_reload(served: Served, begun: Begun):
     assert (label.choice, label.rewrite) == ("rewritten", "A better reply.")
 
 
+def test_undo_brings_back_what_was_typed(served: Served, begun: Begun):
+    page, project = begun([rewrite(1), compare(2), rank(3)], "typed")
+    page.get_by_label("Your better reply").fill("A better reply.")
+    press(page, "Control+Enter")
+    says(page, "Saved. Task 2 of 3.")
+    press(page, "c")
+    page.get_by_label("Why?").fill("because")
+    page.keyboard.press("Escape")
+    press(page, "3")
+    says(page, "Saved. Task 3 of 3.")
+    press(page, "u")
+    shows(page, "You had said: Equally good. That is taken back; answer anew.")
+    expect(page.get_by_label("Why?")).to_have_value("because")
+    press(page, "u")
+    expect(page.get_by_label("Your better reply")).to_have_value("A better reply.")
+    page.get_by_label("Your better reply").fill("A still better reply.")
+    press(page, "Control+Enter")
+    says(page, "Saved. Task 2 of 3.")
+    expect(page.get_by_label("Why?")).to_have_value("because")  # it was not sent again yet
+    [label] = labels_of(served, project)
+    assert label.rewrite == "A still better reply."
+
+
+def test_an_answer_to_what_was_answered_before_is_told(served: Served, begun: Begun):
+    page, project = begun([compare(1), compare(2), compare(3)], "windows")
+    other = page.context.new_page()
+    other.goto("/label")
+    press(page, "3")
+    says(page, "Saved. Task 2 of 3.")
+    press(other, "c")
+    other.keyboard.type("both are bad")
+    other.keyboard.press("Escape")
+    press(other, "4")
+    expect(other.get_by_role("heading", name="You answered this task before")).to_be_visible()
+    expect(other.get_by_role("region", name="Your first answer")).to_contain_text("Equally good")
+    expect(other.get_by_role("region", name="Your answer now")).to_contain_text("both are bad")
+    expect(other.get_by_role("link", name="Keep the first and go on")).to_be_focused()
+    assert [label.choice for label in labels_of(served, project)] == ["tie"]
+    other.get_by_role("button", name="Take the new one instead").click()
+    shows(other, "Question 2:")
+    [label] = labels_of(served, project)
+    assert (label.choice, label.comment) == ("both_bad", "both are bad")
+
+
+def test_a_page_of_the_history_shows_what_is_to_be_answered(served: Served, begun: Begun):
+    page, project = begun([compare(1), compare(2)], "history", java_script_enabled=False)
+    page.get_by_role("button", name="Equally good").click()
+    shows(page, "Question 2:")
+    page.go_back()
+    shows(page, "Question 2:")
+    assert [label.choice for label in labels_of(served, project)] == ["tie"]
+
+
+def test_the_guideline_stays_as_it_was_left(begun: Begun, axe: Violations):
+    page, _ = begun([compare(n) for n in range(1, 5)], "guideline", viewport={"width": 1440, "height": 900})
+    rule = page.get_by_text("Prefer what is true")
+    press(page, "1")
+    says(page, "Saved. Task 2 of 4.")
+    expect(rule).to_be_visible()  # beside the task, where there is room
+    assert rule.bounding_box()["x"] < page.locator("article").bounding_box()["x"]
+    assert axe(page) == []
+    page.reload()
+    expect(rule).to_be_visible()
+    page.locator("summary", has_text="Guideline").click()
+    press(page, "1")
+    says(page, "Saved. Task 3 of 4.")
+    page.reload()
+    shows(page, "Question 3:")
+    expect(rule).to_be_hidden()
+
+
 def test_by_mouse(served: Served, begun: Begun):
     page, project = begun([compare(1), compare(2)], "mouse")
     page.wait_for_timeout(READING_MS)
@@ -250,6 +321,25 @@ def test_training_tells_the_right_answer(begun: Begun):
     expect(page.get_by_role("link", name="Next")).to_be_focused()
     page.keyboard.press("Enter")
     shows(page, "Question 2:")
+
+
+def test_a_training_answer_survives_the_network_and_the_browser(served: Served, begun: Begun):
+    page, project = begun([compare(1, training=True, gold="tie", reason="Alike."), compare(2)], "training, offline")
+    page.context.route("**/label/answer", lambda route: route.abort())
+    press(page, "1")
+    expect(page.get_by_role("status")).to_contain_text("Not saved yet: 1 answer is kept in this browser")
+    expect(page.locator("#work")).to_have_text("The right answer is told as soon as yours is saved.")
+    again = page.context.new_page()
+    page.close()
+    again.goto("/label")
+    expect(again.get_by_role("status")).to_contain_text("Not saved yet")
+    expect(again.locator("#work")).to_have_text("The right answer is told as soon as yours is saved.")
+    assert labels_of(served, project) == []
+    again.context.unroute("**/label/answer")
+    expect(again.get_by_role("heading", name="Not quite")).to_be_visible()
+    assert len(labels_of(served, project)) == 1
+    again.get_by_role("link", name="Next").click()
+    shows(again, "Question 2:")
 
 
 def test_who_waits_is_told_when_there_is_a_task(served: Served, begun: Begun, new_page: NewPage):
@@ -335,22 +425,28 @@ def test_no_accessibility_fault(served: Served, new_page: NewPage, axe: Violatio
     _, path = served.do(seed(served.backend, served.project_id, tasks, name="axe", constitution_id=written.id))
     page, found = new_page(), {}
 
-    def look(name: str) -> None:
+    def look(name: str, at: Page = page) -> None:
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            found[f"{name}, {scheme}"] = axe(page)
+            at.emulate_media(color_scheme=scheme)
+            found[f"{name}, {scheme}"] = axe(at)
 
     page.goto(path)
     look("enter")
     page.get_by_role("button", name="Begin").click()
     shows(page, "Judge by this principle alone: The reply says nothing that is false")
     look("training")
+    other = page.context.new_page()
+    other.goto("/label")
     page.get_by_role("button", name="Help").click()
     look("help")
     page.keyboard.press("Escape")
     press(page, "1")
     expect(page.get_by_role("link", name="Next")).to_be_focused()
     look("told")
+    press(other, "3")
+    expect(other.get_by_role("heading", name="You answered this task before")).to_be_visible()
+    look("answered before", other)
+    other.close()
     page.get_by_role("link", name="Next").click()
     for kind in ("rank", "rewrite", "compare"):
         expect(page.locator("article")).to_have_attribute("data-kind", kind)

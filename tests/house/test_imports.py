@@ -7,6 +7,8 @@ import sys
 from tests.house.source import ROOT, modules
 
 HEAVY = {"torch", "transformers", "peft", "vllm", "accelerate", "safetensors"}
+# Tens of MB each: imported where they are used, or only in a child process.
+ON_REQUEST = HEAVY | {"scipy", "sklearn", "datasketch", "krippendorff", "matplotlib", "pandas"}
 DOORS = {
     "sqlalchemy": ("service/store/",),
     "alembic": ("service/store/",),
@@ -88,6 +90,11 @@ def test_nothing_above_training_loads_torch_however_far_down():
     ]
     load = f"import sys, importlib\nfor name in {names!r}: importlib.import_module(name)"
     assert run_python(f"{load}\nprint(sorted({HEAVY!r} & set(sys.modules)))") == "[]"
+
+
+def test_a_service_that_starts_loads_nothing_that_only_some_requests_need():
+    code = f"import sys\nimport service.serve, service.worker\nprint(sorted({ON_REQUEST!r} & set(sys.modules)))"
+    assert run_python(code) == "[]"
 
 
 def test_training_loads_on_a_bare_gpu_node():

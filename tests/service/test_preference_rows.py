@@ -23,6 +23,7 @@ def row_number(n: int) -> PreferenceRow:
     source, annotators = ("human", (f"ann_{n % 3}",)) if n % 5 == 0 else ("ai", ())
     belief, weight = 0.5 + n % 50 / 100, n % 4 / 2
     named = replace(ROW, id=f"r{n}", prompt_id=f"p{n // 2}", p_chosen=belief, weight=weight)
+    named = replace(named, prompt=(Message("user", f'Number {n}, or "{n % 10}"\\?'),))
     tags = ((("n", str(n)), (RANKED, str(2 + n % 7))) if n % 4 == 0 else (("n", RANKED),)) if n % 3 else ()
     return replace(named, source=source, annotators=annotators, per_principle=answers, tags=tags)
 
@@ -40,6 +41,7 @@ def asked(row: PreferenceRow, wanted: RowFilter) -> bool:
         wanted.source in (None, row.source)
         and (wanted.principle is None or wanted.principle in dict(row.per_principle))
         and (wanted.unsure is None or row.p_chosen <= 0.5 + wanted.unsure + 1e-9)
+        and (wanted.text is None or wanted.text.lower() in f"{row.prompt[0].content} {row.chosen}".lower())
     )
 
 
@@ -48,6 +50,7 @@ FILTERS = st.builds(
     st.sampled_from([None, "human", "ai", "check"]),
     st.sampled_from([None, "brief", 'say "no"\\', "none"]),
     st.sampled_from([None, 0.0, 0.1, 0.5]),
+    st.sampled_from([None, "NUMBER 4", '"7"\\', "none", "user", "content"]),
 )
 
 
@@ -58,6 +61,9 @@ def test_a_page_is_what_all_rows_would_give(wanted: RowFilter, after: int | None
     page = stored().page(None if after is None else f"r{after}", limit, wanted)
     assert list(page.rows) == expected[:limit]
     assert page.has_more == (len(expected) > limit)
+    found = stored().search(wanted, 0 if after is None else after + 1, limit, COUNT)
+    assert [one.row for one in found.pairs] == expected[:limit]
+    assert [ROWS[one.number] for one in found.pairs] == expected[:limit]
 
 
 def test_counts_by_hand() -> None:

@@ -10,7 +10,7 @@ from judges.records import Prompt
 from training.configs import DpoConfig, RewardConfig, config_from
 from training.known_trunks import KnownTrunks, known_trunks
 from training.model import Policy, load_policy
-from training.online import joined, seen_batch
+from training.online import base_batch, joined_trunks
 from training.packing import TokenGroup, pack_groups
 from training.precision import resolve_numbers
 from training.reward import train_reward
@@ -67,13 +67,13 @@ def scored(tmp_path: Path, tiny: Path, share: float) -> tuple[Policy, list[Token
 def test_the_policy_begins_where_the_reward_model_left_the_base(tmp_path: Path, tiny: Path):
     policy, groups = scored(tmp_path, tiny, 0.5)
     packed = pack_groups(groups, policy.numbers.dtype, policy.numbers.device)
-    known_1TH = joined([policy.trunk.known.of(group) for group in groups])
+    known_1TH = joined_trunks(packed, [policy.trunk.known.of(group) for group in groups])
     assert known_1TH is not None and known_1TH.shape[1] == len(packed.tokens_T)
     calls: list[int] = []
     policy.causal.model.layers[0].self_attn.register_forward_hook(lambda *_: calls.append(1))
-    found = seen_batch(policy, groups, packed, known_1TH)
+    found = base_batch(policy, groups, packed, known_1TH)
     assert not calls
-    for own, expected in zip(found, seen_batch(policy, groups, packed, None), strict=True):
+    for own, expected in zip(found, base_batch(policy, groups, packed, None), strict=True):
         for one, other in zip(own, expected, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     assert len(calls) == 1

@@ -19,7 +19,7 @@ from training.configs import DpoConfig
 from training.errors import TrainingError
 from training.losses import dpo_loss
 from training.model import Policy, check_layout, load_policy, plain_reply_logps, reply_logps
-from training.packing import TokenGroup, pack_groups, split_by_tokens
+from training.packing import TokenGroup, opening_tokens, pack_groups, split_by_tokens
 from training.precision import Numbers
 
 CPU = torch.device("cpu")
@@ -99,6 +99,40 @@ def test_random_shapes(fast: Policy, plain: Policy, groups: list[TokenGroup]):
 @pytest.mark.parametrize("prompt", [(7,), (7, 8, 9)], ids=["shortest prompt", "prompt"])
 def test_edges(fast: Policy, plain: Policy, replies: tuple[tuple[int, ...], ...], prompt: tuple[int, ...]):
     assert_equal_paths(fast, plain, [TokenGroup("r", prompt, replies), TokenGroup("s", (4, 5), ((6,), (7, 8)))])
+
+
+OPENING = tuple(range(20, 32))
+
+
+@settings(max_examples=15, deadline=None)
+@given(groups=st.lists(group(), min_size=2, max_size=4))
+def test_prompts_that_begin_alike(fast: Policy, plain: Policy, groups: list[TokenGroup]):
+    alike = [replace(group, prompt=OPENING + group.prompt) for group in groups]
+    packed = pack_groups(alike, torch.float64, CPU)
+    assert packed.opening_tokens >= len(OPENING)
+    assert len(packed.tokens_T) == sum(g.tokens for g in alike) - (len(alike) - 1) * packed.opening_tokens
+    assert_equal_paths(fast, plain, alike)
+
+
+def test_the_opening_is_what_all_prompts_begin_with():
+    def opening(*prompts: tuple[int, ...]) -> int:
+        return opening_tokens([TokenGroup("r", prompt, ((2,),)) for prompt in prompts])
+
+    assert opening((*OPENING, 1), (*OPENING, 2), (*OPENING, 1, 5)) == 12
+    assert opening((*OPENING, 1), (*OPENING, 1)) == 12  # the last token is each group's own
+    assert opening(OPENING, (*OPENING, 1)) == 11
+    assert opening((*OPENING, 1), (9, *OPENING)) == 0
+    assert opening(OPENING[:8], OPENING) == 0  # 7 would be too few
+    assert opening((*OPENING, 1)) == 0  # alone, it shares nothing
+
+
+def test_hidden_states_go_from_one_batch_to_another():
+    groups = [TokenGroup(str(n), (*OPENING, n), ((n, n, 2), (2,))) for n in range(3)]
+    three, two = (pack_groups(some, torch.float32, CPU) for some in (groups, groups[1:]))
+    of_groups = three.of_groups(three.tokens_T[None, :, None])
+    assert [one.shape[1] for one in of_groups] == [group.tokens for group in groups]
+    assert of_groups[1][0, :, 0].tolist() == [*OPENING, 1, 1, 1]
+    assert torch.equal(two.joined(of_groups[1:])[0, :, 0], two.tokens_T)
 
 
 def test_more_tokens_than_one_chunk_of_the_head(fast: Policy, plain: Policy):

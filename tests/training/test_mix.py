@@ -334,6 +334,7 @@ def test_a_check_of_length_keeps_its_verdicts():
         human, [replace(row, source="ai") for row in checked], MixConfig(ratio=1, calibrate=True)
     ).report.standings
     assert by_check.pays_length == 0 and by_check.worth > 1.5
+    assert by_check.worth_low < by_check.next_worth < by_check.worth < by_check.worth_high
     assert by_judge.pays_length < -2 and by_judge.worth < by_check.worth
 
 

@@ -23,7 +23,6 @@ from training.reliability import (
     measured_weight,
     pays_length,
     shared_pairs,
-    verdict_worth,
     whole_belief,
 )
 from training.rows import PreferenceRow
@@ -119,19 +118,21 @@ def test_a_weight_is_the_slope_of_votes_on_beliefs():
     assert measured_weight(certain, 1.0, 0.01) == 4.0
 
 
-def test_a_verdicts_worth_is_its_information_beside_a_labels():
-    # voted for in 80 %, so 0.6^2 / 0.64 is the squared correlation with people, who agree beyond chance by 0.64: / 0.64
-    slope = math.log(4) / math.log(0.88 / 0.12)
-    assert verdict_worth(BeliefFit(slope, 0.0, 0.0, 0.0, 100), shared(80, 20), 0.64) == pytest.approx(0.36 / 0.64**2)
-    # a slope of 0 that may as well be 0.1: (2 * 0.25 * log-odds * 0.1)^2 / 0.64^2
-    unsure = (0.5 * math.log(0.88 / 0.12) * 0.1) ** 2 / 0.64**2
-    assert verdict_worth(BeliefFit(0.0, 0.0, 0.0, 0.1, 100), shared(50, 50), 0.64) == pytest.approx(unsure)
-    assert verdict_worth(BeliefFit(9.0, 0.0, 0.0, 0.0, 100), shared(80, 20), 0.5) == pytest.approx(2, abs=0.01)
-
-
 def test_more_votes_leave_less_open():
     few, many = fit_belief(shared(15, 5), 0.0), fit_belief(shared(1500, 500), 0.0)
     assert few is not None and many is not None and few.slope_sd > 5 * many.slope_sd
+
+
+def test_peoples_pull_of_length_counts_as_far_as_it_is_shown():
+    # verdicts of log-odds 2 that votes bear out in three of four; the longer reply, by 0.5, wins three of four too
+    def fitted(times: int) -> float:
+        right = [SharedPair(0.88, 1.0, 0.5), SharedPair(0.88, 1.0, -0.5), SharedPair(0.12, 1.0, 0.5)]
+        fit = fit_belief([*right, SharedPair(0.12, 0.0, 0.5)] * times, 0.0)
+        assert fit is not None
+        return fit.per_length
+
+    assert fitted(5) == 0
+    assert 0 < fitted(50) < fitted(500)
 
 
 def test_one_vote_errs_and_people_on_the_whole_less():

@@ -12,18 +12,18 @@ from service.api.label_wire import (
     InvitationBody,
     LabelProjectBody,
     LeasedTaskBody,
+    ReroutedBody,
     TaskLabelBody,
-    leased_task_body,
-    task_label_body,
 )
-from service.api.state import AskingHere, BackendHere, KeyHere
+from service.api.state import AskingHere, Backend, BackendHere, KeyHere
 from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, page_of
 from service.errors import InvalidInput, NotFound
 from service.labelling.figures import QualityReport
 from service.labelling.gathered import labels_of
 from service.labelling.human_sets import HumanSet, add_human_set, of_project, with_earlier
+from service.labelling.project_quality import project_quality
 from service.labelling.projects import create_project
-from service.labelling.quality import quality_report
+from service.labelling.rerouting import route_again
 from service.labelling.rows import PeopleWeights, rows_from_labels
 from service.labelling.schemas import Id, LabelProjectRequest, Name, PersonName
 from service.store.label_records import AnnotatorRecord
@@ -83,6 +83,16 @@ async def get(id: str, backend: BackendHere, key: KeyHere) -> LabelProjectBody:
     return LabelProjectBody.model_validate(await backend.store.label_projects.get(key.project_id, id))
 
 
+@router.post("/{id}/route", operation_id="route_label_project_again")
+async def route(id: str, backend: BackendHere, key: KeyHere) -> ReroutedBody:
+    """Choose the rest of the tasks anew, by what labels of the random part have shown.
+
+    For a project of `routing.policy` uncertain. Random tasks stay, and what somebody was given. 409 while nobody has
+    answered a random one.
+    """
+    return ReroutedBody.model_validate(await route_again(backend.store, backend.artifacts, key.project_id, id))
+
+
 @router.post("/{id}/close", operation_id="close_label_project")
 async def close(id: str, backend: BackendHere, key: KeyHere) -> LabelProjectBody:
     """Nothing more is given out or answered, for good. What was answered stays."""
@@ -130,8 +140,8 @@ async def next_tasks(
     For an annotator's session, or a key that may write. Answer them by POST /v1/labels with `task_id`.
     """
     if isinstance(asking, AnnotatorRecord):
-        project = await backend.store.label_projects.get(asking.project_id, id)
-        if project.id != asking.label_project_id or annotator not in (None, asking.id):
+        own = id == asking.label_project_id or await _is_named(backend, asking, id)
+        if not own or annotator not in (None, asking.id):
             raise NotFound(f"your invitation is not to label project {id!r}; open the link that you were sent")
         annotator_id = asking.id
     elif annotator is None:
@@ -139,7 +149,12 @@ async def next_tasks(
     else:
         annotator_id = (await backend.store.label_projects.annotator(asking.project_id, id, annotator)).id
     tasks = await backend.store.label_projects.next_tasks(annotator_id, count)
-    return Page(data=[leased_task_body(task) for task in tasks], has_more=False)
+    return Page(data=[LeasedTaskBody.model_validate(task) for task in tasks], has_more=False)
+
+
+async def _is_named(backend: Backend, annotator: AnnotatorRecord, name: str) -> bool:
+    """Whether the annotator's label project is the newest of this name."""
+    return (await backend.store.label_projects.get(annotator.project_id, name)).id == annotator.label_project_id
 
 
 @router.get("/{id}/labels", operation_id="list_task_labels")
@@ -148,17 +163,18 @@ async def labels(
 ) -> Page[TaskLabelBody]:
     """Answers in the order in which they came, skips too; not what an annotator took back."""
     found = await backend.store.label_projects.labels_of(key.project_id, id, after, limit)
-    return page_of([task_label_body(label) for label in found], limit)
+    return page_of([TaskLabelBody.model_validate(label) for label in found], limit)
 
 
 @router.get("/{id}/quality", operation_id="label_project_quality")
 async def quality(id: str, backend: BackendHere, key: KeyHere) -> QualityReport:
     """How far people agree, each annotator's figures, and the judge as one more annotator.
 
-    A rate has its 95 % interval; what too few labels allow is a `reason` instead of a number.
+    `judge.estimated` is the judge's accuracy over all pairs of the source, from the random part alone. A rate has its
+    95 % interval; what too few labels allow is a `reason` instead of a number.
     """
     project = await backend.store.label_projects.get(key.project_id, id)
-    return await asyncio.to_thread(quality_report, await labels_of(backend.store, project))
+    return await project_quality(backend.store, backend.artifacts, project)
 
 
 @router.post("/{id}/preference-set", status_code=201, operation_id="create_preference_set_from_label_project")

@@ -119,7 +119,7 @@ async def export(
     format: Format = "charter",
     kind: Annotated[FileKind, Query(alias="as", description="The kind of file.")] = "jsonl",
 ) -> StreamingResponse:
-    """All rows as a file. Only the format `charter` keeps everything.
+    """All rows as a file. What a format loses of a row stands in docs/exchange.md; `charter` loses nothing.
 
     A row that the format cannot hold (a tie, say, or a system turn) is left out; X-Left-Out tells how many.
     """

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import JsonValue
 
-from constitutions.loader import load_constitution
-from service.api.state import Backend, BackendHere, KeyHere
+from service.api.state import BackendHere, KeyHere
 from service.api.wire import NO_NUL
 from service.preference_rows import PreferenceRows
-from service.set_report.child import Examined, examine_set
+from service.set_report.against import examined_against
+from service.set_report.child import examine_set
 from service.set_report.options import ReportOptions
 
 router = APIRouter(prefix="/v1/preference-sets", tags=["preference sets"])
@@ -35,27 +35,13 @@ async def report(
 ) -> dict[str, JsonValue]:
     """Sources, weights, prompts, ties and the effective sample size; of a run's set also how it was mixed.
 
-    With `full=true` also coverage, bias, duplicates and leakage.
+    With `full=true` also coverage, bias, duplicates and leakage. A run's set is held against that run's constitution
+    and prompts unless others are named; an empty name is nothing.
     """
     record = await backend.store.preference_sets.get(key.project_id, id)
     stored = await asyncio.to_thread(PreferenceRows, await backend.artifacts.open(record.artifact))
     told = await asyncio.to_thread(stored.counts) | record.report
     if not full:
         return told
-    what = Examined(
-        record.artifact,
-        await _prompts_artifact(backend, key.project_id, prompts),
-        await _principle_ids(backend, key.project_id, constitution),
-    )
+    what = await examined_against(backend.store, record, constitution, prompts)
     return told | await examine_set(backend.artifacts, what, ReportOptions(clusters, near, most_rows))
-
-
-async def _prompts_artifact(backend: Backend, project_id: str, named: str | None) -> str | None:
-    return None if named is None else (await backend.store.prompt_sets.get(project_id, named)).artifact
-
-
-async def _principle_ids(backend: Backend, project_id: str, named: str | None) -> tuple[str, ...]:
-    if named is None:
-        return ()
-    record = await backend.store.constitutions.get(project_id, named)
-    return tuple(p.id for p in load_constitution(record.source, name=record.name).principles)

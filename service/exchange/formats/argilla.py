@@ -3,9 +3,10 @@
 An answer is a label (a, b, tie, or a field's name) or a ranking of the replies, which gives a pair for each two, of
 less weight.
 Read both as the server lists records and as the SDK writes them to a file. Drafts and discarded answers say nothing.
+All rows on one pair are one record, whose people answer once each and which has one suggestion.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -13,10 +14,10 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from service.exchange.cells import mapping_of, parsed_cell
-from service.exchange.formats.extras import Extras, chosen_second, read_extras, side_tags, write_extras
-from service.exchange.formats.pair import Pair, as_number, number_within, ranking_tags
+from service.exchange.formats.extras import Answer, chosen_second, rows_of_answers, voices_of, write_extras
+from service.exchange.formats.pair import Pair, as_number, number_within
+from service.exchange.formats.pair_records import pair_records
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
-from training.ranked import ranked_weight
 from training.rows import PreferenceRow
 
 # Their shape depends on the questions: in a table they are JSON.
@@ -25,8 +26,8 @@ _REPLY = "response"
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """One answer of a person, or of a machine with its `score`, 0 to 1."""
+class _Given:
+    """One answer as it stands, of a person, or of a machine with its `score`, 0 to 1."""
 
     value: JsonValue
     who: str
@@ -34,7 +35,7 @@ class _Answer:
     score: JsonValue = None
 
 
-def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
+def read(value: dict[str, JsonValue]) -> Iterator[PreferenceRow | Pair]:
     fields = mapping_of(value.get("fields"))
     if fields is None or ("responses" not in value and "suggestions" not in value):
         raise ValueError("an Argilla record needs fields (prompt, response_a, response_b) and responses")
@@ -42,64 +43,62 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
     replies = {name: reply(text, f"fields.{name}") for name, text in fields.items() if name.startswith(_REPLY)}
     if len(replies) < 2:
         raise ValueError(f"fields needs two replies, as response_a and response_b; it has {', '.join(fields)}")
-    extras = read_extras(mapping_of(value.get("metadata")), "metadata")
     said, suggested = (_plain(value.get(name)) for name in ("responses", "suggestions"))
-    for answer in (*_responses(said), *_suggestions(suggested)):
-        ranked = len(answer.value) if isinstance(answer.value, list) else 2
-        for good, bad, tied in _decided(answer.value, replies):
-            yield Pair(
-                prompt,
-                replies[good],
-                replies[bad],
-                0.5 if tied else _belief(answer, extras),
-                extras.weight * ranked_weight(ranked),
-                () if answer.machine or not answer.who else (answer.who,),
-                source=extras.machine if answer.machine else "human",
-                judge=answer.who if answer.machine else "",
-                tags=side_tags(first=good == next(iter(replies)), extras=extras)
-                if len(replies) == 2 and not tied
-                else ranking_tags(ranked),
-            )
+    answers = [answer for one in (*_responses(said), *_suggestions(suggested)) for answer in _answers(one, replies)]
+    yield from rows_of_answers(prompt, answers, value.get("metadata"), "metadata")
 
 
-def write(row: PreferenceRow) -> dict[str, JsonValue]:
-    """The chosen reply comes as A, unless its labeller saw it as B.
+def write(rows: Iterable[PreferenceRow]) -> Iterator[dict[str, JsonValue]]:
+    """A record for each pair, or more where a person has several rows on it, or machines have."""
+    return map(_record, pair_records(rows, lambda row, who: who if row.source == "human" else None))
 
-    People's rows have responses, a machine's a suggestion.
-    """
-    first, second = (row.rejected, row.chosen) if chosen_second(row) else (row.chosen, row.rejected)
-    picked = "tie" if row.p_chosen == 0.5 else "a" if first == row.chosen else "b"
+
+def _record(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
+    """The first row's chosen reply comes as A, unless its labeller saw it as B. Machines' rows are suggestions."""
+    first, second = rows[0].chosen, rows[0].rejected
+    if chosen_second(rows[0]):
+        first, second = second, first
     responses: list[JsonValue] = []
     suggestions: list[JsonValue] = []
-    if row.source == "human":
-        people: tuple[str | None, ...] = row.annotators or (None,)
-        values: JsonValue = {"preference": {"value": picked}}
-        responses = [{"values": values, "status": "submitted", "user_id": user} for user in people]
-    else:
-        machine: JsonValue = {"question_name": "preference", "type": "model", "value": picked}
-        suggestions = [machine | {"agent": row.judge, "score": row.p_chosen}] if isinstance(machine, dict) else []
+    for row in rows:
+        picked = "tie" if row.p_chosen == 0.5 else "a" if row.chosen == first else "b"
+        if row.source == "human":
+            values: JsonValue = {"preference": {"value": picked}}
+            responses += [{"values": values, "status": "submitted", "user_id": who or None} for who in voices_of(row)]
+        else:
+            machine: dict[str, JsonValue] = {"question_name": "preference", "type": "model", "value": picked}
+            suggestions.append(machine | {"agent": row.judge, "score": row.p_chosen})
     return {
-        "external_id": row.id,
-        "fields": {"prompt": as_json(row.prompt), "response_a": first, "response_b": second},
-        "metadata": write_extras(row),
+        "external_id": rows[0].id,
+        "fields": {"prompt": as_json(rows[0].prompt), "response_a": first, "response_b": second},
+        "metadata": write_extras(rows),
         "responses": responses,
         "suggestions": suggestions,
     }
 
 
-def _belief(answer: _Answer, extras: Extras) -> float:
-    if answer.machine and answer.score is not None:
-        return number_within(answer.score, 1.0, "a suggestion's score", 0.5, 1.0)
-    return 1.0 if extras.p_chosen is None else extras.p_chosen
+def _answers(given: _Given, replies: Mapping[str, str]) -> Iterator[Answer]:
+    names = list(replies)
+    ranked = len(given.value) if isinstance(given.value, list) else 2
+    for good, bad, tied in _decided(given.value, replies):
+        belief = 0.5 if tied else _belief(given)
+        first = good == names[0] if len(names) == 2 and not tied else None
+        yield Answer(replies[good], replies[bad], belief, given.who, given.machine, first, ranked)
 
 
-def _responses(value: JsonValue) -> Iterator[_Answer]:
+def _belief(given: _Given) -> float:
+    if given.machine and given.score is not None:
+        return number_within(given.score, 1.0, "a suggestion's score", 0.5, 1.0)
+    return 1.0
+
+
+def _responses(value: JsonValue) -> Iterator[_Given]:
     """The server's list of {values: {question: {value}}, status, user_id}, or the SDK's {question: [{value}]}."""
     if isinstance(value, dict):
         answers = _of_question(value)
         for item in answers if isinstance(answers, list) else ():
             if isinstance(item, dict) and item.get("status", "submitted") == "submitted":
-                yield _Answer(item.get("value"), _who(item.get("user_id")), machine=False)
+                yield _Given(item.get("value"), _who(item.get("user_id")), machine=False)
         return
     if value is not None and not isinstance(value, list):
         raise ValueError("responses is not a list")
@@ -107,16 +106,16 @@ def _responses(value: JsonValue) -> Iterator[_Answer]:
         if isinstance(item, dict) and item.get("status") == "submitted":
             answer = _of_question(mapping_of(item.get("values")) or {})
             said = answer.get("value") if isinstance(answer, dict) else None
-            yield _Answer(said, _who(item.get("user_id")), machine=False)
+            yield _Given(said, _who(item.get("user_id")), machine=False)
 
 
-def _suggestions(value: JsonValue) -> Iterator[_Answer]:
+def _suggestions(value: JsonValue) -> Iterator[_Given]:
     """The server's list, or the SDK's {question: {value, agent, score}}."""
     items = [_of_question(value)] if isinstance(value, dict) else value if isinstance(value, list) else []
     for item in items:
         if isinstance(item, dict):
             machine = item.get("type", "model") != "human"
-            yield _Answer(item.get("value"), _who(item.get("agent")), machine, item.get("score"))
+            yield _Given(item.get("value"), _who(item.get("agent")), machine, item.get("score"))
 
 
 def _of_question(answers: Mapping[str, JsonValue]) -> JsonValue:

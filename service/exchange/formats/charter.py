@@ -1,4 +1,4 @@
-"""Our own lines: the only form that holds all of a row. A machine's row stays a machine's."""
+"""Our own lines: the form that holds all of a row, and nothing else. A machine's row stays a machine's."""
 
 import functools
 import json
@@ -10,8 +10,8 @@ from pydantic import JsonValue
 
 from service.exchange.formats.pair import as_number
 from service.exchange.formats.trl import MESSAGES
-from service.exchange.messages import as_json, ends_with_user
-from training.rows import PreferenceRow, row_from_json
+from service.exchange.messages import ends_with_user
+from training.rows import PreferenceRow, row_from_json, row_object
 
 SCHEMA = pa.schema(
     [
@@ -39,7 +39,8 @@ def read(value: Mapping[str, JsonValue], place: str) -> PreferenceRow:
             plain[name] = plain[name] if number is None else number
     if isinstance(tags := plain.get("tags"), list):  # a Parquet map
         plain["tags"] = _mapping(tags)
-    row = row_from_json(json.dumps(plain, ensure_ascii=False), place)
+    # A table's other columns may hold times and the like, which no field is read from.
+    row = row_from_json(json.dumps(plain, ensure_ascii=False, default=str), place)
     ends_with_user(row.prompt, "prompt")
     if row.chosen == row.rejected:
         raise ValueError("chosen and rejected are the same text")
@@ -47,22 +48,7 @@ def read(value: Mapping[str, JsonValue], place: str) -> PreferenceRow:
 
 
 def write(row: PreferenceRow) -> dict[str, JsonValue]:
-    return {
-        "id": row.id,
-        "prompt_id": row.prompt_id,
-        "prompt": as_json(row.prompt),
-        "chosen": [{"role": "assistant", "content": row.chosen}],
-        "rejected": [{"role": "assistant", "content": row.rejected}],
-        "p_chosen": row.p_chosen,
-        "weight": row.weight,
-        "source": row.source,
-        "judge": row.judge,
-        "annotators": list(row.annotators),
-        "constitution_sha256": row.constitution_sha256,
-        "per_principle": [{"id": id, "p_chosen": p_chosen} for id, p_chosen in row.per_principle],
-        "origin": row.origin,
-        "tags": dict(row.tags),
-    }
+    return row_object(row)
 
 
 def stored_lines(batch: pa.RecordBatch) -> bytes:

@@ -1,29 +1,77 @@
-"""The belief, weight and source of a row, in the free mapping that tasks of labelling tools carry along."""
+"""Our rows beside the answers of a labelling tool's record, in the free mapping that its tasks carry along.
 
+A tool knows who picked what; the belief, the weight, and that several people's answers are one row, it does not. So a
+record that we write says them too, and an answer that still is what it was then comes back as the row that it was. Any
+other answer is a new one: of the record's people who changed their minds, of others, of another program's file.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
+from pydantic_core import to_json
 
-from service.exchange.formats.pair import number_within
-from training.rows import PreferenceRow, Source
+from judges.records import Conversation
+from service.exchange.cells import list_of, mapping_of
+from service.exchange.formats import charter
+from service.exchange.formats.pair import Pair, ranking_tags
+from service.exchange.messages import as_json
+from training.ranked import ranked_weight
+from training.rows import PreferenceRow, row_object
 
 # The tag of a row whose labeller saw both replies in a known order: first or second.
 CHOSEN_SHOWN = "chosen_shown"
+_KEY = "charter_rows"
+_TEXTS = ("prompt", "chosen", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
-    """`p_chosen` None: the record does not say. Sides are unknown where we wrote a row that came without them."""
+class Answer:
+    """What somebody says of two replies. A person's belief is 1, or one half for a tie.
 
-    p_chosen: float | None
-    weight: float
-    machine: Source
-    sides_known: bool
+    `first` says whether the chosen reply stood first of two; None where there is no order, or no winner. `ranked` is
+    the length of the ranking that the pair is of.
+    """
+
+    chosen: str
+    rejected: str
+    belief: float
+    who: str
+    machine: bool
+    first: bool | None
+    ranked: int = 2
 
 
-def write_extras(row: PreferenceRow) -> dict[str, JsonValue]:
-    sides: JsonValue = "shown" if CHOSEN_SHOWN in dict(row.tags) else "unknown"
-    return {"source": row.source, "p_chosen": row.p_chosen, "weight": row.weight, "sides": sides}
+def write_extras(rows: Iterable[PreferenceRow]) -> dict[str, JsonValue]:
+    """All of each row but its texts, of which a digest is there. JSON texts: Argilla's metadata hold lists of those."""
+    return {_KEY: [_written(row) for row in rows]}
+
+
+def rows_of_answers(
+    prompt: Conversation, answers: Iterable[Answer], extras: JsonValue, what: str
+) -> Iterator[PreferenceRow | Pair]:
+    """The rows that the answers still are, and a pair for each other answer. Raises ValueError and RowError."""
+    left = list(answers)
+    entries = list_of((mapping_of(extras) or {}).get(_KEY))
+    texts = _texts_by_digest(prompt, left) if entries else {}
+    named: set[str] = set()
+    for place, entry in enumerate(entries):
+        row = _row_of(prompt, texts, entry, f"{what}.{_KEY}[{place}]")
+        if row is not None:
+            named.update(row.annotators)
+            found = [next((one for one in left if _says(one, row, who)), None) for who in voices_of(row)]
+            given = [one for one in found if one is not None]
+            if len(given) == len(found):
+                left = [one for one in left if not any(one is taken for taken in given)]
+                yield row
+    for answer in left:
+        yield _new(prompt, answer, sides_known=answer.who not in named)
+
+
+def voices_of(row: PreferenceRow) -> tuple[str, ...]:
+    """Whose answers the row is: its people, each once, or its judge. Nobody's name is empty."""
+    return tuple(dict.fromkeys(row.annotators or ("",))) if row.source == "human" else (row.judge,)
 
 
 def chosen_second(row: PreferenceRow) -> bool:
@@ -31,18 +79,56 @@ def chosen_second(row: PreferenceRow) -> bool:
     return row.p_chosen != 0.5 and dict(row.tags).get(CHOSEN_SHOWN) == "second"
 
 
-def side_tags(*, first: bool, extras: Extras) -> tuple[tuple[str, str], ...]:
-    """The place of the chosen reply, where it is known."""
-    return ((CHOSEN_SHOWN, "first" if first else "second"),) if extras.sides_known else ()
+def _written(row: PreferenceRow) -> str:
+    entry = {name: value for name, value in row_object(row).items() if name not in _TEXTS}
+    return to_json({"pair": _pair_digest(row.prompt, row.chosen, row.rejected)} | entry).decode()
 
 
-def read_extras(value: JsonValue, what: str) -> Extras:
-    """`machine` is the source of what no person said: ai, or check where the record says so. Raises ValueError."""
-    given = value if isinstance(value, dict) else {}
-    belief = given.get("p_chosen")
-    return Extras(
-        None if belief is None else number_within(belief, 1.0, f"{what}.p_chosen", 0.5, 1.0),
-        number_within(given.get("weight"), 1.0, f"{what}.weight", 0.0, 1e6),
-        "check" if given.get("source") == "check" else "ai",
-        given.get("sides") != "unknown",
+def _texts_by_digest(prompt: Conversation, answers: Iterable[Answer]) -> dict[str, tuple[str, str]]:
+    pairs = {both for one in answers for both in ((one.chosen, one.rejected), (one.rejected, one.chosen))}
+    return {_pair_digest(prompt, *both): both for both in pairs}
+
+
+def _row_of(
+    prompt: Conversation, texts: Mapping[str, tuple[str, str]], entry: JsonValue, what: str
+) -> PreferenceRow | None:
+    """None where no answer is on the entry's two replies: the texts were changed."""
+    kept = mapping_of(entry)
+    if kept is None or not isinstance(digest := kept.get("pair"), str):
+        raise ValueError(f"{what} is no row of ours; remove it, and its answers count as new ones")
+    if digest not in texts:
+        return None
+    chosen, rejected = texts[digest]
+    return charter.read(kept | {"prompt": as_json(prompt), "chosen": chosen, "rejected": rejected}, what)
+
+
+def _says(answer: Answer, row: PreferenceRow, who: str) -> bool:
+    """Whether it is the one that was written for this voice of the row."""
+    person = row.source == "human"
+    tie = row.p_chosen == 0.5
+    return (
+        (answer.who, answer.machine) == (who, not person)
+        and (answer.belief == 0.5) == tie
+        and (tie or answer.chosen == row.chosen)
+        and {answer.chosen, answer.rejected} == {row.chosen, row.rejected}
+        and (person or answer.belief == row.p_chosen)
     )
+
+
+def _new(prompt: Conversation, answer: Answer, *, sides_known: bool) -> Pair:
+    place = "first" if answer.first else "second"
+    return Pair(
+        prompt,
+        answer.chosen,
+        answer.rejected,
+        answer.belief,
+        ranked_weight(answer.ranked),
+        annotators=() if answer.machine or not answer.who else (answer.who,),
+        source="ai" if answer.machine else "human",
+        judge=answer.who if answer.machine else "",
+        tags=((CHOSEN_SHOWN, place),) if sides_known and answer.first is not None else ranking_tags(answer.ranked),
+    )
+
+
+def _pair_digest(prompt: Conversation, chosen: str, rejected: str) -> str:
+    return hashlib.sha256(to_json([as_json(prompt), chosen, rejected])).hexdigest()[:16]

@@ -2,21 +2,21 @@
 
 Label Studio keeps no labelling configuration in its exports, so the replies are known by usual names of their fields.
 A ranking gives a pair for each two items, of less weight. A pairwise task has no tie: nothing picked leaves no result.
+All rows on one pair are one task, with an annotation for each person and a prediction for each judge.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import pyarrow as pa
 from pydantic import JsonValue
 
-from judges.records import Conversation
 from service.exchange.cells import list_of, mapping_of
-from service.exchange.formats.extras import Extras, chosen_second, read_extras, side_tags, write_extras
-from service.exchange.formats.pair import Pair, number_within, one_question, ranking_tags
+from service.exchange.formats.extras import Answer, chosen_second, rows_of_answers, voices_of, write_extras
+from service.exchange.formats.pair import Pair, number_within, one_question
+from service.exchange.formats.pair_records import pair_records
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
-from training.ranked import ranked_weight
 from training.rows import PreferenceRow
 
 # Their shape depends on the configuration: in a table they are JSON.
@@ -46,51 +46,46 @@ class _Decided:
     ranked: int = 2
 
 
-def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
+def read(value: dict[str, JsonValue]) -> Iterator[PreferenceRow | Pair]:
     data = mapping_of(value.get("data"))
     if data is None or ("annotations" not in value and "predictions" not in value):
         raise ValueError("a Label Studio task needs data (prompt, response_a, response_b) and annotations")
     name = next((known for known in PROMPTS if known in data), PROMPTS[0])
     prompt = ends_with_user(conversation(data.get(name), f"data.{name}"), f"data.{name}")
-    extras = read_extras(mapping_of(value.get("meta")), "meta")
-    for annotation in list_of(value.get("annotations")):
-        if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
-            belief = 1.0 if extras.p_chosen is None else extras.p_chosen
-            for one in _decided(data, annotation):
-                who = _person(annotation.get("completed_by"))
-                weight = extras.weight * ranked_weight(one.ranked)
-                yield Pair(
-                    prompt, one.good, one.bad, belief, weight, (who,) if who else (), tags=_own_tags(one, extras)
-                )
-    for prediction in list_of(value.get("predictions")):
-        if isinstance(prediction, dict):
-            yield from _predicted(prompt, data, prediction, extras)
+    answers = [*_annotated(data, value.get("annotations")), *_predicted(data, value.get("predictions"))]
+    yield from rows_of_answers(prompt, answers, value.get("meta"), "meta")
 
 
-def write(row: PreferenceRow) -> dict[str, JsonValue]:
-    """The chosen reply stands left, unless its labeller saw it on the right.
+def write(rows: Iterable[PreferenceRow]) -> Iterator[dict[str, JsonValue]]:
+    """A task for each pair, or more where a person or a judge has several rows on it."""
+    return map(_task, pair_records(rows, lambda row, who: (row.source == "human", who)))
 
-    People's rows are annotations, a machine's a prediction.
-    """
-    prompt: JsonValue = row.prompt[0].content if one_question(row) else as_json(row.prompt)
-    left, right = (row.rejected, row.chosen) if chosen_second(row) else (row.chosen, row.rejected)
-    selected: JsonValue = {"selected": "left" if left == row.chosen else "right"}
-    picked: list[JsonValue] = [
-        {"from_name": "preference", "to_name": "preference", "type": "pairwise", "value": selected}
-    ]
+
+def _task(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
+    """The first row's chosen reply stands left, unless its labeller saw it on the right."""
+    prompt: JsonValue = rows[0].prompt[0].content if one_question(rows[0]) else as_json(rows[0].prompt)
+    left, right = rows[0].chosen, rows[0].rejected
+    if chosen_second(rows[0]):
+        left, right = right, left
     annotations: list[JsonValue] = []
     predictions: list[JsonValue] = []
-    if row.source == "human":
-        answer: dict[str, JsonValue] = {"was_cancelled": False, "result": picked}
-        annotations = [answer | {"completed_by": {"email": name}} for name in row.annotators] or [answer]
-    else:
-        predictions = [{"model_version": row.judge, "score": row.p_chosen, "result": picked}]
+    for row in rows:
+        picked = _pick("left" if row.chosen == left else "right")
+        if row.source == "human":
+            answer: dict[str, JsonValue] = {"was_cancelled": False, "result": [picked]}
+            annotations += [answer | ({"completed_by": {"email": who}} if who else {}) for who in voices_of(row)]
+        else:
+            predictions.append({"model_version": row.judge, "score": row.p_chosen, "result": [picked]})
     return {
         "data": {"prompt": prompt, "response_a": left, "response_b": right},
         "annotations": annotations,
         "predictions": predictions,
-        "meta": write_extras(row),
+        "meta": write_extras(rows),
     }
+
+
+def _pick(side: str) -> JsonValue:
+    return {"from_name": "preference", "to_name": "preference", "type": "pairwise", "value": {"selected": side}}
 
 
 def holds(row: PreferenceRow) -> bool:
@@ -98,23 +93,23 @@ def holds(row: PreferenceRow) -> bool:
     return row.p_chosen != 0.5 or row.source != "human"
 
 
-def _predicted(
-    prompt: Conversation, data: Mapping[str, JsonValue], prediction: Mapping[str, JsonValue], extras: Extras
-) -> Iterator[Pair]:
+def _annotated(data: Mapping[str, JsonValue], annotations: JsonValue) -> Iterator[Answer]:
+    for annotation in list_of(annotations):
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
+            who = _person(annotation.get("completed_by"))
+            for one in _decided(data, annotation):
+                yield Answer(one.good, one.bad, 1.0, who, False, one.left, one.ranked)
+
+
+def _predicted(data: Mapping[str, JsonValue], predictions: JsonValue) -> Iterator[Answer]:
     """A machine's order. A score below one half is not a belief in it, and is refused."""
-    belief = number_within(prediction.get("score"), 1.0, "a prediction's score", 0.5, 1.0)
-    judge = prediction.get("model_version")
-    for one in _decided(data, prediction):
-        yield Pair(
-            prompt,
-            one.good,
-            one.bad,
-            belief,
-            extras.weight * ranked_weight(one.ranked),
-            source=extras.machine,
-            judge="" if judge is None else str(judge),
-            tags=_own_tags(one, extras),
-        )
+    for prediction in list_of(predictions):
+        if isinstance(prediction, dict):
+            belief = number_within(prediction.get("score"), 1.0, "a prediction's score", 0.5, 1.0)
+            judge = prediction.get("model_version")
+            for one in _decided(data, prediction):
+                first = None if belief == 0.5 else one.left
+                yield Answer(one.good, one.bad, belief, "" if judge is None else str(judge), True, first, one.ranked)
 
 
 def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> Iterator[_Decided]:
@@ -157,10 +152,6 @@ def _ranked(data: Mapping[str, JsonValue], ranker: JsonValue) -> Sequence[str]:
     if unknown := [id for id in order if str(id) not in texts]:
         raise ValueError(f"the ranking names {unknown[0]!r}, which data.items does not have")
     return [texts[str(id)] for id in order]
-
-
-def _own_tags(one: _Decided, extras: Extras) -> tuple[tuple[str, str], ...]:
-    return ranking_tags(one.ranked) if one.left is None else side_tags(first=one.left, extras=extras)
 
 
 def _person(value: JsonValue) -> str:

@@ -18,6 +18,7 @@ SCHEMA = pa.schema(
         ("rejected_response", pa.string()),
         ("chosen_reward", pa.float64()),
         ("rejected_reward", pa.float64()),
+        ("p_chosen", pa.float64()),
     ]
 )
 _TURN = re.compile(r"<extra_id_[01]>(System|User|Assistant)\n")

@@ -39,22 +39,27 @@ class Scores:
 def belief_of_scores(value: dict[str, JsonValue], chosen: str, rejected: str) -> Scores:
     """Two scores under these keys: equal ones are a tie, two that sum to 1 are a belief, others are kept as tags.
 
-    A score that is missing or no number says nothing.
+    A score that is missing or no number says nothing. Beside a `p_chosen` of the line's own any two are kept as tags.
     """
     high, low = as_number(value.get(chosen)), as_number(value.get(rejected))
     if high is None or low is None:
         return Scores(1.0, ())
-    if high + low == 1 and high >= low >= 0:
+    if value.get("p_chosen") is None and high + low == 1 and high >= low >= 0:
         return Scores(high, ())
     return Scores(0.5 if high == low else 1.0, ((chosen, repr(high)), (rejected, repr(low))))
 
 
 def scores_of(row: PreferenceRow, chosen: str, rejected: str) -> dict[str, JsonValue]:
-    """The scores that a row came with, else its belief and what is left of 1."""
+    """The scores that a row came with, else its belief and what is left of 1.
+
+    A belief that scores of its own do not say stands beside them as `p_chosen`, which other readers leave aside.
+    """
     high, low = tag_number(row, chosen), tag_number(row, rejected)
     if high is None or low is None:
         return {chosen: row.p_chosen, rejected: 1 - row.p_chosen}
-    return {chosen: high, rejected: low}
+    scores: dict[str, JsonValue] = {chosen: high, rejected: low}
+    said = belief_of_scores(scores, chosen, rejected)
+    return scores if said.tags and said.p_chosen == row.p_chosen else scores | {"p_chosen": row.p_chosen}
 
 
 def tag_number(row: PreferenceRow, name: str) -> float | None:

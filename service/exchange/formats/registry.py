@@ -1,7 +1,8 @@
 """The formats by name: how each is read, written, told from a first line, and what it can hold."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import pyarrow as pa
@@ -43,40 +44,48 @@ Readable = dict[str, JsonValue]
 class Layout:
     """One format. `schema` names the columns of its tables, in their order.
 
-    `only_ties` is true where all that the format cannot hold is a tie, which is quick to count.
+    `read` gives a pair, or the row itself where a line says all of it. `write` takes rows that the format holds.
+    `only_ties` is true where all that the format cannot hold is a tie, which is quick to count; `by_pair` where a line
+    is for all rows on one pair, which must come to `write` together.
     """
 
-    read: Callable[[Readable], Iterator[Pair]]
-    write: Callable[[PreferenceRow], Readable]
+    read: Callable[[Readable], Iterator[PreferenceRow | Pair]]
+    write: Callable[[Iterable[PreferenceRow]], Iterator[Readable]]
     holds: Callable[[PreferenceRow], bool]
     schema: pa.Schema
     only_ties: bool = False
+    by_pair: bool = False
 
 
 def _everything(row: PreferenceRow) -> bool:
     return True
 
 
-def _read_ours(value: Readable) -> Iterator[Pair]:
-    """A pair of our own line, for those that want no more."""
-    row = charter.read(value, "row")
-    yield Pair(row.prompt, row.chosen, row.rejected, row.p_chosen, row.weight, row.annotators)
+def _each(write: Callable[[PreferenceRow], Readable]) -> Callable[[Iterable[PreferenceRow]], Iterator[Readable]]:
+    """A line for each row."""
+    return partial(map, write)
+
+
+def _read_ours(value: Readable) -> Iterator[PreferenceRow]:
+    yield charter.read(value, "row")
 
 
 LAYOUTS: Mapping[Format, Layout] = {
-    "charter": Layout(_read_ours, charter.write, _everything, charter.SCHEMA),
-    "trl": Layout(trl.read, trl.write, trl.holds, trl.CONVERSATIONAL, only_ties=True),
-    "trl-standard": Layout(trl.read, trl.write_standard, trl.holds_standard, trl.STANDARD),
-    "trl-implicit": Layout(trl.read, trl.write_implicit, trl.holds, trl.IMPLICIT, only_ties=True),
+    "charter": Layout(_read_ours, _each(charter.write), _everything, charter.SCHEMA),
+    "trl": Layout(trl.read, _each(trl.write), trl.holds, trl.CONVERSATIONAL, only_ties=True),
+    "trl-standard": Layout(trl.read, _each(trl.write_standard), trl.holds_standard, trl.STANDARD),
+    "trl-implicit": Layout(trl.read, _each(trl.write_implicit), trl.holds, trl.IMPLICIT, only_ties=True),
     "trl-implicit-standard": Layout(
-        trl.read, trl.write_implicit_standard, trl.holds_implicit_standard, trl.IMPLICIT_STANDARD
+        trl.read, _each(trl.write_implicit_standard), trl.holds_implicit_standard, trl.IMPLICIT_STANDARD
     ),
-    "openai": Layout(openai.read, openai.write, trl.holds, openai.SCHEMA, only_ties=True),
-    "hh-rlhf": Layout(hh_rlhf.read, hh_rlhf.write, hh_rlhf.holds, hh_rlhf.SCHEMA),
-    "ultrafeedback": Layout(ultrafeedback.read, ultrafeedback.write, ultrafeedback.holds, ultrafeedback.SCHEMA),
-    "argilla": Layout(argilla.read, argilla.write, _everything, argilla.SCHEMA),
-    "label-studio": Layout(label_studio.read, label_studio.write, label_studio.holds, label_studio.SCHEMA),
-    "nemo-aligner": Layout(nemo_aligner.read, nemo_aligner.write, nemo_aligner.holds, nemo_aligner.SCHEMA),
+    "openai": Layout(openai.read, _each(openai.write), trl.holds, openai.SCHEMA, only_ties=True),
+    "hh-rlhf": Layout(hh_rlhf.read, _each(hh_rlhf.write), hh_rlhf.holds, hh_rlhf.SCHEMA),
+    "ultrafeedback": Layout(ultrafeedback.read, _each(ultrafeedback.write), ultrafeedback.holds, ultrafeedback.SCHEMA),
+    "argilla": Layout(argilla.read, argilla.write, _everything, argilla.SCHEMA, by_pair=True),
+    "label-studio": Layout(
+        label_studio.read, label_studio.write, label_studio.holds, label_studio.SCHEMA, by_pair=True
+    ),
+    "nemo-aligner": Layout(nemo_aligner.read, _each(nemo_aligner.write), nemo_aligner.holds, nemo_aligner.SCHEMA),
 }
 
 

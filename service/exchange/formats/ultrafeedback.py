@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
         ("rejected", trl.MESSAGES),
         ("score_chosen", pa.float64()),
         ("score_rejected", pa.float64()),
+        ("p_chosen", pa.float64()),
     ]
 )
 # The published ratings are GPT-4's.

@@ -24,8 +24,9 @@ export class Outbox {
     return this.answers.some((answer) => answer.task === task);
   }
 
-  add(task, body) {
-    const answer = { body, at: Date.now() };
+  // `tell`: a training task's answer, after which the right one is told.
+  add(task, body, tell) {
+    const answer = { body, tell, at: Date.now() };
     this.answers.push({ task, ...answer });
     try {
       localStorage.setItem(this.prefix + task, JSON.stringify(answer));
@@ -46,8 +47,10 @@ export class Outbox {
       this.failures = 0;
       this.answers.shift();
       localStorage.removeItem(this.prefix + answer.task);
-      if (status === 204) this.told.saved();
-      else this.told.refused(answer.task, detail(text));
+      const problem = status === 204 ? null : read(text);
+      if (problem === null) this.told.saved(answer);
+      else if (problem.code === "answered_before") this.told.answeredBefore(answer);
+      else this.told.refused(answer.task, problem.detail ?? "the service gave no reason");
     }
     this.sending = false;
   }
@@ -86,10 +89,10 @@ export class Outbox {
   }
 }
 
-function detail(text) {
+function read(text) {
   try {
-    return JSON.parse(text).detail;
+    return JSON.parse(text);
   } catch {
-    return "the service gave no reason";
+    return {};
   }
 }

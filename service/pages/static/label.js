@@ -1,5 +1,6 @@
 // The labelling page with a script: the next task is there at once, while the answer is on its way.
 import { Drafts } from "./label-drafts.js";
+import { rememberGuideline } from "./label-guideline.js";
 import { listenToKeys } from "./label-keys.js";
 import { Outbox } from "./label-outbox.js";
 import { makeRanking } from "./label-ranking.js";
@@ -16,11 +17,11 @@ class Desk {
     this.wantsUndo = false;
     this.answered = new Set();
     this.asked = 0;
-    this.guideline = document.getElementById("guideline");
     this.next = [...document.querySelectorAll("template.next")].map((one) => one.content.querySelector("article"));
     this.drafts = new Drafts(work.dataset.annotator, () => this.csrf);
     this.outbox = new Outbox(work.dataset.annotator, () => this.csrf, {
-      saved: () => this.saved(),
+      saved: (answer) => this.saved(answer),
+      answeredBefore: (answer) => this.answeredBefore(answer),
       refused: (task, detail) => this.refused(task, detail),
       trouble: (text) => this.say(text, true),
     });
@@ -40,8 +41,10 @@ class Desk {
     addEventListener("beforeunload", (event) => {
       if (this.outbox.waiting && !this.outbox.locked) event.preventDefault();
     });
+    // A page that comes back from the browser's memory may show a task that is answered by now.
+    addEventListener("pageshow", (event) => event.persisted && location.reload());
     this.next = this.next.filter((article) => !this.outbox.holds(article.dataset.task));
-    if (this.outbox.holds(this.article.dataset.task)) this.advance();
+    if (this.outbox.holds(this.article.dataset.task)) this.leave(this.article);
     else this.show(this.article, this.status.dataset.say !== "");
     if (this.status.dataset.say) this.say(this.status.dataset.say);
     history.replaceState(null, "", "/label");
@@ -61,35 +64,68 @@ class Desk {
   }
 
   submitted(event) {
+    event.preventDefault();
     const article = this.article;
     const seconds = (performance.now() - this.shownAt) / 1000;
-    if (event.submitter === null || seconds * 1000 < UNREAD_MS) return event.preventDefault();
+    if (event.submitter === null || seconds * 1000 < UNREAD_MS) return;
     event.target.elements.seconds.value = seconds.toFixed(3);
-    // A training task's answer is told on a page of its own.
-    if ("training" in article.dataset) return this.drafts.forget(article.dataset.task);
-    event.preventDefault();
     const body = new FormData(event.target, event.submitter);
     body.delete("csrf");
     this.drafts.forget(article.dataset.task);
     this.answered.add(article.dataset.task);
-    this.outbox.add(article.dataset.task, new URLSearchParams(body).toString());
-    this.advance();
+    this.outbox.add(article.dataset.task, new URLSearchParams(body).toString(), "training" in article.dataset);
+    this.leave(article);
+  }
+
+  // From an answered task to the next one; after training, the right answer comes first, on a page of its own.
+  leave(article) {
+    if ("training" in article.dataset) this.wait("The right answer is told as soon as yours is saved.");
+    else this.advance();
   }
 
   advance() {
-    if (this.guideline) this.guideline.open = false;
     const article = this.next.shift();
-    if (article) return this.show(article, true);
+    if (article) this.show(article, true);
+    else this.wait("The next task comes as soon as your answer is saved.");
+  }
+
+  wait(text) {
     const waiting = document.createElement("p");
-    waiting.textContent = "The next task comes as soon as your answer is saved.";
+    waiting.textContent = text;
     this.work.replaceChildren(waiting);
   }
 
-  saved() {
+  saved(answer) {
     this.undo.hidden = false;
+    if (answer.tell) this.toTell = answer.task;
+    this.settle(true);
+  }
+
+  // What waits until every answer has arrived.
+  settle(isSaved) {
     if (this.outbox.waiting) return;
-    if (this.wantsUndo) this.undo.submit();
-    else this.refill(true);
+    if (this.twice) this.twice.submit();
+    else if (this.wantsUndo) this.undo.submit();
+    else if (this.toTell) location.assign(`/label/told/${this.toTell}`);
+    else this.refill(isSaved);
+  }
+
+  // The task was answered before, in another window say: the service shows both answers on a page of its own.
+  answeredBefore(answer) {
+    const form = document.createElement("form");
+    form.method = "post";
+    form.action = "/label/answer";
+    form.hidden = true;
+    for (const [name, value] of [...new URLSearchParams(answer.body), ["csrf", this.csrf]]) {
+      const field = document.createElement("input");
+      field.type = "hidden";
+      field.name = name;
+      field.value = value;
+      form.append(field);
+    }
+    this.work.after(form);
+    this.twice = form;
+    this.settle(true);
   }
 
   // The next tasks, and how far the annotator has come. Of two answers that cross, the later question's counts.
@@ -126,7 +162,7 @@ class Desk {
     this.answered.delete(task);
     this.wantsUndo = false;
     this.say(`An answer was not taken: ${detail}`, true);
-    this.refill(false);
+    this.settle(false);
   }
 
   undone(event) {
@@ -148,4 +184,5 @@ if (work) {
   const desk = new Desk(work);
   desk.start();
   listenToKeys(desk);
+  rememberGuideline();
 }

@@ -41,7 +41,7 @@ async def test_a_stranger_opens_nothing(service, made):
         ("POST", BASE), ("GET", BASE), ("GET", f"{BASE}/x"), ("POST", f"{BASE}/x/close"), ("DELETE", f"{BASE}/x"),
         ("POST", f"{BASE}/x/invitations"), ("GET", f"{BASE}/x/annotators"), ("DELETE", f"{BASE}/x/annotators/y"),
         ("GET", f"{BASE}/x/tasks/next"), ("GET", f"{BASE}/x/quality"),
-        ("GET", f"{BASE}/x/labels"), ("POST", f"{BASE}/x/preference-set"),
+        ("POST", f"{BASE}/x/route"), ("GET", f"{BASE}/x/labels"), ("POST", f"{BASE}/x/preference-set"),
         ("POST", "/v1/labels"), ("GET", "/label"), ("POST", "/label/answer"), ("GET", "/label/anything"),
     ]  # fmt: skip
     async with service.client(None) as stranger, service.client(None) as liar:
@@ -215,6 +215,26 @@ async def test_the_quality_of_the_answers(service, made):
     [one] = report["annotators"]
     assert (one["annotator_id"], one["labels"], one["weight"]) == (ada, 2, 1.0)
     assert (await service.http.get(f"{BASE}/nothing/quality")).status_code == 404
+
+
+async def test_routed_again_when_the_random_part_is_labelled(service, made):
+    assert (await service.http.post(f"{BASE}/helpful/route")).status_code == 409  # it was not routed
+    routing = {"policy": "uncertain", "budget_labels": 3, "random_share": 0.5}
+    body = {"name": "routed", "preference_set": "people", "routing": routing}
+    routed = (await service.http.post(BASE, json=body)).json()
+    ada = (await invite(service, routed))["annotator"]["id"]
+    assert (await service.http.post(f"{BASE}/routed/route")).status_code == 409  # nothing is labelled
+    [task] = (await service.http.get(f"{BASE}/routed/tasks/next?annotator={ada}")).json()["data"]
+    assert "p_sent" not in task
+    said = {"task_id": task["id"], "annotator": ada, "choice": "first"}
+    assert (await service.http.post("/v1/labels", json=said)).status_code == 201
+    done = (await service.http.post(f"{BASE}/routed/route")).json()
+    assert (done["labelled"], done["dropped"], done["added"], done["seconds_per_label"]) == (1, 1, 1, None)
+    assert (done["project"]["tasks"], done["project"]["open_tasks"]) == (3, 2)
+    [label] = (await service.http.get(f"{BASE}/routed/labels")).json()["data"]
+    # Two of four by lot, one more by rank.
+    assert label["routed_by"] == "random" and 0.5 <= label["p_sent"] <= 1
+    assert (await service.http.post(f"{BASE}/nothing/route")).status_code == 404
 
 
 async def answered(service, project, choice="first"):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from service.cli.__main__ import app
 from service.client import ApiError, Client
 from service.errors import ServiceError
-from service.labelling.schemas import LabelProjectRequest
+from service.labelling.schemas import LabelProjectRequest, Routing
 
 PAIRS = '{"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}\n'
 
@@ -44,8 +44,26 @@ def test_a_project_from_its_file_to_a_preference_set(client, live, tmp_path):
     assert json.loads(charter("quality", "by command", "--json"))["annotators"][0]["annotator_id"] == ada
     assert charter("revoke", "by command", "Ada") == "revoked Ada\n"
     assert '"status": "closed"' in charter("close", "by command")
-    refused = CliRunner().invoke(app, ["label", "delete", "by command"], env=own)
-    assert isinstance(refused.exception, ApiError) and refused.exception.status == 409
+    for command in ("delete", "route"):
+        refused = CliRunner().invoke(app, ["label", command, "by command"], env=own)
+        assert isinstance(refused.exception, ApiError) and refused.exception.status == 409
+
+
+def test_a_project_is_routed_again(client, live, tmp_path):
+    pairs = "".join(json.dumps({"prompt": f"{n}?", "chosen": "Yes.", "rejected": "No."}) + "\n" for n in range(4))
+    (tmp_path / "pairs.jsonl").write_text(pairs)
+    client.add_preferences(tmp_path / "pairs.jsonl", name="four")
+    routing = Routing(policy="uncertain", budget_labels=3, random_share=0.5)
+    made = client.create_label_project(LabelProjectRequest(name="routed", preference_set="four", routing=routing))
+    ada = client.invite(made.id, "Ada").annotator.id
+    headers = {"Authorization": f"Bearer {live.process.api_key()}"}
+    with httpx.Client(base_url=live.process.url, headers=headers, trust_env=False) as http:
+        [task] = http.get(f"/v1/label-projects/{made.id}/tasks/next?annotator={ada}").json()["data"]
+        http.post("/v1/labels", json={"task_id": task["id"], "annotator": ada, "choice": "first"}).raise_for_status()
+    own = {"CHARTER_URL": live.process.url, "CHARTER_API_KEY": live.process.api_key()}
+    done = CliRunner().invoke(app, ["label", "route", "routed"], env=own)
+    assert done.exit_code == 0, done.output
+    assert '"labelled": 1' in done.stdout and '"added": 1' in done.stdout
 
 
 def test_a_project_by_the_client(client, tmp_path):

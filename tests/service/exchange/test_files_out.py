@@ -14,12 +14,13 @@ from service.exchange.cells import cell_of, parsed_cell
 from service.exchange.export import MEDIA_TYPES, FileKind, export_chunks, left_out, stored_chunks
 from service.exchange.formats.pair import Pair
 from service.exchange.formats.registry import FORMATS, Format
-from service.exchange.preferences import holds, read_preferences, row_of_pair
+from service.exchange.preferences import holds, read_preferences, row_of_pair, write_preferences
 from service.preference_rows import PreferenceRows
 from service.shards import to_parquet
 from tests.service.exchange.test_preferences_out import LETTERS, PROMPTS, TEXT
 from training.rows import PreferenceRow, row_to_json
 
+NUMBERS = st.floats(-1e6, 1e6) | st.sampled_from([0.25, 0.5, 0.75, 4.0])
 ODD = st.sampled_from(['[{"role": "user"}]', '"[1]"', "{}", '"', '"x"', "[", "1.5", "\ufeff", "\r", "a,b\n"])
 
 
@@ -136,3 +137,26 @@ def test_margins_scores_and_rewards_stay(format: Format) -> None:
     numbers = {name: value for name, value in line.items() if isinstance(value, float)}
     assert {name: out[name] for name in numbers} == numbers
     assert back([row], format, "csv") == [replace(row, origin="upload, line 2")]
+
+
+@pytest.mark.parametrize("kind", MEDIA_TYPES)
+@pytest.mark.parametrize("format", ["ultrafeedback", "nemo-aligner"])
+@settings(deadline=None, max_examples=20)
+@given(belief=st.floats(0.5, 1), high=NUMBERS, low=NUMBERS)
+def test_a_belief_stays_beside_scores_that_do_not_say_it(
+    format: Format, kind: FileKind, belief: float, high: float, low: float
+) -> None:
+    names = [name for name, value in NUMBERED[format].items() if isinstance(value, float)]
+    tags = tuple(zip(names, (repr(high), repr(low)), strict=True))
+    pair = Pair((Message("user", "Why?"),), "A", "B", belief, tags=tags)
+    (again,) = back([row_of_pair(pair, "upload")], format, kind)
+    assert (again.p_chosen, again.tags) == (belief, tags)
+
+
+def test_a_belief_that_the_scores_say_is_not_said_twice() -> None:
+    row = row_of_pair(Pair((Message("user", "Why?"),), "A", "B", 0.75), "upload")
+    (line,) = map(json.loads, write_preferences([row], "nemo-aligner"))
+    assert (line["chosen_reward"], line["rejected_reward"], "p_chosen" in line) == (0.75, 0.25, False)
+    scored = replace(row, tags=(("chosen_reward", "4.25"), ("rejected_reward", "-1.0")))
+    (line,) = map(json.loads, write_preferences([scored], "nemo-aligner"))
+    assert (line["chosen_reward"], line["rejected_reward"], line["p_chosen"]) == (4.25, -1.0, 0.75)

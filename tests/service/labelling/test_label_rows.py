@@ -143,3 +143,14 @@ def test_measured_votes_on_one_pair_count_by_weight():
     assert (row.chosen, row.annotators) == ("y", ("ann_1", "ann_2"))
     assert row.p_chosen == pytest.approx(strong / (strong + weak)) and row.p_chosen > 0.9
     assert row.weight == pytest.approx((strong + weak) / 2)
+
+
+def test_a_row_tells_why_its_pair_was_sent_and_by_what_chance():
+    drawn, chosen = label(routed_by="random", p_sent=0.25), label(pair_id="other", routed_by="close", p_sent=1.0)
+    every = label(pair_id="third", routed_by="all", p_sent=1.0)
+    tags = [dict(rows_from_labels([one], aggregate=False).rows[0].tags) for one in (drawn, chosen, every)]
+    assert [(one.get("routed_by"), one.get("p_sent")) for one in tags] == [
+        ("random", "0.25"),
+        ("close", "1"),
+        (None, None),
+    ]

@@ -1,5 +1,7 @@
 """Where a label project's pairs come from: a set's rows, or a run's comparisons with what was said of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from judges.records import Abstention, Comparison, Message, Preference, PrincipleVerdict
@@ -55,6 +57,19 @@ async def test_of_pairs_under_review_all_are_asked_with_the_machines_belief(arti
     assert (pair.pair_id, pair.a, pair.b, pair.p_a) == ("r1", "y", "x", 0.8)
 
 
+async def test_other_judges_of_the_same_texts_are_a_panel(artifacts):
+    rows = [
+        replace(row("r1", "x", "y"), judge="one"),
+        replace(row("r2", "y", "x", p_chosen=0.9), judge="two"),
+        replace(row("r3", "x", "y", p_chosen=0.6), judge="three"),
+        replace(row("r4", "x", "y", p_chosen=0.7), judge="one"),
+    ]
+    await publish_shard(artifacts, "preferences/p.parquet", rows, PreferenceRow)
+    [pair] = await pairs_of_set(artifacts, the_set("p", "ai"))
+    assert (pair.pair_id, pair.p_a, pair.weighed) == ("r1", 0.8, {"honest"})
+    assert pair.panel_p_a == pytest.approx((0.1, 0.6))
+
+
 async def test_a_run_gives_its_comparisons_with_the_beliefs_that_its_mix_takes(database_url, artifacts):
     store = Store(database_url)
     try:
@@ -81,4 +96,5 @@ async def test_a_run_gives_its_comparisons_with_the_beliefs_that_its_mix_takes(d
     assert (one.pair_id, one.a, one.b, one.order_flip) == ("cmp_0", "a0", "b0", True)
     assert one.p_a == pytest.approx(0.9)
     assert one.per_principle == (("honest", 0.9), ("kind", 0.2))
+    assert one.weighed == {"honest"}
     assert (other.p_a, other.order_flip, other.per_principle) == (None, False, ())

@@ -1,5 +1,7 @@
 """Tasks made of pairs: routing, principles, gold, training, repeats, and requests that make no sense."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
@@ -54,6 +56,45 @@ def test_the_least_sure_pairs_and_a_random_part_beside_them():
     causes = [task.routed_by for task in tasks]
     assert (len(tasks), causes.count("random")) == (5, 2)
     assert {"p0", "p1", "p2"} <= {task.pair_id for task in tasks}
+
+
+def test_the_random_part_comes_first_and_each_task_keeps_its_chance():
+    judged = [pair(n, 0.5 + n / 50) for n in range(20)]
+    tasks = tasks_of(request(routing={"policy": "uncertain", "budget_labels": 6, "random_share": 0.5}), judged)
+    assert [task.routed_by for task in tasks] == ["random"] * 3 + ["close"] * 3
+    # Three of twenty at random: the three of most gain are sent whatever the lot, the last hardly without it.
+    for task in tasks:
+        rank = int(task.pair_id[1:])
+        assert task.p_sent == 1.0 if rank < 3 else 3 / 20 <= task.p_sent < 1
+    assert {task.p_sent for task in tasks_of(request(routing={"policy": "random", "budget_labels": 6}), PAIRS)} == {0.3}
+    assert {task.p_sent for task in tasks_of(request(), PAIRS)} == {1.0}
+
+
+def test_other_judges_principles_and_new_prompts_count():
+    sure = [pair(n, 0.9) for n in range(10)]
+    routing = {"policy": "uncertain", "budget_labels": 1, "random_share": 0}
+    opposed = replace(sure[4], panel_p_a=(0.3,))
+    torn = replace(sure[5], per_principle=(("x", 0.9), ("y", 0.1)), weighed=frozenset("xy"))
+    for odd in (opposed, torn):
+        [task] = tasks_of(request(routing=routing), [*sure[:4], odd, *sure[6:]])
+        assert (task.pair_id, task.routed_by) == (odd.pair_id, "disagreement")
+    # A principle that the judge is unfit for takes no part in the disagreement.
+    unfit = replace(torn, weighed=frozenset("x"))
+    assert not any(
+        task.routed_by == "disagreement" for task in tasks_of(request(routing=routing), [*sure[:4], unfit, *sure[6:]])
+    )
+    new = replace(sure[7], prompt=(Message("user", "Prove Fermat's theorem"),))
+    [task] = tasks_of(request(routing=routing), [*sure[:7], new, *sure[8:]])
+    assert (task.pair_id, task.routed_by) == ("p7", "novel")
+
+
+def test_a_budget_of_rankings_is_counted_in_rankings():
+    x = (Message("user", "question"),)
+    pairs = [SourcePair(f"p{q}{n}", f"q{q}", x, f"a{q}{n}", "b", 0.9 - q / 10) for q in range(4) for n in range(3)]
+    routing = {"policy": "uncertain", "budget_labels": 2, "random_share": 0}
+    tasks = tasks_of(request(kind="rank", routing=routing), pairs)
+    assert {task.pair_id for task in tasks} == {"q2", "q3"}  # the least sure
+    assert all(len(task.replies) == 4 for task in tasks)
 
 
 def test_gold_is_asked_once_and_training_stands_first():

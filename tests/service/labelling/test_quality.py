@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from judges.intervals import Interval, wilson
 from service.labelling.agreement import alpha_of_counts
-from service.labelling.annotators import difference
-from service.labelling.figures import Unknown
+from service.labelling.drift import difference, median_interval
+from service.labelling.figures import Unknown, Window
 from service.labelling.quality import quality_report
 from service.labelling.reliability import LEAST_WEIGHT, MOST_WEIGHT, reliabilities, weight_of
 from tests.service.labelling.answers import label, labels_of
@@ -104,6 +104,31 @@ def test_drift_is_seen_on_gold():
     assert one.drift.measure == "gold"
     assert (one.drift.first, one.drift.last) == (wilson(20, 20), wilson(0, 20))
     assert one.drift.change == -1 and one.drift.high < -0.7
+
+
+def test_work_over_time_by_windows_of_twenty():
+    # 30 right, then 25 wrong: twenties of 20, 10 and none right; of 55 the last 15 are a window of their own.
+    gold = labels_of("x", "a" * 30 + "b" * 25, gold="a")
+    slow = [dataclasses.replace(one, seconds=float(place)) for place, one in enumerate(gold, start=1)]
+    found = annotator(quality_report([*slow, *labels_of("y", "a" * 55)]), "x").over_time
+    assert found.gold == found.agreement
+    assert found.gold == (
+        Window(1, 20, 20, wilson(20, 20)),
+        Window(21, 40, 20, wilson(10, 20)),
+        Window(41, 55, 15, wilson(0, 15)),
+    )
+    assert [window.value.estimate for window in found.seconds] == [10.5, 30.5, 48]
+    # Nine more than two windows join the second; nineteen are none.
+    merged = annotator(quality_report(labels_of("x", "a" * 49, gold="a")), "x").over_time
+    assert [(one.first, one.last, one.answers) for one in merged.gold] == [(1, 20, 20), (21, 49, 29)]
+    assert annotator(quality_report(labels_of("x", "a" * 19, gold="a")), "x").over_time.gold == ()
+
+
+@pytest.mark.parametrize(("count", "low", "high"), [(10, 2, 9), (20, 6, 15), (25, 8, 18), (5, 1, 5)])
+def test_a_medians_interval_by_the_published_ranks(count, low, high):
+    # Conover, Practical Nonparametric Statistics, table of the sign test: the ranks for 95 % at least; of 5 all.
+    found = median_interval([float(value) for value in range(1, count + 1)])
+    assert found == Interval((count + 1) / 2, low, high)
 
 
 def test_repeats_are_measured_and_count_once_for_agreement():

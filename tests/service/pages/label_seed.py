@@ -8,10 +8,20 @@ from service.store.records import ConstitutionRecord
 GUIDELINE = "# How to choose\n\n- Prefer what is **true**.\n- Then what is short.\n"
 LAW = """name: manners
 version: "1"
+description: "**Say what is true**, and say it kindly."
 principles:
   - id: honest
     kind: judged
     text: The reply says nothing that is false, and admits what it does not know.
+    examples:
+      - prompt: How many stars are there?
+        better: Nobody has counted <all> of them.
+        worse: A million.
+        note: A guess is worse than none.
+  - id: short
+    kind: checked
+    text: The reply has at most fifty words.
+    check: {max_words: 50}
 """
 
 
@@ -53,8 +63,8 @@ async def invitation(backend: Backend, project: LabelProjectRecord, name: str) -
     return f"/label/enter/{secret}"
 
 
-async def law(backend: Backend, project_id: str) -> ConstitutionRecord:
-    """A constitution with one principle, `honest`."""
+async def law(backend: Backend, project_id: str, source: str = LAW) -> ConstitutionRecord:
+    """A constitution with the principles `honest`, which has an example, and `short`."""
     return await backend.store.constitutions.add(
-        ConstitutionRecord("", project_id, "manners", "1", "0" * 64, canonical="{}", source=LAW, created_at="")
+        ConstitutionRecord("", project_id, "manners", "1", "0" * 64, canonical="{}", source=source, created_at="")
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from constitutions.canonical import canonical_json, constitution_sha256
 from constitutions.loader import load_constitution
-from judges.records import Abstention, Comparison, Message, Preference, PrincipleVerdict
+from judges.records import Abstention, Comparison, Message, Preference, PrincipleVerdict, Prompt
 from service.api.state import Backend
 from service.schemas import JudgeSettings, RunRequest
 from service.shards import to_parquet
@@ -64,6 +64,8 @@ class Seeded:
             "/ui/preference-sets",
             f"/ui/preference-sets/{self.preference_set}",
             f"/ui/preference-sets/{self.preference_set}/pairs/0/verdicts",
+            f"/ui/preference-sets/{self.preference_set}/report?constitution=&prompts=",
+            f"/ui/preference-sets/{self.preference_set}/report/findings",
             "/ui/label-projects",
             f"/ui/label-projects/{self.label_project}",
             f"/ui/label-projects/{self.label_project}/quality",
@@ -120,6 +122,8 @@ async def _law(backend: Backend, project: str, version: str, brief: str, words: 
 
 async def _references(backend: Backend, project: str, law: str) -> RunReferences:
     store = backend.store
+    held_out = Prompt("h1", (Message("user", f"Why is the sky blue? {HOSTILE}"),), "held_out")
+    await backend.artifacts.put_new("prompts/p.parquet", to_parquet([held_out]))
     prompts = await store.prompt_sets.add(PromptSetRecord("", project, "p", "0" * 64, "prompts/p.parquet", 2, 1, ""))
     model = await store.models.add(
         ModelRecord("", project, "base", None, "http://localhost:1", "base", None, None, 128, "", "")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from service.errors import InvalidInput
 from service.pages.label_forms import AnswerForm, DraftForm
 from service.pages.label_views import Draft, progress_view, read_draft, said_on_page, task_view
-from service.store.label_records import LeasedTask, Progress
+from service.store.label_records import LeasedTask, Progress, TaskKind
 
 
 def form(**fields: object) -> AnswerForm:
@@ -35,6 +35,17 @@ def test_a_place_that_is_none_is_refused(place: str):
 def test_only_what_belongs_to_the_choice_is_sent_on():
     answer = form(choice="skip", place=["0:1", "1:2"], rewrite="half a text", comment=" why\r\nnot \x00").answer()
     assert (answer.ranking, answer.rewrite, answer.comment) == ((), "", "why\nnot")
+
+
+def test_an_answer_that_is_taken_back_shows_what_was_typed_and_said():
+    # A skip sends no rewritten text, but somebody typed it.
+    skipped = form(choice="skip", rewrite="half a text", comment="hm").answer()
+    view = task_view(leased(kind="rewrite", replies=("poor",), draft=skipped.draft), {})
+    assert (view.said, view.comment, view.editable) == ("Skipped", "hm", "half a text")
+    ranked = form(choice="ranked", place=["0:2", "1:3", "2:1"]).answer()
+    view = task_view(leased(kind="rank", replies=("x", "y", "z"), draft=ranked.draft), {})
+    assert (view.said, [reply.letter for reply in view.replies]) == ("An order of your own", ["C", "A", "B"])
+    assert task_view(leased(draft='{"said": "elsewhere"}'), {}).said == ""
 
 
 def test_seconds_are_the_scripts_or_the_pages():
@@ -78,10 +89,10 @@ def test_progress_ends_at_the_budget():
     assert (done.number, done.total, done.left) == (3, 3, 0)
 
 
-def leased(replies: tuple[str, ...], draft: str) -> LeasedTask:
+def leased(replies: tuple[str, ...] = ("x", "y"), draft: str = "", kind: TaskKind = "rank") -> LeasedTask:
     return LeasedTask(
         id="ltk_1",
-        kind="rank",
+        kind=kind,
         prompt=(),
         replies=replies,
         order=tuple(range(len(replies))),

@@ -5,6 +5,9 @@ import re
 
 import httpx
 
+from service.labelling.projects import create_project
+from service.labelling.schemas import LabelProjectRequest
+from service.store.label_records import Answer
 from tests.service.pages.conftest import Pages
 
 
@@ -77,14 +80,32 @@ async def test_answers_become_a_set_and_the_project_is_closed(pages: Pages) -> N
     assert 'class="badge closed"' in closed and "Take no more answers" not in closed and ">Invite<" not in closed
 
 
+async def test_the_rest_is_routed_again(pages: Pages) -> None:
+    assert "Route again" not in (await pages.person.get(page_of(pages))).text  # it was not routed
+    csrf = await token(pages.person)
+    refused = await pages.person.post(f"{page_of(pages)}/route", data=csrf)
+    assert refused.status_code == 409 and "make one to compare or rank" in html.unescape(refused.text)
+    store, artifacts = pages.backend.store, pages.backend.artifacts
+    routing = {"policy": "uncertain", "budget_labels": 2, "random_share": 0.5}
+    asked = {"name": "routed", "preference_set": pages.seeded.preference_set, "routing": routing}
+    made = await create_project(store, artifacts, pages.project, LabelProjectRequest.model_validate(asked))
+    person, _ = await store.label_projects.invite(pages.project, made.id, "Ada")
+    [task] = await store.label_projects.next_tasks(person.id, 1)
+    await store.label_projects.submit(person.id, task.id, Answer("first"))
+    path = f"/ui/label-projects/{made.id}"
+    assert "Route again" in (await pages.person.get(path)).text
+    done = (await pages.person.post(f"{path}/route", data=csrf)).text
+    assert "By 1 labelled pairs of the random part, 1 tasks that nobody had seen made way for 1 others." in done
+
+
 async def test_who_may_only_read_is_offered_nothing_to_change(pages: Pages) -> None:
     async with pages.signed_in("read") as reader:
         text = (await reader.get(page_of(pages))).text
         assert [one for one in (">Invite<", ">Revoke<span", "Make a preference set", "Close this") if one in text] == []
         csrf = await token(reader)
-        for path in ("invitations", "annotators/ann_x/revoke", "preference-set", "close"):
+        for path in ("invitations", "annotators/ann_x/revoke", "route", "preference-set", "close"):
             answer = await reader.post(f"{page_of(pages)}/{path}", data={**csrf, "name": "x"})
             assert answer.status_code == 403, path
-    for path in ("invitations", "annotators/ann_x/revoke", "preference-set", "close"):
+    for path in ("invitations", "annotators/ann_x/revoke", "route", "preference-set", "close"):
         forged = await pages.person.post(f"{page_of(pages)}/{path}", data={"csrf": "0" * 64, "name": "x"})
         assert forged.status_code == 403, path

@@ -100,13 +100,46 @@ async def test_an_answer_is_taken_once_and_leads_to_the_next_task(labelling: Lab
     sent = {**fields(page), "choice": "first", "comment": "so"}
     answered = await client.post("/label/answer", data=sent, follow_redirects=False)
     assert (answered.status_code, answered.headers["location"]) == (303, "/label")
-    page = await client.post("/label/answer", data={**sent, "choice": "tie"})
+    page = await client.post("/label/answer", data=sent)
     assert "Question 2:" in page.text and "1 of 2" in page.text
     [label] = await labelling.labels(project)
     assert (label.choice, label.comment) == ("ab"[label.order[0]], "so")
     page = await client.post("/label/undo", data={"csrf": sent["csrf"]})
     assert "Question 1:" in page.text and 'data-say="Taken back. Task 1 of 2."' in page.text
     assert await labelling.labels(project) == []
+
+
+async def test_another_answer_to_the_same_task_is_told_beside_the_first(labelling: Labelling):
+    project, client = await labelling.begun([compare(1), rank(2)])
+    sent = fields(await client.get("/label"))
+    ranking = fields(await client.post("/label/answer", data={**sent, "choice": "first", "comment": "so"}))
+    ranked = {**ranking, "choice": "ranked", "place": ["0:1", "1:2", "2:3"]}
+    await client.post("/label/answer", data=ranked)
+    both = await client.post("/label/answer", data={**sent, "choice": "tie", "comment": "<b>no</b>"})
+    assert both.status_code == 409
+    assert "<strong>Reply A is better</strong>" in both.text and "<strong>Equally good</strong>" in both.text
+    assert "&lt;b&gt;no&lt;/b&gt;</div>" in both.text
+    assert (await labelling.labels(project))[0].comment == "so"
+    script = {"HX-Request": "true", "X-CSRF-Token": sent["csrf"]}
+    refused = await client.post("/label/answer", data={**sent, "choice": "tie"}, headers=script)
+    assert (refused.status_code, refused.json()["code"]) == (409, "answered_before")
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', both.text))
+    done = await client.post("/label/answer", data={**hidden, "choice": "tie"})
+    assert "All done" in done.text
+    again = await client.post("/label/answer", data={**ranked, "place": ["0:3", "1:2", "2:1"]})
+    assert "A before B before C" in again.text and "C before B before A" in again.text
+    assert [label.choice for label in await labelling.labels(project)] == ["ranked", "tie"]
+
+
+async def test_a_training_answer_is_told_and_not_changed(labelling: Labelling):
+    project, client = await labelling.begun([compare(1, training=True, gold="a", reason="So."), compare(2)])
+    sent = fields(await client.get("/label"))
+    await client.post("/label/answer", data={**sent, "choice": "both_bad"})
+    for instead in ("false", "true"):
+        both = await client.post("/label/answer", data={**sent, "choice": "first", "instead": instead})
+        assert both.status_code == 409 and "you were told the right one" in both.text
+        assert "Take the new one" not in both.text
+    assert [label.choice for label in await labelling.labels(project)] == ["both_bad"]
 
 
 async def test_a_script_gets_the_next_tasks_as_a_piece(labelling: Labelling):
@@ -167,6 +200,27 @@ async def test_the_principle_is_in_view(labelling: Labelling):
     assert "The reply says nothing that is false" in page.text
 
 
+async def test_a_project_without_a_guideline_has_its_constitutions(labelling: Labelling):
+    written = await law(labelling.backend, labelling.project_id)
+    made = {"constitution_id": written.id, "guideline": ""}
+    _, overall = await labelling.begun([compare(1)], **made)
+    _, path = await seed(labelling.backend, labelling.project_id, [compare(1)], **made)
+    for page in (await overall.get("/label"), await overall.get(path)):
+        assert "<strong>Say what is true</strong>" in page.text
+        assert "<strong>Honest.</strong> The reply says nothing that is false" in page.text
+        assert "Nobody has counted &lt;all&gt; of them." in page.text and "A guess is worse than none." in page.text
+        assert "<strong>Short.</strong> The reply has at most fifty words." in page.text
+    _, one = await labelling.begun([compare(1, principle_id="honest")], **made, principle_ids=("honest",))
+    page = await one.get("/label")
+    assert "<strong>Honest.</strong>" in page.text and "<strong>Short.</strong>" not in page.text
+    _, own = await labelling.begun([compare(1)], constitution_id=written.id)
+    page = await own.get("/label")
+    assert "Prefer what is <strong>true</strong>" in page.text and "Say what is true" not in page.text
+    assert "<strong>Honest.</strong>" in page.text
+    _, none = await labelling.begun([compare(1)], guideline="")
+    assert 'id="guideline"' not in (await none.get("/label")).text
+
+
 async def test_training_tells_the_right_answer_with_its_reason(labelling: Labelling):
     training = compare(1, training=True, gold="b", reason="It is <short>.")
     project, client = await labelling.begun([training, compare(2)])
@@ -176,7 +230,7 @@ async def test_training_tells_the_right_answer_with_its_reason(labelling: Labell
     assert "You said: <strong>Reply A is better</strong>." in told.text
     assert "It is &lt;short&gt;." in told.text
     if label.order[0] == 1:
-        assert "<h1>Right</h1>" in told.text
+        assert "Right</h1>" in told.text
     else:
         assert "The right answer is: <strong>Reply B is better</strong>" in told.text
     assert (await client.get("/label/told/ltk_none")).status_code == 404

@@ -46,4 +46,10 @@ def test_leaks() -> None:
     found = leakage_between(trained, held_out, 0.8)
     assert (found.held_out, found.exact, found.near) == (3, 1, 1)
     assert [(leak.held_out_id, leak.trained_id) for leak in found.leaks] == [("h1", "t2"), ("h2", "t1")]
-    assert leakage_between(trained, [], 0.8).held_out == 0
+    assert (found.near_own, leakage_between(trained, [], 0.8).held_out) == (0, 0)
+
+
+def test_prompts_that_are_near_one_another_would_leak_through_a_split() -> None:
+    texts = {"p1": LONG, "p2": LONG + " eighteen", "p3": LONG.upper(), "q": "How do I boil an egg?"}
+    found = leakage_between({id: Asked(id, text) for id, text in texts.items()}, [], 0.8)
+    assert (found.near_own, found.own_groups) == (3, (("p1", "p2", "p3"),))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from judges.records import Message
 from service.store.label_projects import LabelProjects
-from service.store.label_records import LabelProjectRecord, NewLabelProject, NewTask
+from service.store.label_records import LabelProjectRecord, NewLabelProject, NewTask, Progress
 from service.store.store import Store
 
 
@@ -35,6 +35,9 @@ class Labelling:
 
     async def annotator(self, made: LabelProjectRecord, name: str = "Ada") -> str:
         return (await self.projects.invite(self.project, made.id, name))[0].id
+
+    async def progress(self, annotator: str) -> Progress:
+        return (await self.projects.desk(annotator, 0)).progress
 
     async def labels(self, made: LabelProjectRecord):
         return await self.projects.labels_of(self.project, made.id, limit=1000)

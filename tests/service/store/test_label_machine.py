@@ -41,7 +41,10 @@ class Machine(RuleBasedStateMachine):
     def begin(self, overlap, budget):
         project = self.do(self.store.access.ensure_project("default")).id
         self.people = labelling(self.store, project)
-        tasks = [*(pair(n) for n in range(TASKS)), repeat(0), repeat(3)]
+        # The first pair stands for the random part; the others may make way for what another routing wants.
+        targeted = [pair(n, routed_by="close") for n in range(1, TASKS)]
+        tasks = [pair(0, routed_by="random"), *targeted, repeat(0), repeat(3)]
+        self.routed = 1
         self.made = self.do(self.people.make(tasks, overlap=overlap, budget_labels=budget))
         self.overlap, self.budget = overlap, budget
         self.ids = [self.do(self.people.annotator(self.made, f"person {n}")) for n in range(PEOPLE)]
@@ -76,6 +79,20 @@ class Machine(RuleBasedStateMachine):
             self.said[person].append(told)
         assert told in self.said[person]
 
+    @rule(person=who, choice=st.sampled_from(["first", "skip"]), pick=st.integers(0, 9))
+    def change(self, person, choice, pick):
+        if not self.said[person]:
+            return
+        said = self.said[person][pick % len(self.said[person])]
+        try:
+            label = self.do(self.people.projects.change(self.ids[person], said[0], Answer(choice)))
+        except Conflict:
+            assert said[2] == "skip"
+            return
+        assert label.label_id != said[1]
+        self.said[person].remove(said)
+        self.said[person].append((said[0], label.label_id, label.choice))
+
     @rule(person=who)
     def undo(self, person):
         try:
@@ -87,6 +104,21 @@ class Machine(RuleBasedStateMachine):
         if task is not None:
             assert self.said[person].pop()[0] == task.id
             self.held[person][task.id] = task.leased_until
+
+    @rule()
+    def route_again(self):
+        """Some pairs of before, some new ones."""
+        first = self.routed * (TASKS - 2)
+        tasks = [pair(n, routed_by="flip") for n in range(first, first + TASKS)]
+        before = {task for person in self.held for task in person} | self.do(
+            _tasks_with_answers(self.people, self.made)
+        )
+        done = self.do(
+            self.people.projects.replace_unseen(self.people.project, self.made.id, [*tasks, repeat(first)], TASKS)
+        )
+        assert done.added == done.dropped <= TASKS
+        assert before <= self.do(_ids_in_lane(self.store, "open", "done", "repeat"))
+        self.routed += 1
 
     @rule(seconds=st.sampled_from([60, LEASE_S // 2, LEASE_S + 1]))
     def wait(self, seconds):
@@ -141,9 +173,13 @@ class Machine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-async def _ids_in_lane(store, lane):
+async def _ids_in_lane(store, *lanes):
     async with store.database.read() as session:
-        return set(await session.scalars(select(LabelTask.id).where(LabelTask.lane == lane)))
+        return set(await session.scalars(select(LabelTask.id).where(LabelTask.lane.in_(lanes))))
+
+
+async def _tasks_with_answers(people, made):
+    return {label.task_id for label in await people.labels(made)}
 
 
 def test_any_order_of_steps(sqlite_template):

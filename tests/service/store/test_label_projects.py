@@ -1,16 +1,19 @@
 """Label projects: leases, overlap, training, gold, repeats, budget, answers that count once, and taking them back."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from service.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from service.store.label_records import Answer
+from service.store.label_tables import LabelProject
+from service.store.label_turns import LEASE_S, lock_project
 from service.store.store import Store
+from service.store.tables import rfc3339
 from tests.service.store.label_rows import gold, labelling, pair, repeat
 
 FIRST, SKIP = Answer("first", seconds=2.5), Answer("skip")
-LEASE_S = 20 * 60
 
 
 @pytest.fixture
@@ -104,9 +107,9 @@ async def test_a_skip_frees_the_task_for_others_and_is_no_answer(people):
     made = await people.make([pair(1)])
     ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
     await answer_all(people, ada, SKIP)
-    progress = await people.projects.progress(ada)
+    progress = await people.progress(ada)
     assert (progress.done, progress.skipped, progress.open_tasks) == (0, 1, 0)
-    assert (await people.projects.progress(bob)).open_tasks == 1
+    assert (await people.progress(bob)).open_tasks == 1
     [task] = await people.projects.next_tasks(bob, 1)
     with pytest.raises(Conflict, match="others have taken it"):
         await people.projects.undo(ada)
@@ -132,6 +135,47 @@ async def test_undo_takes_back_the_last_answer_and_gives_its_task_again(people):
     assert (await people.projects.undo(ada)).id == two.id
     assert (await people.projects.undo(ada)).id == one.id
     assert list(await people.labels(made)) == []
+
+
+async def test_an_answer_is_changed_wherever_it_stands(people):
+    made = await people.make([pair(1), pair(2)])
+    ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
+    one, two = await people.projects.next_tasks(ada, 2)
+    for task in (one, two):
+        await people.projects.submit(ada, task.id, FIRST)
+    changed = await people.projects.change(ada, one.id, Answer("tie", comment="so"))
+    assert [(label.task_id, label.choice) for label in await people.labels(made)][1:] == [(one.id, "tie")]
+    assert await people.projects.change(ada, one.id, SKIP) != changed
+    assert (await people.projects.get(people.project, made.id)).labels == 1
+    [free] = await people.projects.next_tasks(bob, 1)  # a skip frees it
+    with pytest.raises(Conflict, match="others have taken it"):
+        await people.projects.change(ada, one.id, FIRST)
+    with pytest.raises(InvalidInput, match="choice"):
+        await people.projects.change(ada, two.id, Answer("rewritten", rewrite="x"))
+    assert free.id == one.id and (await people.projects.get(people.project, made.id)).labels == 1
+    await people.projects.close(people.project, made.id)
+    with pytest.raises(Conflict, match="is closed"):
+        await people.projects.change(ada, two.id, SKIP)
+    assert (await people.projects.label_of(ada, two.id)).choice in ("a", "b")
+
+
+async def test_a_training_answer_stays(people):
+    made = await people.make([pair(1, training=True, gold="a"), pair(2)])
+    ada = await people.annotator(made)
+    [task] = await people.projects.next_tasks(ada, 1)
+    first = await people.projects.submit(ada, task.id, FIRST)
+    assert await people.projects.change(ada, task.id, Answer("tie")) == first
+
+
+async def test_an_answer_taken_back_leaves_what_its_page_shows_again(people):
+    ada = await people.annotator(await people.make([pair(1)]))
+    [task] = await people.projects.next_tasks(ada, 1)
+    await people.projects.save_draft(ada, task.id, "half")
+    await people.projects.submit(ada, task.id, Answer("first", draft="whole"))
+    assert (await people.projects.undo(ada)).draft == "whole"
+    assert (await people.projects.next_tasks(ada, 1))[0].draft == "whole"
+    await people.projects.submit(ada, task.id, FIRST)  # from elsewhere, with nothing typed
+    assert (await people.projects.undo(ada)).draft == ""
 
 
 async def test_training_comes_first_for_everybody_and_beside_the_budget(people):
@@ -168,16 +212,51 @@ async def test_a_repeat_comes_to_those_who_answered_the_pair_and_to_them_alone(p
     assert [label.routed_by for label in await people.labels(made)] == ["all", "repeat", "all", "all"]
 
 
+async def test_a_task_stays_while_the_answer_to_its_repeat_does(people, store):
+    made = await people.make([pair(1, routed_by="close"), pair(2, routed_by="close"), repeat(1), repeat(2)])
+    ada = await people.annotator(made)
+    await answer_all(people, ada)
+    for label in await people.labels(made):
+        if label.routed_by == "close":  # the owner deletes both answers; those to the repeats stay
+            await store.labels.delete(people.project, label.label_id)
+    done = await people.projects.replace_unseen(people.project, made.id, [pair(3, routed_by="flip")], 2)
+    assert (done.dropped, done.added, done.project.tasks) == (0, 0, 4)
+
+
+async def test_a_pair_seen_under_one_principle_stays_under_the_others(people):
+    under = [pair(n, routed_by="close", principle_id=id) for n in (1, 2) for id in ("kind", "brief")]
+    made = await people.make(under)
+    await people.projects.next_tasks(await people.annotator(made), 1)
+    new = [pair(n, routed_by="flip", principle_id=id) for n in (1, 3) for id in ("kind", "brief")]
+    done = await people.projects.replace_unseen(people.project, made.id, new, 4)
+    assert (done.dropped, done.added, done.project.tasks) == (2, 2, 4)
+    assert (await people.projects.asked_pairs(people.project, made.id)).kept == {"p1"}
+
+
+async def test_other_tasks_take_the_place_of_those_that_nobody_saw(people):
+    targeted = [pair(n, routed_by="close") for n in range(1, 4)]
+    made = await people.make([pair(0, routed_by="random"), *targeted, repeat(1), repeat(2)])
+    ada = await people.annotator(made)
+    held = await people.projects.next_tasks(ada, 2)  # the random one and the first of the others
+    new = [pair(n, routed_by="flip", p_sent=1.0) for n in (1, 2, 5, 6)]
+    done = await people.projects.replace_unseen(people.project, made.id, [*new, repeat(2), repeat(6)], 4)
+    # Pair 1 is held, so it is not asked anew; there is room for two; the repeat of the old pair 2 goes with it.
+    assert (done.dropped, done.added, done.project.tasks, done.project.open_tasks) == (2, 2, 6, 4)
+    assert await people.projects.next_tasks(ada, 2) == held
+    seen = await answer_all(people, ada)
+    assert [task.prompt[0].content[-1] for task in seen] == ["0", "1", "1", "2", "5", "2"]
+
+
 async def test_the_budget_ends_it(people):
     made = await people.make([pair(n) for n in range(5)], budget_labels=2)
     ada, bob = [await people.annotator(made, name) for name in ("Ada", "Bob")]
     assert len(await people.projects.next_tasks(ada, 5)) == 2
     assert list(await people.projects.next_tasks(bob, 5)) == []
-    assert (await people.projects.progress(bob)).budget_left == 2
+    assert (await people.progress(bob)).budget_left == 2
     await answer_all(people, ada)
     people.clock.pass_s(LEASE_S + 1)
     assert list(await people.projects.next_tasks(bob, 5)) == []
-    assert (await people.projects.progress(bob)).budget_left == 0
+    assert (await people.progress(bob)).budget_left == 0
 
 
 async def test_rankings_and_rewrites_are_told_in_the_tasks_own_order(people):
@@ -255,6 +334,19 @@ async def test_an_answer_waits_for_no_leases_that_were_asked_for_before_it(peopl
     await asyncio.gather(*leases, told("answer", people.projects.submit(ada, task.id, FIRST)))
     assert [name for name, _ in done] == ["answer", *["lease"] * 20]
     assert len({tasks[0].id for name, tasks in done if name == "lease"} | {task.id}) == 21
+
+
+async def test_a_lease_is_judged_by_the_time_at_which_its_turn_came(people, store):
+    made = await people.make([pair(1)])
+    ada = await people.annotator(made)
+    async with store.database.write() as session:
+        await session.get(LabelProject, made.id)  # on SQLite it is the only writer from here on
+        await lock_project(session, made.id)
+        waiting = asyncio.create_task(people.projects.next_tasks(ada, 1))
+        await asyncio.sleep(0.1)
+        people.clock.pass_s(60)
+    [task] = await waiting
+    assert task.leased_until == rfc3339(people.clock() + timedelta(seconds=LEASE_S))
 
 
 async def test_sessions_looked_up_at_the_same_moment_are_each_ones_own(people):

@@ -1,0 +1,147 @@
+"""How near the engine that samples for PPO is to the trainer, with its logits in the weights' format and in float32.
+
+    CHARTER_DATA=... python -m benchmarks.sampler [--prompts 32] [--rounds 2]
+
+Two vLLM servers of the bundled 135M model take turns at the same prompts, replies of at most 64 tokens, on a quiet
+machine. What each wrote last is then seen by the trainer, in the same format and in fp32: `ratio_apart` is |p of the
+trainer over p of the sampler - 1| of a sampled token, `kl` is KL(sampler || trainer) in nats a token (k3,
+training/kl.py). `trainer` stands for the trainer itself beside fp32, on the replies of the first server. Prints JSON as
+its last line.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import torch
+
+from benchmarks.trainer_rows import data_name, first_rows
+from benchmarks.trainer_sides import machine
+from judges.engine import EngineSettings, running_engine
+from service.demo.base_model import base_model_folder
+from service.demo.recipe import CACHE
+from training.configs import TrainConfig
+from training.kl import k3
+from training.model import load_policy, reply_token_logps
+from training.packing import TokenGroup, pack_groups, split_by_tokens
+from training.precision import resolve_numbers
+from training.tokenising import load_tokenizer, prompt_tokens
+
+_MOST_CHARS = 1500  # of a prompt and a reply
+_REPLY_TOKENS = 64
+HEADS = {"narrow": False, "wide": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One server's last replies to all prompts: their tokens, each with its log-probability there, and the seconds of
+    each round."""
+
+    groups: tuple[TokenGroup, ...]
+    logps: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+
+async def sample(model: Path, prompts: Sequence[tuple[int, ...]], rounds: int) -> dict[str, Sampled]:
+    """Both servers are up at once; the one that waits costs nothing."""
+    found: dict[str, list[tuple[float, list[dict[str, object]]]]] = {name: [] for name in HEADS}
+    with tempfile.TemporaryDirectory(prefix="ch-") as folder:
+        settings = {name: engine(model, Path(folder), name) for name in HEADS}
+        async with running_engine(settings["narrow"]), running_engine(settings["wide"]):
+            for _ in range(rounds + 1):
+                for name, own in settings.items():
+                    found[name].append(await ask(own, prompts))
+    return {name: sampled(prompts, turns[1:]) for name, turns in found.items()}  # the first one warms up
+
+
+def engine(model: Path, folder: Path, name: str) -> EngineSettings:
+    return EngineSettings(
+        model_path=str(model),
+        served_name=name,
+        socket_path=folder / f"{name}.sock",
+        log_path=folder / f"{name}.log",
+        max_model_len=2048,
+        wide_head=HEADS[name],
+        reloadable=True,  # for the route that empties the prefix cache
+    )
+
+
+async def ask(settings: EngineSettings, prompts: Sequence[tuple[int, ...]]) -> tuple[float, list[dict[str, object]]]:
+    """How long the server took, and its replies in the prompts' order."""
+    body = {
+        "model": settings.served_name, "prompt": [list(prompt) for prompt in prompts], "max_tokens": _REPLY_TOKENS,
+        "temperature": 1.0, "return_token_ids": True, "logprobs": 0,
+    }  # fmt: skip
+    transport = httpx.AsyncHTTPTransport(uds=str(settings.socket_path))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=600.0) as http:
+        (await http.post("/reset_prefix_cache")).raise_for_status()
+        began = time.perf_counter()
+        answer = (await http.post("/v1/completions", json=body)).raise_for_status()
+    seconds = time.perf_counter() - began
+    return seconds, sorted(answer.json()["choices"], key=lambda choice: choice["index"])
+
+
+def sampled(prompts: Sequence[tuple[int, ...]], turns: Sequence[tuple[float, list[dict[str, object]]]]) -> Sampled:
+    groups, logps = [], []
+    for place, (prompt, choice) in enumerate(zip(prompts, turns[-1][1], strict=True)):
+        groups.append(TokenGroup(str(place), prompt, (tuple(choice["token_ids"]),)))
+        logps += choice["logprobs"]["token_logprobs"]
+    return Sampled(tuple(groups), tuple(logps), tuple(seconds for seconds, _ in turns))
+
+
+def trainer_logps(model: Path, groups: Sequence[TokenGroup], precision: str) -> list[float]:
+    """Of the base, which a fresh policy is."""
+    config = TrainConfig(model=model, rows=model, output=model)
+    policy = load_policy(config, resolve_numbers(precision))
+    found: list[float] = []
+    with policy.as_reference():
+        for batch in split_by_tokens(groups, config.tokens_per_batch):
+            packed = pack_groups(batch, policy.numbers.dtype, policy.numbers.device)
+            found += reply_token_logps(policy, packed).tolist()
+    return found
+
+
+def apart(sampler: Sequence[float], trainer: Sequence[float]) -> dict[str, float]:
+    """How far the second is from the first, at tokens that the first sampled."""
+    log_ratios = torch.tensor(sampler, dtype=torch.float64) - torch.tensor(trainer, dtype=torch.float64)
+    ratio_apart = (-log_ratios).expm1().abs()
+    return {
+        "ratio_apart_mean": ratio_apart.mean().item(),
+        "ratio_apart_99": ratio_apart.quantile(0.99).item(),
+        "ratio_apart_max": ratio_apart.max().item(),
+        "kl": statistics.fmean(k3(one) for one in log_ratios.tolist()),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16", help="the trainer's")
+    options = parser.parse_args()
+    model = base_model_folder(None, CACHE)
+    tokenizer = load_tokenizer(model)
+    prompts = [prompt_tokens(row.prompt, tokenizer) for row in first_rows(options.prompts, most_chars=_MOST_CHARS)]
+    found = asyncio.run(sample(model, prompts, options.rounds))
+    figures: dict[str, object] = {}
+    for name, one in found.items():
+        own, exact = (trainer_logps(model, one.groups, precision) for precision in (options.precision, "fp32"))
+        figures[name] = {
+            "seconds": statistics.median(one.seconds), "tokens": len(one.logps),
+            "trainer": apart(one.logps, own), "fp32": apart(one.logps, exact),
+        }  # fmt: skip
+        figures.setdefault("trainer", {"fp32": apart(own, exact)})
+    print(json.dumps({"precision": options.precision, "data": data_name(), "machine": machine(), **figures}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

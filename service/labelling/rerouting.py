@@ -1,0 +1,111 @@
+"""The second routing of a label project: what labels of the random part have shown decides on the rest of the budget.
+
+The random part stays as it is, and so do the tasks that somebody has seen. In place of the others come the pairs where
+a label should correct the most by a model that is fitted to those labels. A budget in minutes is counted anew, by how
+long people have taken.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.artifacts import Artifacts
+from service.errors import Conflict
+from service.labelling.annotators import seconds_per_label
+from service.labelling.candidates import askables, candidate_of, principle_of
+from service.labelling.gains import GainModel, LabelledCandidate, fit_gain_model
+from service.labelling.gathered import labels_of
+from service.labelling.projects import pairs_of_project, request_of
+from service.labelling.schemas import LabelProjectRequest
+from service.labelling.sources import SourcePair
+from service.labelling.tasks import budget_of, tasks_again
+from service.labelling.votes import votes_on
+from service.store.label_records import AskedPairs, LabelProjectRecord, NewTask, TaskLabel
+from service.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouted:
+    """`labelled` pairs of the random part told what to route by; `shown`: they bear out which way the judge's beliefs
+    point, else the rest was drawn at random. `dropped` tasks that nobody had seen gave way to `added` ones.
+
+    `seconds_per_label` is what a budget in minutes was counted by; None where the budget is in labels.
+    """
+
+    project: LabelProjectRecord
+    labelled: int
+    shown: bool
+    dropped: int
+    added: int
+    seconds_per_label: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    tasks: list[NewTask]
+    most_tasks: int
+    model: GainModel
+
+
+def is_routed(project: LabelProjectRecord) -> bool:
+    """Its tasks were chosen by what a label should correct, and their answers tell of that: rewriting tells nothing."""
+    if not project.plan:
+        return False
+    request = request_of(project)
+    return request.routing.policy == "uncertain" and request.kind != "rewrite"
+
+
+async def route_again(store: Store, artifacts: Artifacts, project_id: str, id: str) -> Rerouted:
+    """Raises Conflict where nothing was routed, or nothing is known yet that was not known before."""
+    project = await store.label_projects.get(project_id, id)
+    if not is_routed(project):
+        raise Conflict(
+            f"label project {project.name!r} was not routed by what labels correct; make one to compare or rank with "
+            "routing.policy: uncertain"
+        )
+    request = request_of(project)
+    labels = await labels_of(store, project)
+    seconds = seconds_per_label(labels, request.routing.seconds_per_label)
+    pairs = await pairs_of_project(store, artifacts, project)
+    asked = await store.label_projects.asked_pairs(project_id, project.id)
+    budget = budget_of(request, seconds)
+    chosen = await asyncio.to_thread(_choose, request, pairs, labels, asked, budget)
+    if chosen is None:
+        raise Conflict(
+            f"nobody has answered a pair of the random part of label project {project.name!r} yet; route again when "
+            "it is labelled"
+        )
+    replaced = await store.label_projects.replace_unseen(project_id, project.id, chosen.tasks, chosen.most_tasks)
+    return Rerouted(
+        project=replaced.project,
+        labelled=chosen.model.labels,
+        shown=chosen.model.shown,
+        dropped=replaced.dropped,
+        added=replaced.added,
+        seconds_per_label=None if request.routing.budget_minutes is None else seconds,
+    )
+
+
+def _choose(
+    request: LabelProjectRequest,
+    pairs: Sequence[SourcePair],
+    labels: Sequence[TaskLabel],
+    asked: AskedPairs,
+    budget: int,
+) -> _Choice | None:
+    """None where no label of the random part says which reply is better."""
+    open_pairs = [pair for pair in pairs if pair.pair_id not in asked.gold]
+    votes = votes_on([label for label in labels if label.routed_by == "random"], open_pairs)
+    if not votes:
+        return None
+    principle = principle_of(request)
+    model = fit_gain_model(
+        [
+            LabelledCandidate(candidate_of(pair, principle), votes[pair.pair_id])
+            for pair in open_pairs
+            if pair.pair_id in votes
+        ]
+    )
+    rest = [one for one in askables(request, open_pairs) if one.id not in asked.kept]
+    tasks = tasks_again(request, rest, max(0, budget - len(asked.kept)), model)
+    return _Choice(tasks, budget * max(1, len(request.principles)), model)

@@ -1,0 +1,150 @@
+"""Records of labelling tools that hold several answers: our rows go out together, and come back as they were."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from judges.records import Message
+from service.exchange.export import FileKind, export_chunks, stored_chunks
+from service.exchange.formats.registry import Format
+from service.exchange.messages import conversation_id
+from service.exchange.pairs_together import pairs_together
+from service.exchange.preferences import holds, read_preferences
+from service.preference_rows import PreferenceRows
+from service.shards import to_parquet
+from training.rows import PreferenceRow
+
+WHY = (Message("user", "Why?"),)
+ROW = PreferenceRow("r", conversation_id(WHY), WHY, "Because.", "Hm.", 1.0, 1.0, "human", annotators=("ann_1",))
+TOOLS: tuple[Format, ...] = ("argilla", "label-studio")
+PEOPLE_KEY = {"argilla": "responses", "label-studio": "annotations"}
+MACHINES_KEY = {"argilla": "suggestions", "label-studio": "predictions"}
+PEOPLE = st.sampled_from([(), ("ann_1",), ("ann_2",), ("ann_1", "ann_2"), ("ann_3", "ann_2", "ann_1")])
+
+
+@st.composite
+def rows_on_few_pairs(draw: st.DrawFn) -> list[PreferenceRow]:
+    """People's and machines' rows, several on one pair, in either direction, with ids of their own."""
+    made = []
+    for number in range(draw(st.integers(1, 8))):
+        chosen, rejected = draw(st.permutations(["Because.", "Hm."]))
+        source = draw(st.sampled_from(["human", "ai", "check"]))
+        asked = draw(st.sampled_from([WHY, (Message("user", "How?"),)]))
+        row = replace(ROW, id=f"r{number}", prompt=asked, chosen=chosen, rejected=rejected, source=source)
+        belief, weight = draw(st.sampled_from([0.5, 0.6, 0.75, 1.0])), draw(st.sampled_from([0.0, 0.5, 2.0]))
+        annotators, judge = (draw(PEOPLE), "") if source == "human" else ((), draw(st.sampled_from(["", "big"])))
+        tags = draw(st.sampled_from([(), (("chosen_shown", "second"),), (("chosen_shown", "first"), ("x", "y"))]))
+        made.append(replace(row, p_chosen=belief, weight=weight, annotators=annotators, judge=judge, tags=tags))
+    return made
+
+
+def lines(rows: list[PreferenceRow], format: Format) -> list[dict]:
+    return [json.loads(line) for line in b"".join(export_chunks([rows], format, "jsonl")).splitlines()]
+
+
+def read(values: list[dict], format: Format) -> list[PreferenceRow]:
+    return read_preferences(json.dumps(values).encode(), "x.json", "", format, "upload")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet"])
+@pytest.mark.parametrize("format", TOOLS)
+@settings(deadline=None, max_examples=30)
+@given(rows=rows_on_few_pairs())
+def test_every_row_comes_back_as_it_was_and_once(format: Format, kind: FileKind, rows: list[PreferenceRow]) -> None:
+    held = [row for row in rows if holds(format, row)]
+    if held:
+        data = b"".join(export_chunks([rows], format, kind))
+        back = read_preferences(data, f"x.{kind}", "", format, "upload")
+        assert sorted(back, key=lambda row: row.id) == held
+
+
+@pytest.mark.parametrize("format", TOOLS)
+@settings(deadline=None, max_examples=30)
+@given(rows=rows_on_few_pairs())
+def test_nobody_answers_a_record_twice(format: Format, rows: list[PreferenceRow]) -> None:
+    argilla = format == "argilla"
+    for line in lines(rows, format):
+        said = [one["user_id"] if argilla else one.get("completed_by") for one in line[PEOPLE_KEY[format]]]
+        named = [json.dumps(who) for who in said if who is not None]
+        assert len(named) == len(set(named))
+        # One question has one suggestion; of predictions there may be one for each judge.
+        machines = [None if argilla else one["model_version"] for one in line[MACHINES_KEY[format]]]
+        assert len(machines) == len(set(machines))
+
+
+def test_people_on_one_pair_are_responses_of_one_record() -> None:
+    other = replace(ROW, id="r2", chosen="Hm.", rejected="Because.", annotators=("ann_2",), weight=0.5)
+    (record,) = lines([ROW, other], "argilla")
+    assert [(one["user_id"], one["values"]["preference"]["value"]) for one in record["responses"]] == [
+        ("ann_1", "a"),
+        ("ann_2", "b"),
+    ]
+    (task,) = lines([ROW, other], "label-studio")
+    assert [(one["completed_by"], one["result"][0]["value"]["selected"]) for one in task["annotations"]] == [
+        ({"email": "ann_1"}, "left"),
+        ({"email": "ann_2"}, "right"),
+    ]
+    assert read([record], "argilla") == read([task], "label-studio") == [ROW, other]
+
+
+def test_an_answer_that_was_changed_in_the_tool_is_a_new_one() -> None:
+    # Two people's aggregated row, then one of them picks the other reply, and a third person answers.
+    both = replace(ROW, annotators=("ann_1", "ann_2"), p_chosen=0.75, weight=2.0)
+    (record,) = lines([both], "argilla")
+    record["responses"][1]["values"] = {"preference": {"value": "b"}}
+    third = {"values": {"preference": {"value": "a"}}, "status": "submitted", "user_id": "ann_3"}
+    back = read([record | {"responses": [*record["responses"], third]}], "argilla")
+    assert [(row.annotators, row.chosen, row.p_chosen, row.weight) for row in back] == [
+        (("ann_1",), "Because.", 1.0, 1.0),
+        (("ann_2",), "Hm.", 1.0, 1.0),
+        (("ann_3",), "Because.", 1.0, 1.0),
+    ]
+    assert [row.tags for row in back] == [(), (), (("chosen_shown", "first"),)]
+    # One more answer beside it leaves the row as it was.
+    (whole,) = lines([both], "argilla")
+    back = read([whole | {"responses": [*whole["responses"], third]}], "argilla")
+    assert back[0] == both and [row.annotators for row in back[1:]] == [("ann_3",)]
+
+
+def test_other_texts_are_not_the_row_that_was_written() -> None:
+    (record,) = lines([ROW], "argilla")
+    record["fields"]["response_a"] = "Because it is so."
+    (row,) = read([record], "argilla")
+    assert (row.chosen, row.annotators) == ("Because it is so.", ("ann_1",)) and row.id != ROW.id
+
+
+def test_what_is_no_row_of_ours_is_told_with_its_place() -> None:
+    (record,) = lines([ROW], "argilla")
+    for entries, told in (
+        (["nothing"], r"item 1: metadata.charter_rows\[0\] is no row of ours"),
+        ([record["metadata"]["charter_rows"][0].replace('"human"', '"robot"')], r"item 1: metadata.charter_rows\[0\]"),
+    ):
+        with pytest.raises(Exception, match=told):
+            read([record | {"metadata": {"charter_rows": entries}}], "argilla")
+
+
+@pytest.mark.parametrize("most_waiting", [0, 3, 1000])
+def test_rows_of_a_pair_that_stand_apart_come_together(most_waiting: int) -> None:
+    asked = [(Message("user", f"{n}?"),) for n in range(1500)]
+    rows = [
+        replace(ROW, id=f"r{n}{who}", prompt_id=f"p{n}", prompt=prompt, annotators=(who,))
+        for who in ("ann_1", "ann_2")
+        for n, prompt in enumerate(asked)
+        if who == "ann_1" or n % 550 == 0
+    ]
+    stored = PreferenceRows(io.BytesIO(to_parquet(rows)))
+    batches = list(pairs_together(stored, most_waiting))
+    assert sorted(row.id for batch in batches for row in batch) == sorted(row.id for row in rows)
+    parted = sum(1 for n in (0, 550, 1100) if not any({f"r{n}ann_1", f"r{n}ann_2"} <= ids(batch) for batch in batches))
+    # Row 1100 stands in the second batch of 1024, together with the three repeats behind row 1500.
+    assert parted == (2 if most_waiting == 0 else 0)
+    written = b"".join(stored_chunks(stored, "argilla", "jsonl")).splitlines()
+    assert len(written) == 1500
+
+
+def ids(batch: tuple[PreferenceRow, ...]) -> set[str]:
+    return {row.id for row in batch}

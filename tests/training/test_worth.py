@@ -1,0 +1,130 @@
+"""What a verdict is worth in labels and what to buy next: posteriors and purchases worked by hand."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.people_votes import LOWEST_AGREEMENT, Agreement
+from training.reliability import SharedPair
+from training.worth import (
+    Chances,
+    Had,
+    agreement_beyond_chance,
+    next_worth,
+    verdict_correlation,
+    verdict_worth,
+    verdicts_to_buy,
+)
+
+NOTHING_OR_ONE = Chances((0.0, 1.0), (0.5, 0.5))
+
+
+def known(value: float) -> Chances:
+    return Chances((value,), (1.0,))
+
+
+def shared(right: int, wrong: int) -> list[SharedPair]:
+    """Verdicts of 0.88 for either side in turn."""
+    found = [SharedPair(0.88, 1.0, 0.0)] * right + [SharedPair(0.88, 0.0, 0.0)] * wrong
+    return [SharedPair(1 - p.belief, 1 - p.vote, 0.0) if n % 2 else p for n, p in enumerate(found)]
+
+
+def test_chances_by_hand():
+    found = Chances((1.0, 2.0, 4.0), (0.25, 0.5, 0.25))
+    assert (found.mean, found.sd) == (
+        pytest.approx(2.25),
+        pytest.approx(math.sqrt(0.25 * 1.5625 + 0.5 * 0.0625 + 0.765625)),
+    )
+    assert [found.quantile(p) for p in (0.025, 0.25, 0.3, 0.975, 1.0)] == [1.0, 1.0, 2.0, 4.0, 4.0]
+
+
+def test_a_judges_accuracy_is_a_beta_from_a_flat_prior():
+    # 80 of 100 votes name its winner: beta(81, 21) has the mean 81 / 102, and 2 * 81 / 102 - 1 = 0.588
+    found = verdict_correlation(shared(80, 20), 0.0)
+    assert found.mean == pytest.approx(0.588, abs=0.01)
+    assert found.sd == pytest.approx(2 * math.sqrt(81 * 21 / 103) / 102, abs=0.01)
+    # from 20 votes the prior still pulls to the middle: beta(17, 5)
+    assert verdict_correlation(shared(16, 4), 0.0).mean == pytest.approx(2 * 17 / 22 - 1, abs=0.02)
+
+
+def test_a_judge_that_votes_are_against_is_worth_nothing():
+    assert verdict_correlation(shared(10, 60), 0.0).mean < 0.05
+    assert verdict_correlation([SharedPair(0.5, 1.0, 0.2)] * 30, 0.0) == known(0.0)
+
+
+def test_what_a_judge_pays_for_length_tells_nothing():
+    # all of the log-odds, 2, is the gap of 0.5 at 4 a unit
+    pairs = [SharedPair(1 / (1 + math.exp(-2)), 1.0, 0.5)] * 30
+    assert verdict_correlation(pairs, 0.0).mean > 0.9
+    assert (
+        verdict_correlation(pairs, 4.0).mean == pytest.approx(0, abs=1e-6) or verdict_correlation(pairs, 4.0).mean > 0
+    )
+
+
+def test_peoples_agreement_follows_the_votes():
+    unknown, few, many = (agreement_beyond_chance(a) for a in (None, Agreement(20, 1.0), Agreement(1000, 0.8)))
+    assert 0.4 < unknown.mean < 0.6 and unknown.sd > 0.15
+    # beta(27.26, 2.74): 2 * 27.26 / 30 - 1
+    assert few.mean == pytest.approx(0.817, abs=0.01)
+    assert (many.mean, many.sd) == (pytest.approx(0.6, abs=0.01), pytest.approx(2 * math.sqrt(0.16 / 1000), abs=0.003))
+
+
+def test_worth_is_the_ratio_of_information():
+    # right in 80 %: 0.6^2 / 0.64 is the squared correlation with people on the whole, who agree beyond chance by 0.64
+    assert verdict_worth(known(0.6), known(0.64)).mean == pytest.approx(0.36 / 0.64**2)
+    # no correlation is over 1
+    assert verdict_worth(known(0.9), known(0.64)).mean == pytest.approx(1 / 0.64)
+    both = verdict_worth(Chances((0.1, 0.3), (0.5, 0.5)), Chances((0.5, 1.0), (0.2, 0.8)))
+    assert both.values == pytest.approx((0.01, 0.04, 0.09, 0.36))
+    assert both.chances == pytest.approx((0.4, 0.1, 0.4, 0.1))
+
+
+def test_the_next_verdict_is_worth_less_the_more_hangs_on_verdicts():
+    assert next_worth(known(0.3), Had(5, 100)) == pytest.approx(0.3)
+    assert next_worth(NOTHING_OR_ONE, Had(5, 0)) == pytest.approx(0.5)
+    # information 1 or 2, so squares 1 and 1/4: (1/8) / (1/2 + 1/8)
+    assert next_worth(NOTHING_OR_ONE, Had(1, 1)) == pytest.approx(0.2)
+    # information 10 or 110: 1 / (1 + 11^2)
+    assert next_worth(NOTHING_OR_ONE, Had(10, 100)) == pytest.approx(1 / 122)
+
+
+def test_money_goes_where_it_tells_more():
+    assert verdicts_to_buy(known(0.3), Had(20, 20), 100, 0.1) == 1000
+    assert verdicts_to_buy(known(0.05), Had(20, 20), 100, 0.1) == 0
+    assert verdicts_to_buy(known(0.3), Had(20, 20), 0.05, 0.1) == 0
+
+
+@given(
+    st.lists(st.floats(0, 3), min_size=1, max_size=5, unique=True).map(sorted),
+    st.integers(20, 50),
+    st.integers(0, 50),
+    st.integers(1, 20),
+)
+def test_no_other_purchase_has_a_lower_expected_variance(values, labels, verdicts, money):
+    worth = Chances(tuple(values), (1 / len(values),) * len(values))
+    price = 0.25
+
+    def variance(bought: int) -> float:
+        return sum(1 / (labels + money - price * bought + w * (verdicts + bought)) for w in values) / len(values)
+
+    best = min(variance(bought) for bought in range(4 * money + 1))
+    assert variance(verdicts_to_buy(worth, Had(labels, verdicts), money, price)) == pytest.approx(best, rel=1e-3)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0]), st.floats(-1, 1)), min_size=1, max_size=30),
+    st.floats(-9, 9),
+    st.integers(0, 30),
+    st.floats(0, 1),
+)
+def test_worth_has_bounds_and_no_order(values, pays_length, met, agreement):
+    pairs = [SharedPair(*value) for value in values]
+    correlation = verdict_correlation(pairs, pays_length)
+    assert correlation == verdict_correlation(pairs[::-1], pays_length)
+    worth = verdict_worth(correlation, agreement_beyond_chance(Agreement(met, agreement) if met else None))
+    assert math.fsum(worth.chances) == pytest.approx(1)
+    assert list(worth.values) == sorted(worth.values)
+    assert worth.values[0] >= 0 and worth.values[-1] <= 1 / LOWEST_AGREEMENT
+    assert 0 <= next_worth(worth, Had(3, 7)) <= worth.mean + 1e-9
