@@ -14,10 +14,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from constitutions.errors import CharterError
 from training.allocator import keep_freed_memory
 from training.configs import METHODS, load_config
-from training.errors import NO_ADAPTER_STATUS, NoAdapter, OtherRankFailed
+from training.exits import exit_status
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,20 +57,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> int:
     """Run one command; heavy imports happen here, once it is known which."""
     options = parser().parse_args(arguments)
-    try:
-        run(options)
-    except OtherRankFailed:
-        return 2
-    except CharterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return NO_ADAPTER_STATUS if isinstance(error, NoAdapter) else 2
-    except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        print(
-            f"error: {error.strerror or error}{place}; check the path, the rights and the free space", file=sys.stderr
-        )
-        return 2
-    return 0
+    return exit_status(lambda: run(options))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -86,9 +72,10 @@ def run(options: argparse.Namespace) -> None:
         job = imported(options)
     finally:
         gc.enable()
+    from training.memory import larger_machine, memory_advice
     from training.ranks import joined_ranks
 
-    with joined_ranks() as ranks:
+    with joined_ranks() as ranks, memory_advice(larger_machine):
         result = job()
         if ranks.first:
             print(json.dumps({"type": "result", **result}), flush=True)

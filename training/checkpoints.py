@@ -15,9 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from training.damaged_files import file_advice, read_object
 from training.publish import published_folder
 
 _KEPT = "kept."
+_WEIGHTS, _STATE = "state.safetensors", "state.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ def save_checkpoint(
     tensors |= {f"{_KEPT}{name}": tensor.detach().cpu().contiguous() for name, tensor in checkpoint.kept.items()}
     target = checkpoint_folder(folder, checkpoint.step)
     with published_folder(target) as temporary:
-        save_file(tensors, temporary / "state.safetensors")
-        (temporary / "state.json").write_text(json.dumps({"step": checkpoint.step, "seconds": checkpoint.seconds}))
+        save_file(tensors, temporary / _WEIGHTS)
+        (temporary / _STATE).write_text(json.dumps({"step": checkpoint.step, "seconds": checkpoint.seconds}))
     kept = {target, *(checkpoint_folder(folder, step) for step in keep)}
     for older in checkpoint_folders(folder):
         if older not in kept:
@@ -60,7 +62,7 @@ def checkpoint_folder(folder: Path, step: int) -> Path:
 
 def checkpoint_folders(folder: Path) -> tuple[Path, ...]:
     """All complete checkpoints, oldest first. Folders that a kill left half-written have another name."""
-    return tuple(sorted(folder.glob("step-*")))
+    return tuple(sorted(path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdecimal()))
 
 
 def checkpoint_steps(folder: Path) -> tuple[int, ...]:
@@ -70,8 +72,9 @@ def checkpoint_steps(folder: Path) -> tuple[int, ...]:
 
 def load_weights(folder: Path, step: int, weights: dict[str, nn.Parameter]) -> None:
     """Put the adapter of a checkpoint that was kept into `weights`."""
-    tensors = load_file(checkpoint_folder(folder, step) / "state.safetensors")
-    with torch.no_grad():
+    checkpoint = checkpoint_folder(folder, step)
+    with torch.no_grad(), file_advice(checkpoint / _WEIGHTS, _remedy(checkpoint)):
+        tensors = load_file(checkpoint / _WEIGHTS)
         for name, weight in weights.items():
             weight.copy_(tensors[f"weight.{name}"])
 
@@ -79,13 +82,16 @@ def load_weights(folder: Path, step: int, weights: dict[str, nn.Parameter]) -> N
 def load_newest_checkpoint(
     folder: Path, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> Checkpoint | None:
-    """Put the newest checkpoint's tensors into the adapter and the optimiser; None where there is no checkpoint."""
+    """Put the newest checkpoint's tensors into the adapter and the optimiser; None where there is no checkpoint.
+
+    Raises TrainingError where it is damaged.
+    """
     complete = checkpoint_folders(folder)
     if not complete:
         return None
-    tensors = load_file(complete[-1] / "state.safetensors")
-    state = json.loads((complete[-1] / "state.json").read_text())
-    with torch.no_grad():
+    newest, remedy = complete[-1], _remedy(complete[-1])
+    with torch.no_grad(), file_advice(newest / _WEIGHTS, remedy):
+        tensors = load_file(newest / _WEIGHTS)
         for name, weight in weights.items():
             weight.copy_(tensors[f"weight.{name}"])
             # `step` stays on the CPU, as AdamW keeps it; the moments go where the weight is.
@@ -95,4 +101,10 @@ def load_newest_checkpoint(
                 "exp_avg_sq": tensors[f"optimizer.exp_avg_sq.{name}"].to(weight.device),
             }
     kept = {name.removeprefix(_KEPT): tensor for name, tensor in tensors.items() if name.startswith(_KEPT)}
-    return Checkpoint(state["step"], state["seconds"], kept)
+    with file_advice(newest / _STATE, remedy):
+        state = read_object(newest / _STATE, remedy)
+        return Checkpoint(int(str(state["step"])), float(str(state["seconds"])), kept)
+
+
+def _remedy(checkpoint: Path) -> str:
+    return f"remove {checkpoint}, and the run goes on without it: from an older checkpoint, or from its start"

@@ -11,9 +11,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, TypeVar, get_type_hints
 
-import yaml
-
 from training.errors import ConfigError
+from training.knob_files import read_knobs
 from training.knobs import count, knob, typed
 from training.limits import Limits
 
@@ -313,23 +312,7 @@ Config = TypeVar("Config", bound=TrainConfig)
 
 def load_config(path: Path, schema: type[Config], changes: tuple[str, ...] = ()) -> Config:
     """Read a YAML file of knobs; `changes` are `key=value` texts that go over it. Paths are relative to the caller."""
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a YAML file of knobs") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML ({error}); write one `key: value` a line") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: holds no keys; write one `key: value` a line")
-    keys: dict[str, object] = {str(key): item for key, item in value.items()}
-    for change in changes:
-        key, equals, text = change.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {change!r}: write key=value")
-        keys[key] = yaml.safe_load(text)
-    return config_from(keys, schema, str(path))
+    return config_from(read_knobs(path, changes), schema, str(path))
 
 
 def config_from(keys: Mapping[str, object], schema: type[Config], where: str) -> Config:

@@ -14,6 +14,7 @@ from training.configs import DpoConfig, DpoLoss
 from training.finishing import finish_run, last_good_kept
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import dpo_loss, implicit_margin, ipo_loss, regularised_dpo_loss, sft_loss, smoothed
+from training.memory import refuse_no_room
 from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
@@ -51,6 +52,7 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
         pairs = [kept.row for kept in rows.kept]
         refuse_nothing_to_learn(config, pairs, rows.dropped)
         refuse_one_sided(config, pairs)
+        refuse_no_room([row.group for row in (*rows.kept, *rows.held_out)], numbers)
         policy = load_policy(config, numbers)
         check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
         # The reference's log-probabilities (chosen, rejected): computed when a row is first met, kept for later epochs.

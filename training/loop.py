@@ -13,8 +13,8 @@ from training.checkpoints import Checkpoint, checkpoint_steps, load_newest_check
 from training.configs import TrainConfig
 from training.errors import LostNumber, NoAdapter, TrainingError
 from training.limits import Stop, Watch, watch_again
-from training.memory import memory_advice
 from training.metrics import append_metrics, keep_metrics_until, print_progress
+from training.publish import sync
 from training.ranks import this_rank
 from training.run_folder import RunFolder
 from training.schedule import Plan, learning_rate_at
@@ -93,8 +93,7 @@ def run_steps(
         optimizer.zero_grad()
         share = share_of_step(config, plan, number)
         update = partial(updated, optimizer, weights, number, share)
-        with memory_advice():
-            report = take_step(Step(number, share, update, optimizer.zero_grad))
+        report = take_step(Step(number, share, update, optimizer.zero_grad))
         now = time.monotonic()
         values = {"step": number + 1, **report.metrics, "lr": rate}
         values |= {"tokens_per_s": report.tokens / (now - step_began), "seconds": now - began}
@@ -143,9 +142,8 @@ def lines_before(config: TrainConfig, folder: RunFolder, step: int) -> tuple[Map
 
 
 def measured_by(*measures: Callable[[], Mapping[str, float]] | None) -> Mapping[str, float]:
-    """What these find; memory may run out here as in a step."""
-    with memory_advice():
-        return {name: value for measure in measures if measure for name, value in measure().items()}
+    """What these find."""
+    return {name: value for measure in measures if measure for name, value in measure().items()}
 
 
 def save_step(
@@ -160,6 +158,7 @@ def save_step(
     for tensor in checkpoint.kept.values():
         ranks.fill(tensor)
     if ranks.first:
+        sync(folder.metrics)  # no checkpoint outlives what its steps measured
         save_checkpoint(folder.checkpoints, checkpoint, weights, optimizer, older_to_keep(folder, watch))
 
 

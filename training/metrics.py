@@ -24,9 +24,10 @@ def keep_metrics_until(path: Path, step: int) -> tuple[Mapping[str, float], ...]
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             value = json.loads(line)
-        except json.JSONDecodeError:
+            counts = value["step"] <= step
+        except (ValueError, LookupError, TypeError):
             break  # a kill left half a line, and it is the last one
-        if value["step"] <= step:
+        if counts:
             kept.append(line)
             values.append(value)
     with published_file(path) as temporary:

@@ -11,27 +11,26 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from training import attention
+from training.adapters import read_adapter
 from training.configs import TrainConfig
+from training.damaged_files import load_advice
 from training.errors import TrainingError
 from training.last_layer import LastLayer
 from training.logps import sum_by_reply, token_logps
 from training.lora import LoraLinear
-from training.memory import memory_advice
+from training.memory import memory_advice, smaller_model
 from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
 from training.quantising import is_quantised, quantisation
 from training.sharding import room_to_load, shard_base, shares_base
-from training.tokenising import first_line
 from training.trunk import Trunk, check_replay, decoder_layers, layer_lists
 
 # Knobs of model configs that change the logits after the head: the chunked path would be wrong.
 _AFTER_HEAD = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-_NO_ROOM = "the model alone does not fit: take a smaller one, a machine with more memory, or precision: bf16"
 # How far packed and plain log-probabilities (in nats a token) or scores may lie apart.
 LAYOUT_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.25}
 
@@ -92,13 +91,10 @@ def load_base(
 ) -> PreTrainedModel:
     """The frozen base from its folder, with the packed attention. Raises TrainingError."""
     more |= quantisation(config, numbers)
-    try:
-        with memory_advice(_NO_ROOM):
-            base: PreTrainedModel = kind.from_pretrained(
-                config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True, **more
-            )
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{config.model}: no model can be loaded ({first_line(error)}); name a folder") from error
+    with load_advice(config.model, "model"), memory_advice(smaller_model):
+        base: PreTrainedModel = kind.from_pretrained(
+            config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True, **more
+        )
     if config.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     if len(lists := layer_lists(base)) == 1:
@@ -111,7 +107,7 @@ def with_adapter(base: PreTrainedModel, config: TrainConfig, numbers: Numbers, *
     trunk = Trunk(layers_below_adapter(base, config))
     # eval: no dropout anywhere, so that policy and reference are one network. Checkpointing works in train mode only.
     sharded = shares_base(config)
-    with memory_advice(_NO_ROOM):
+    with memory_advice(smaller_model):
         # A base that is shared out goes to the device layer by layer: as a whole it may not fit there.
         base = base if sharded else base.to(numbers.device)
         model = add_adapter(base, config, head, task).train(config.gradient_checkpointing)
@@ -165,7 +161,7 @@ def add_adapter(base: PreTrainedModel, config: TrainConfig, head: nn.Module, tas
 
 def load_start(model: PeftModel, folder: Path) -> None:
     """Put an earlier adapter's weights in the place of the fresh ones. Raises TrainingError where they do not fit."""
-    made = LoraConfig.from_pretrained(folder)
+    made, tensors = read_adapter(folder)
     own = model.peft_config["default"]
     if made.use_rslora or made.lora_alpha / made.r != own.lora_alpha / own.r:
         raise TrainingError(
@@ -173,7 +169,7 @@ def load_start(model: PeftModel, folder: Path) -> None:
             f"{' with rslora' if made.use_rslora else ''}, this run {own.lora_alpha} at {own.r}: it would start at "
             "another strength; name an adapter whose lora_alpha is twice its rank"
         )
-    tensors, fresh = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(model)
+    fresh = get_peft_model_state_dict(model)
     shapes, wanted = ({name: tuple(one.shape) for name, one in of.items()} for of in (tensors, fresh))
     if shapes != wanted:
         name = min(name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name))
@@ -221,10 +217,21 @@ def check_layout(policy: Policy, group: TokenGroup) -> None:
     dtype = policy.numbers.dtype
     with policy.as_reference():
         packed = pack_groups([group], dtype, policy.numbers.device)
-        apart_R = (reply_logps(policy, packed) - plain_reply_logps(policy, [group])).abs() / packed.lengths_R
+        plain_R = plain_reply_logps(policy, [group])
+        refuse_no_numbers(plain_R, group, "log-probabilities")
+        apart_R = (reply_logps(policy, packed) - plain_R).abs() / packed.lengths_R
     if not bool((apart_R <= LAYOUT_TOLERANCE[dtype]).all()):
         raise TrainingError(
             f"row {group.row_id!r}: packed and plain log-probabilities differ by {apart_R.max().item():.3g} nats a "
-            "token; this model's attention or head is not supported, or its weights are broken: take another model"
+            "token; this model's attention or head is not supported: take another model"
         )
     check_replay(policy.trunk, lambda: reply_logps(policy, packed), LAYOUT_TOLERANCE[dtype])
+
+
+def refuse_no_numbers(values_R: Tensor, group: TokenGroup, what: str) -> None:
+    """Raise TrainingError where the model, computed as transformers does it, gives a row's replies no numbers."""
+    if not bool(values_R.isfinite().all()):
+        raise TrainingError(
+            f"row {group.row_id!r}: the model's {what} of its replies are no numbers, in plain transformers too: its "
+            "weights are broken, or too large for this precision; load the model anew, or take precision: fp32"
+        )

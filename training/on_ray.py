@@ -17,9 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from constitutions.errors import CharterError
-from training.configs import METHODS, Method, TrainConfig, config_from, config_to_json, load_config
-from training.errors import ConfigError, TrainingError
+from training.configs import METHODS, Method, OnlineConfig, TrainConfig, config_from, config_to_json, load_config
+from training.damaged_files import read_object
+from training.errors import NO_ADAPTER_STATUS, ConfigError, NoAdapter, OtherRankFailed, TrainingError
+from training.exits import exit_status
+from training.publish import published_file
+from training.run_folder import RunFolder
 
 # Read when Ray and the model's library are imported, here, on the cluster and by its workers. Without a token, whoever
 # reaches Ray's ports may run anything; with its print, every line of a worker comes twice.
@@ -33,6 +36,7 @@ SETTINGS = {
 }
 _TOKEN_FILE = Path(".ray") / "auth_token"
 _LOOK_EVERY_S = 1.0
+_NO_ADAPTER = "no_adapter.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +62,28 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Train or send the job. Exit 0: done; 2: an error that the caller can mend."""
+    """Train or send the job, and end as `python -m training` does."""
     options = parser().parse_args(arguments)
     os.environ.update(SETTINGS)
+    return exit_status(lambda: train_or_send(options))
+
+
+def train_or_send(options: argparse.Namespace) -> None:
+    """What the command line asks for."""
     run = RayRun(options.method, options.workers, options.max_failures)
-    try:
-        config = with_whole_paths(load_config(options.config, METHODS[run.method], tuple(options.set)))
-        if options.submit:
-            return follow_job(
-                options.submit, submit_job(options.submit, options.id or "", command_of(run, options, config))
-            )
+    config = with_whole_paths(load_config(options.config, METHODS[run.method], tuple(options.set)))
+    if options.submit:
+        follow_job(options.submit, submit_job(options.submit, options.id or "", command_of(run, options, config)))
+    else:
         print(json.dumps({"type": "result", **train_on_ray(run, config)}), flush=True)
-    except CharterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 def with_whole_paths(config: TrainConfig) -> TrainConfig:
     """Workers stand in other folders than the caller."""
-    return replace(config, **{name: path.resolve() for name, path in paths_of(config).items()})
+    whole: dict[str, object] = {name: path.resolve() for name, path in paths_of(config).items()}
+    if isinstance(config, OnlineConfig):
+        whole["reward_ensemble"] = tuple(str(Path(folder).resolve()) for folder in config.reward_ensemble)
+    return replace(config, **whole)  # type: ignore[arg-type]
 
 
 def paths_of(config: TrainConfig) -> dict[str, Path]:
@@ -109,23 +115,44 @@ def train_on_ray(run: RayRun, config: TrainConfig) -> dict[str, object]:
                 failure_config=FailureConfig(max_failures=run.max_failures),
             ),
         )
+        told = config.output / _NO_ADAPTER
+        told.unlink(missing_ok=True)
         try:
             trainer.fit()
         except TrainingFailedError as error:
+            refuse_no_adapter(config)
             raise TrainingError(f"Ray Train gave up after {run.max_failures} new starts: {error}") from error
-    result: dict[str, object] = json.loads((config.output / "result.json").read_text())
-    return result
+    refuse_no_adapter(config)
+    return read_object(RunFolder(config.output).result, "train again: it goes on from its last checkpoint")
+
+
+def refuse_no_adapter(config: TrainConfig) -> None:
+    """Raise the NoAdapter that a worker wrote down."""
+    told = config.output / _NO_ADAPTER
+    if told.is_file():
+        raise NoAdapter(told.read_text(encoding="utf-8"))
 
 
 def work(told: Mapping[str, object]) -> None:
     """What each worker does."""
     from training.allocator import keep_freed_memory
+    from training.sharding import shares_base
     from training.trainers import trainer_of
 
     keep_freed_memory()
     method: Method = told["method"]  # type: ignore[assignment]
     knobs: Mapping[str, object] = told["knobs"]  # type: ignore[assignment]
-    trainer_of(method)(config_from(knobs, METHODS[method], "ray"))
+    config = config_from(knobs, METHODS[method], "ray")
+    try:
+        trainer_of(method)(config)
+    except NoAdapter as error:
+        # Raised, it would have Ray start the workers again, to the same end.
+        with published_file(config.output / _NO_ADAPTER) as temporary:
+            temporary.write_text(str(error), encoding="utf-8")
+        if shares_base(config):
+            raise  # the others wait inside the model for this one, until it is gone
+    except OtherRankFailed:
+        pass  # the rank that failed says why
 
 
 def refuse_without_ray() -> None:
@@ -174,8 +201,8 @@ def submit_job(address: str, name: str, command: list[str]) -> str:
     return name
 
 
-def follow_job(address: str, name: str) -> int:
-    """Print what the job prints until it ends; 0 where it succeeded."""
+def follow_job(address: str, name: str) -> None:
+    """Print what the job prints until it ends. Raises TrainingError where it failed, NoAdapter where it says so."""
     from ray.job_submission import JobStatus, JobSubmissionClient
 
     client, shown = JobSubmissionClient(address), 0
@@ -188,8 +215,9 @@ def follow_job(address: str, name: str) -> int:
             break
         time.sleep(_LOOK_EVERY_S)
     if status != JobStatus.SUCCEEDED:
-        raise TrainingError(f"job {name!r} is {status}; look at its log above, and send it with another --id")
-    return 0
+        none = client.get_job_info(name).driver_exit_code == NO_ADAPTER_STATUS
+        failure = NoAdapter if none else TrainingError
+        raise failure(f"job {name!r} is {status}; look at its log above, and send it with another --id")
 
 
 if __name__ == "__main__":

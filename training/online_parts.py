@@ -49,9 +49,7 @@ def open_online(
         scorers = [WeightedScorer(scorer, 1.0) for scorer in own_scorers]
         scorers += load_scorers(config, policy, tokenizer, opened)
         if not scorers:
-            raise TrainingError(
-                "nothing scores the replies: name a constitution with checked principles, a judge_url or a reward_model"
-            )
+            raise TrainingError(f"nothing scores the replies: {_no_scorer(config)}")
         ends = turn_ends(tokenizer, config.model)
         sampler = opened.enter_context(contextlib.closing(open_sampler(config, policy, ends)))
         yield (
@@ -68,6 +66,16 @@ def open_online(
             ),
             dropped,
         )
+
+
+def _no_scorer(config: OnlineConfig) -> str:
+    if config.constitution is None:
+        return "name a constitution with checked principles, a judge_url or a reward_model"
+    which = " among those in principles" if config.principles else ""
+    return (
+        f"{config.constitution} has no checked principle{which}, and judged ones need a judge; set judge_url, or "
+        "name a reward_model"
+    )
 
 
 def open_sampler(config: OnlineConfig, policy: Policy, ends: tuple[int, ...]) -> Sampler:

@@ -8,7 +8,6 @@ import torch
 from judges.records import Message
 from training.configs import TrainConfig
 from training.logps import token_kls
-from training.memory import memory_advice
 from training.model import Policy, hidden_states, reply_logps
 from training.packing import TokenGroup, pack_groups, split_by_tokens
 from training.sycophancy import Asked, LogP, sycophancy
@@ -34,10 +33,9 @@ def kl_to_base(policy: Policy, config: TrainConfig, groups: Sequence[TokenGroup]
 def sycophancy_of(policy: Policy, config: TrainConfig) -> Mapping[str, object]:
     """The probe of the base (`before`) and of the policy (`after`), for the result."""
     log_p = log_p_of(policy, config)
-    with memory_advice():
-        with policy.as_reference():
-            before = sycophancy(log_p)
-        return {"before": asdict(before), "after": asdict(sycophancy(log_p))}
+    with policy.as_reference():
+        before = sycophancy(log_p)
+    return {"before": asdict(before), "after": asdict(sycophancy(log_p))}
 
 
 def log_p_of(policy: Policy, config: TrainConfig) -> LogP:

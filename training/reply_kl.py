@@ -5,7 +5,6 @@ base) of a whole reply, by the chain rule, without the noise of the sampled toke
 are likelier ones: the figure is then that of the policy as it is used. The base is loaded once for all adapters.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from judges.records import Message
+from training.adapters import with_saved_adapter
 from training.configs import TrainConfig
 from training.errors import TrainingError
 from training.logps import sum_by_reply, token_kls
@@ -23,6 +22,7 @@ from training.memory import memory_advice
 from training.model import Policy, hidden_states, load_base
 from training.packing import TokenGroup, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
+from training.rows import read_replies
 from training.sweep import ReplyKl
 from training.tokenising import load_tokenizer
 from training.turns import prompt_tokens, text_tokens, turn_end
@@ -44,18 +44,13 @@ def reply_kls(model: Path, written: Sequence[Written], *, tokens_per_batch: int)
     base = load_base(AutoModelForCausalLM, config, numbers).to(numbers.device)
     adapted: PeftModel | None = None
     for number, one in enumerate(written):
-        if not (one.adapter / "adapter_config.json").is_file():
-            raise TrainingError(f"{one.adapter}: no adapter_config.json; name a folder as peft saves it")
-        if adapted is None:
-            adapted = PeftModel.from_pretrained(base, one.adapter, adapter_name=str(number))
-        else:
-            adapted.load_adapter(one.adapter, adapter_name=str(number))
+        adapted = with_saved_adapter(adapted or base, one.adapter, str(number))
     if adapted is None:
         raise TrainingError("no adapter to measure; name one with its replies")
     policy = Policy(adapted.eval(), numbers)
     found = []
     for number, own in enumerate(groups):
-        with memory_advice(), policy.with_adapter(str(number)):
+        with memory_advice(_fewer_tokens), policy.with_adapter(str(number)):
             found.append(mean_kl(policy, own, tokens_per_batch))
     return tuple(found)
 
@@ -78,21 +73,19 @@ def mean_kl(policy: Policy, groups: Sequence[TokenGroup], tokens_per_batch: int)
     return ReplyKl(kl, math.sqrt(kl))
 
 
+def _fewer_tokens() -> str:
+    return "lower --tokens-per-batch, or leave out the longest replies"
+
+
 def _read_groups(path: Path, model: Path) -> list[TokenGroup]:
     """A finished reply ends with the end of its turn; one that was cut does not."""
     tokenizer = load_tokenizer(model)
     groups = []
-    # Not splitlines: a reply may hold U+2028, at which it would cut, and JSON leaves it as it is.
-    for number, line in enumerate(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), start=1):
-        if not line:
-            continue
-        value = json.loads(line)
-        messages = tuple(Message(turn["role"], turn["content"]) for turn in value["prompt"])
-        reply = text_tokens(value["reply"], tokenizer)
-        if value["finished"] or not reply:
+    for told in read_replies(path):
+        reply = text_tokens(told.text, tokenizer)
+        if told.finished or not reply:
             reply = (*reply, turn_end(tokenizer))
-        where = f"{path.name}, line {number}"
-        groups.append(TokenGroup(where, prompt_tokens(messages, tokenizer, where), (reply,)))
+        groups.append(TokenGroup(told.where, prompt_tokens(told.prompt, tokenizer, told.where), (reply,)))
     if not groups:
         raise TrainingError(f"{path}: no reply to measure on; write one a line")
     return groups

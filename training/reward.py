@@ -20,7 +20,7 @@ from training.errors import TrainingError
 from training.finishing import finish_run, last_good_kept
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import reward_loss
-from training.memory import memory_advice
+from training.memory import refuse_no_room
 from training.model import Policy, load_base, with_adapter
 from training.packing import split_by_tokens
 from training.precision import Numbers, resolve_numbers
@@ -47,6 +47,7 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         pairs = [pair.row for prompt in rows.train for pair in prompt.pairs]
         refuse_nothing_to_learn(config, pairs, rows.dropped)
         refuse_one_sided(config, pairs)
+        refuse_no_room([prompt.group for prompt in (*rows.train, *rows.held_out)], numbers)
         # The seed decides what is held out, for all members of an ensemble alike; the rest is each member's own.
         own_seed = config.seed + config.member
         policy = load_reward_model(replace(config, seed=own_seed), numbers)
@@ -72,10 +73,9 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
                 take_step=one_update(add_gradients),
                 measure=measure,
             )
-        with memory_advice():
-            evidence = RewardEvidence(
-                normal_scores(policy, config, rows.train[:_REFERENCE_PROMPTS]), measured(policy, config, rows.held_out)
-            )
+        evidence = RewardEvidence(
+            normal_scores(policy, config, rows.train[:_REFERENCE_PROMPTS]), measured(policy, config, rows.held_out)
+        )
         trained_on = sum(len(prompt.pairs) for prompt in rows.train)
         return finish_run(folder, policy, outcome, name, rows=trained_on, dropped=rows.dropped, more=asdict(evidence))
 

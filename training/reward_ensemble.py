@@ -4,17 +4,17 @@ The members are trained with one config, so on the same prompts, but for `member
 a policy's replies (`reward_scorer.py`).
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
 from peft import set_peft_model_state_dict
-from safetensors.torch import load_file
 
 from judges.measures import Measures, Statistic
+from training.adapters import read_adapter
 from training.configs import RewardConfig, config_from
+from training.damaged_files import file_advice, read_object
 from training.errors import TrainingError
 from training.precision import resolve_numbers
 from training.reward import load_reward_model, margins, measures_of
@@ -24,6 +24,8 @@ from training.weights import file_sha256, model_sha256
 
 # What a member may have of its own.
 _OWN = ("member", "output", "checkpoint_every_steps", "tokens_per_batch", "gradient_checkpointing")
+
+_REMEDY = "name the output of a finished `python -m training reward`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,10 @@ def ensemble_evidence(folders: Sequence[Path]) -> EnsembleEvidence:
     if not prompts:
         raise TrainingError(f"{folders[0]}: no prompt was held out; train the members with a held_out_share")
     policy = load_reward_model(config, resolve_numbers(config.precision))
-    deviations = [float(json.loads((folder / "result.json").read_text())["normal"]["sd"]) for folder in folders]
+    deviations = [_deviation(folder) for folder in folders]
     by_member: list[list[float]] = []
     for folder in folders:
-        set_peft_model_state_dict(policy.model, load_file(folder / "adapter" / "adapter_model.safetensors"))
+        set_peft_model_state_dict(policy.model, read_adapter(folder / "adapter")[1])
         by_member.append(margins(policy, config, prompts))
     in_deviations = (
         torch.tensor(by_member, dtype=torch.float64) / torch.tensor(deviations, dtype=torch.float64)[:, None]
@@ -69,20 +71,21 @@ def ensemble_evidence(folders: Sequence[Path]) -> EnsembleEvidence:
 
 def _config_of(folder: Path) -> RewardConfig:
     """As it was trained. Raises TrainingError where no finished reward model lies."""
-    try:
-        values = json.loads((folder / "config.json").read_text())
-        result = json.loads((folder / "result.json").read_text())
-    except OSError as error:
-        raise TrainingError(
-            f"{folder}: no finished reward model ({error.strerror}); name the output of `python -m training reward`"
-        ) from error
-    if values["method"] != "reward" or not result["normal"]["sd"] > 0:
+    values = read_object(folder / "config.json", _REMEDY)
+    if values.get("method") != "reward" or not _deviation(folder) > 0:
         raise TrainingError(f"{folder}: no reward model that tells replies apart; name one of `training reward`")
     knobs = {one.name: values[one.name] for one in fields(RewardConfig) if one.name in values}
     config = config_from(knobs, RewardConfig, str(folder / "config.json"))
     if (file_sha256(config.rows), model_sha256(config.model)) != (values["rows_sha256"], values["model_sha256"]):
         raise TrainingError(f"{folder}: its rows or its base have changed since it was trained; train it again")
     return config
+
+
+def _deviation(folder: Path) -> float:
+    """Of its scores over the replies that it was trained on."""
+    path = folder / "result.json"
+    with file_advice(path, _REMEDY):
+        return float(read_object(path, _REMEDY)["normal"]["sd"])
 
 
 def _refuse_strangers(folders: Sequence[Path], configs: Sequence[RewardConfig]) -> None:

@@ -5,7 +5,6 @@ so that weights and penalties mean the same for every reward model.
 """
 
 import contextlib
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -13,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, set_peft_model_state_dict
-from safetensors.torch import load_file
+from peft import set_peft_model_state_dict
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from training.adapters import read_adapter
+from training.damaged_files import file_advice, read_object
 from training.errors import TrainingError
 from training.known_trunks import known_trunks
 from training.lora import LoraLinear
@@ -27,6 +27,7 @@ from training.rollouts import Rollout
 from training.scores import pack_finished, reply_scores
 from training.turns import reply_frame, text_tokens
 
+_REMEDY = "reward_model: name the output of a finished `python -m training reward`"
 _HEAD = "base_model.model.score.weight"
 
 
@@ -100,24 +101,19 @@ class RewardEnsemble:
 
 
 def _normal(folder: Path) -> tuple[float, float]:
-    try:
-        result = json.loads((folder / "result.json").read_text())
-    except OSError as error:
-        raise TrainingError(
-            f"reward_model: {folder} holds no result.json ({error.strerror}); name the output of a finished "
-            "`python -m training reward`"
-        ) from error
+    result = read_object(folder / "result.json", _REMEDY)
     if "normal" not in result:
         raise TrainingError(f"reward_model: {folder} is no reward model's output; name one of `training reward`")
-    normal = result["normal"]
-    if not normal["sd"] > 0:
+    with file_advice(folder / "result.json", _REMEDY):
+        mean, deviation = float(result["normal"]["mean"]), float(result["normal"]["sd"])
+    if not deviation > 0:
         raise TrainingError(f"reward_model: {folder} gives every reply the same score; train it on more rows")
-    return float(normal["mean"]), float(normal["sd"])
+    return mean, deviation
 
 
 def _refuse_other_base(folder: Path, base_sha256: str) -> None:
     """The adapter means something on the base that it was trained on alone."""
-    trained_on = json.loads((folder / "config.json").read_text())["model_sha256"]
+    trained_on = str(read_object(folder / "config.json", _REMEDY).get("model_sha256", ""))
     if trained_on != base_sha256:
         raise TrainingError(
             f"reward_model: {folder} was trained on another base ({trained_on[:12]}) than the policy's "
@@ -127,9 +123,9 @@ def _refuse_other_base(folder: Path, base_sha256: str) -> None:
 
 def _add_reward_adapter(policy: Policy, folder: Path, name: str) -> nn.Linear:
     """Put the adapter on the base beside the policy's, frozen; its head is returned."""
-    tensors = load_file(folder / "adapter_model.safetensors")
-    head_1H = tensors.pop(_HEAD)
-    config = LoraConfig.from_pretrained(folder)
+    config, tensors = read_adapter(folder)
+    with file_advice(folder, _REMEDY):
+        head_1H = tensors.pop(_HEAD)
     config.task_type, config.modules_to_save = "CAUSAL_LM", None  # the head stands beside, not in the base
     config._register_custom_module({nn.Linear: LoraLinear})
     policy.model.add_adapter(name, config)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from judges.records import Conversation, Message
+from training.adapters import with_saved_adapter
 from training.configs import Precision
 from training.errors import RowError, TrainingError
 from training.merge import base_for
@@ -49,7 +49,7 @@ class ScoringModel:
             raise TrainingError(f"{adapter}: not a reward model's adapter; name one of `python -m training reward`")
         base = base.to(numbers.dtype)
         base.score.float()  # the trainer's head is in fp32 in every format, and peft puts it in the place of this one
-        self._model = PeftModel.from_pretrained(base, adapter).to(numbers.device).eval()
+        self._model = with_saved_adapter(base, adapter).to(numbers.device).eval()
         self._device = numbers.device
         # A fast tokenizer switches between reading control tokens and not: two threads would switch each other's.
         self._tokenizing = threading.Lock()

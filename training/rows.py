@@ -47,6 +47,16 @@ class PreferenceRow:
     tags: tuple[tuple[str, str], ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenReply:
+    """A reply that a model wrote, and where it stands; one that is not `finished` was cut."""
+
+    where: str
+    prompt: Conversation
+    text: str
+    finished: bool
+
+
 def row_to_json(row: PreferenceRow) -> str:
     """One line of JSON, without a line break."""
     return json.dumps(row_object(row), ensure_ascii=False, allow_nan=False)
@@ -109,6 +119,15 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
         id = fields.text("prompt_id") or fields.text("id") or where
         prompts.setdefault(messages, Prompt(id, messages))
     return tuple(prompts.values())
+
+
+def read_replies(path: Path) -> tuple[WrittenReply, ...]:
+    """Lines of prompt, reply and finished, as a model wrote them."""
+    found: list[WrittenReply] = []
+    for where, line in _lines(path):
+        fields = _Fields(line, where, ("prompt", "reply", "finished"))
+        found.append(WrittenReply(where, fields.messages("prompt"), fields.reply("reply"), fields.truth("finished")))
+    return tuple(found)
 
 
 def write_rows(path: Path, rows: Iterable[PreferenceRow]) -> int:
@@ -197,6 +216,12 @@ class _Fields:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise self.refuse(name, f"a number from {low} to {high}")
         return float(value)
+
+    def truth(self, name: str) -> bool:
+        value = self._value[name]
+        if not isinstance(value, bool):
+            raise self.refuse(name, "true or false")
+        return value
 
     def items(self, name: str) -> list[object]:
         value = self._value.get(name, [])

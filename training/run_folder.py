@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.configs import OnlineConfig, TrainConfig, config_to_json, defaults_of
+from training.damaged_files import read_object
 from training.errors import ConfigError, RunFolderBusy
 from training.limits import Limits
 from training.publish import clear_unfinished, published_file
@@ -67,16 +68,24 @@ class RunFolder:
         """Present when the run is over."""
         return self.path / "result.json"
 
+    @property
+    def config(self) -> Path:
+        """The resolved config that began the run, with the hashes of what it reads."""
+        return self.path / "config.json"
+
+    def read_config(self) -> dict[str, object]:
+        """Its values. Raises TrainingError."""
+        return read_object(self.config, "put back the run's own, or name another output")
+
     def read_model_sha256(self) -> str:
         """The base's, as it was hashed when the folder was opened."""
-        return str(json.loads((self.path / "config.json").read_text())["model_sha256"])
+        return str(self.read_config()["model_sha256"])
 
     def read_result(self) -> dict[str, object] | None:
-        """The finished run's result, None while there is none."""
+        """The finished run's result, None while there is none. Raises TrainingError."""
         if not self.result.exists():
             return None
-        value: dict[str, object] = json.loads(self.result.read_text())
-        return value
+        return read_object(self.result, "remove it, and the run ends once more from its last checkpoint")
 
     def write_result(self, result: Mapping[str, object]) -> None:
         """The last act of a run."""
@@ -98,7 +107,7 @@ def open_run_folder(config: TrainConfig, method: str, precision: str) -> Iterato
             ) from error
         clear_unfinished(folder.checkpoints)
         clear_unfinished(folder.path)
-        _hold_config(folder.path / "config.json", _identity(config, method, precision), config)
+        _hold_config(folder, _identity(config, method, precision), config)
         yield folder
 
 
@@ -137,11 +146,10 @@ def scoring_files(config: TrainConfig) -> dict[str, Path]:
     return found
 
 
-def _hold_config(path: Path, identity: dict[str, object], config: TrainConfig) -> None:
-    if path.exists():
-        before = json.loads(path.read_text())
+def _hold_config(folder: RunFolder, identity: dict[str, object], config: TrainConfig) -> None:
+    if folder.config.exists():
         # A knob that did not exist when the run began was at its default.
-        before = {**defaults_of(type(config)), **before}
+        before = {**defaults_of(type(config)), **folder.read_config()}
         # Which checkpoints there are decides what a run with limits may go back to.
         held = {"checkpoint_every_steps"} if config.limits != Limits() else set()
         free = set(_MAY_CHANGE) - held
@@ -151,8 +159,8 @@ def _hold_config(path: Path, identity: dict[str, object], config: TrainConfig) -
         if differing:
             key = differing[0]
             raise ConfigError(
-                f"{path}: this run began with {key} = {before.get(key)!r}, now it is {identity.get(key)!r}; "
+                f"{folder.config}: this run began with {key} = {before.get(key)!r}, now it is {identity.get(key)!r}; "
                 "name another output, or take the old value"
             )
-    with published_file(path) as temporary:
+    with published_file(folder.config) as temporary:
         temporary.write_text(json.dumps(identity, indent=2) + "\n")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from training.errors import TrainingError
-from training.model import LAYOUT_TOLERANCE, Policy, hidden_states
+from training.model import LAYOUT_TOLERANCE, Policy, hidden_states, refuse_no_numbers
 from training.packing import PackedGroups, TokenGroup, pack_groups
 
 
@@ -35,11 +35,12 @@ def check_scores(policy: Policy, head: nn.Module, group: TokenGroup) -> None:
             ids_T = torch.tensor(group.prompt + reply, device=policy.numbers.device)
             out = policy.causal.base_model(input_ids=ids_T[None], use_cache=False)
             plain.append(_score_of(head, out.last_hidden_state[0, -1:]))
+        refuse_no_numbers(torch.cat(plain), group, "scores")
         apart = (packed - torch.cat(plain)).abs().max().item()
     if not apart <= LAYOUT_TOLERANCE[policy.numbers.dtype]:
         raise TrainingError(
             f"row {group.row_id!r}: packed and plain scores differ by {apart:.3g}; this model's attention is not "
-            "supported, or its weights are broken: take another model"
+            "supported: take another model"
         )
 
 

@@ -13,6 +13,7 @@ from training.configs import SftConfig
 from training.finishing import finish_run, last_good_kept
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import sft_loss
+from training.memory import refuse_no_room
 from training.model import Policy, check_layout, load_policy, reply_logps
 from training.packing import PackedGroups, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
@@ -32,6 +33,7 @@ def train_sft(config: SftConfig) -> dict[str, object]:
             return finished
         rows = load_tokenized_rows(config, with_rejected=False)
         refuse_nothing_to_learn(config, [kept.row for kept in rows.kept], rows.dropped)
+        refuse_no_room([row.group for row in (*rows.kept, *rows.held_out)], numbers)
         policy = load_policy(config, numbers)
         check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
 

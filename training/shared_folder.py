@@ -1,7 +1,6 @@
 """A run's folder that several ranks train in: the first one holds its lock and writes, the others wait and read."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 
@@ -30,10 +29,11 @@ def open_shared_folder(config: TrainConfig, method: str, precision: str) -> Iter
 
 def refuse_other_files(folder: RunFolder, config: TrainConfig, precision: str) -> None:
     """On another machine than the first rank's, `output` is the same folder, and rows, base and format are the same."""
-    path = folder.path / "config.json"
-    if not path.is_file():
-        raise ConfigError(f"output: {path} is not there, but the first process wrote it; name a folder that all share")
-    first = json.loads(path.read_text())
+    if not folder.config.is_file():
+        raise ConfigError(
+            f"output: {folder.config} is not there, but the first process wrote it; name a folder that all share"
+        )
+    first = folder.read_config()
     if first["rows_sha256"] != file_sha256(config.rows):
         raise ConfigError(f"rows: {config.rows} is not what the first process reads; give all the same rows")
     if first["precision"] != precision:

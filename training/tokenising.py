@@ -1,6 +1,5 @@
 """Preference rows to token groups. What cannot be trained on is dropped with a reason and counted, never cut short."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Literal
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from training.configs import TrainConfig
+from training.damaged_files import load_advice, read_object
 from training.errors import TrainingError
 from training.held_out import held_out_prompts
 from training.packing import TokenGroup
@@ -56,20 +56,11 @@ def drop_counts(dropped: Sequence[DroppedRow]) -> dict[str, int]:
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The model's tokenizer; it must have a chat template and an eos token."""
-    try:
+    with load_advice(folder, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"{folder}: no tokenizer can be loaded ({first_line(error)}); name a model folder"
-        ) from error
     if not tokenizer.chat_template or tokenizer.eos_token_id is None:
         raise TrainingError(f"{folder}: the tokenizer has no chat template or no eos token; take an instruct model")
     return tokenizer
-
-
-def first_line(error: Exception) -> str:
-    """What a library's error says, without its paragraphs of advice."""
-    return (str(error).splitlines() or ["no reason given"])[0]
 
 
 def load_tokenized_rows(config: TrainConfig, *, with_rejected: bool) -> TokenizedRows:
@@ -86,8 +77,9 @@ def load_tokenized_rows(config: TrainConfig, *, with_rejected: bool) -> Tokenize
 
 def context_of(config: TrainConfig) -> int:
     """The most tokens of a prompt with its reply: the config's, or the model's own context where that is less."""
-    shape = json.loads((config.model / "config.json").read_text())
-    return min(config.max_tokens, int(shape.get("max_position_embeddings", config.max_tokens)))
+    path = config.model / "config.json"
+    shape = read_object(path, "name a model folder as transformers saves it")
+    return min(config.max_tokens, int(str(shape.get("max_position_embeddings", config.max_tokens))))
 
 
 def tokenize_rows(
@@ -128,10 +120,11 @@ def refuse_one_sided(config: TrainConfig, rows: Sequence[PreferenceRow]) -> None
 
 def _remedy(config: TrainConfig, dropped: Sequence[DroppedRow]) -> str:
     """What brings rows back: where all are too long, the knob and the row that misses by least."""
-    if any(row.reason in ("tie", "same_reply") for row in dropped):
-        return "add verdicts on replies that differ"
-    if not dropped or any(row.reason != "too_long" for row in dropped):
-        return "add rows"
+    reasons = {row.reason for row in dropped}
+    if reasons & {"tie", "same_reply"}:
+        return "add verdicts (p_chosen above 0.5) on replies that differ"
+    if reasons != {"too_long"}:
+        return "raise their weight above 0" if reasons == {"zero_weight"} else "add rows"
     least = min(dropped, key=lambda row: row.tokens)
     most = context_of(config)
     knob = "raise max_tokens" if most == config.max_tokens else "the model takes no more: shorten them"

@@ -1,9 +1,12 @@
 """The one way in to every trainer, however many processes there are: what torchrun and Ray start is this function."""
 
 from collections.abc import Callable
+from functools import partial
 
 from training.configs import Method, OnlineConfig, TrainConfig
 from training.errors import ConfigError
+from training.largest_group import smaller_groups
+from training.memory import memory_advice
 from training.precision import resolve_numbers
 from training.quantising import refuse_quantising
 from training.ranks import this_rank
@@ -27,7 +30,12 @@ def trainer_of(method: Method) -> Callable[[TrainConfig], dict[str, object]]:
         if this_rank().world > 1 and isinstance(config, OnlineConfig):
             raise ConfigError(f"{method} trains in one process: start it without a launcher (sampler: vllm is faster)")
         refuse_quantising(config, resolve_numbers(config.precision))
-        result: dict[str, object] = trainer(config)
-        return result
+        return train_in_memory(trainer, config)
 
     return train
+
+
+def train_in_memory(trainer: Callable[[TrainConfig], dict[str, object]], config: TrainConfig) -> dict[str, object]:
+    """Where memory runs out, at whatever the trainer does then, the error names what to lower."""
+    with memory_advice(partial(smaller_groups, config)):
+        return trainer(config)

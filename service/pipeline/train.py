@@ -132,7 +132,7 @@ async def _train_on(context: RunContext, task: Task, knobs: Mapping[str, JsonVal
     if ended.status < 0:
         raise RunFailed(
             f"the trainer{of} was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} "
-            "and got no further; if memory ran out, lower training.max_tokens or training.pairs_per_step in a new run"
+            "and got no further; if memory ran out, lower training.tokens_per_batch or training.max_tokens in a new run"
         )
     await refuse_other_base(context, output)
     return output

@@ -1,22 +1,25 @@
 """What no trainer can learn from ends in one error that names the row, the file or the knob, in each of them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from judges.records import Message
 from training.configs import METHODS, Method, TrainConfig, config_from
 from training.dpo import add_pair_gradients, train_dpo
 from training.errors import ConfigError, LostNumber, RowError, TrainingError
+from training.largest_group import smaller_groups
 from training.loop import StepReport, one_update, run_steps
-from training.memory import memory_advice
+from training.memory import memory_advice, refuse_no_room
 from training.model import Policy, load_policy
+from training.packing import TokenGroup
 from training.precision import Numbers, resolve_numbers
 from training.quantising import refuse_quantising
 from training.reward import add_prompt_gradients, load_reward_model, train_reward
@@ -26,6 +29,7 @@ from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.sft import add_reply_gradients, train_sft
 from training.tokenising import load_tokenized_rows
+from training.trainers import train_in_memory
 
 from .test_rows import make_row
 
@@ -34,6 +38,7 @@ TRAINERS: dict[Method, Callable[..., dict[str, object]]] = {
     "reward": train_reward,
     "dpo": train_dpo,
 }
+ASKED = (Message("user", "Hm?"),)
 TIES = [make_row("t1", p_chosen=0.5), make_row("t2", p_chosen=0.5)]
 each_trainer = pytest.mark.parametrize("method", sorted(TRAINERS))
 
@@ -62,17 +67,17 @@ def test_an_empty_set(method: Method, tmp_path: Path, tiny: Path):
 @each_trainer
 def test_nothing_but_ties(method: Method, tmp_path: Path, tiny: Path):
     said = refusal(method, tmp_path, tiny, TIES)
-    assert (
-        "(dropped: {'tie': 2}); add verdicts on replies that differ"
-        if method == "sft"
-        else "every row is a tie (p_chosen 0.5"
-    ) in said
+    sft = "(dropped: {'tie': 2}); add verdicts (p_chosen above 0.5) on replies that differ"
+    assert (sft if method == "sft" else "every row is a tie (p_chosen 0.5") in said
 
 
 @pytest.mark.parametrize("method", ["dpo", "reward"])
 def test_nothing_but_the_same_reply_twice(method: Method, tmp_path: Path, tiny: Path):
     said = refusal(method, tmp_path, tiny, [make_row("r", rejected="a", chosen="a")])
-    assert "no row to train on (dropped: {'same_reply': 1}); add verdicts on replies that differ" in said
+    assert (
+        "no row to train on (dropped: {'same_reply': 1}); add verdicts (p_chosen above 0.5) on replies that differ"
+        in said
+    )
 
 
 @pytest.mark.parametrize("method", ["dpo", "reward"])
@@ -100,9 +105,20 @@ def test_demonstrations_are_no_pairs(method: Method, tmp_path: Path, tiny: Path)
 
 
 @each_trainer
+def test_a_model_whose_weights_are_no_numbers(method: Method, tmp_path: Path, tiny: Path):
+    base = Path(shutil.copytree(tiny, tmp_path / "base"))
+    tensors = load_file(base / "model.safetensors")
+    save_file(
+        {name: tensor * float("nan") for name, tensor in tensors.items()}, base / "model.safetensors", {"format": "pt"}
+    )
+    said = refusal(method, tmp_path, base, [make_row("r")])
+    assert said.startswith("row 'r': the model's ") and "are no numbers, in plain transformers too" in said
+
+
+@each_trainer
 def test_rows_that_weigh_nothing(method: Method, tmp_path: Path, tiny: Path):
     said = refusal(method, tmp_path, tiny, [make_row("r", weight=0.0)])
-    assert "no row to train on (dropped: {'zero_weight': 1}); add rows" in said
+    assert "no row to train on (dropped: {'zero_weight': 1}); raise their weight above 0" in said
 
 
 @each_trainer
@@ -234,18 +250,66 @@ class Hungry:
 
 def test_out_of_memory_names_the_knob_and_keeps_the_checkpoint(tmp_path: Path, tiny: Path):
     config = config_of("sft", tmp_path, tiny, [row_to_json(make_row("r"))], checkpoint_every_steps=1)
-    policy = load_policy(config, resolve_numbers("fp32"))
-    with open_run_folder(config, "sft", "fp32") as folder:
-        with pytest.raises(TrainingError, match="out of memory; lower tokens_per_batch or set gradient_checkpointing"):
-            run_steps(
-                config,
-                policy.adapter_weights(),
-                folder,
-                Plan(1, 1, 5, 0),
-                kept={},
-                take_step=one_update(Hungry(policy)),
-            )
-        assert [path.name for path in folder.checkpoints.glob("step-*")] == ["step-00000002"]
+
+    def trainer(_: TrainConfig) -> dict[str, object]:
+        policy = load_policy(config, resolve_numbers("fp32"))
+        with open_run_folder(config, "sft", "fp32") as folder:
+            take_step = one_update(Hungry(policy))
+            run_steps(config, policy.adapter_weights(), folder, Plan(1, 1, 5, 0), kept={}, take_step=take_step)
+        return {}
+
+    with pytest.raises(TrainingError, match="out of memory; lower tokens_per_batch, or max_tokens where"):
+        train_in_memory(trainer, config)
+    assert [path.name for path in (config.output / "checkpoints").glob("step-*")] == ["step-00000002"]
+
+
+# A prompt of the tiny model is 19 tokens and its letters; of a reply all but the last token go in: one a letter.
+@pytest.mark.parametrize(
+    ("method", "changes", "said"),
+    [
+        ("sft", {}, "row 'long' alone has 62 tokens, more than tokens_per_batch: lower max_tokens, or set"),
+        ("dpo", {}, "row 'long' alone has 65 tokens, more than tokens_per_batch: lower max_tokens, or set"),
+        ("sft", {"tokens_per_batch": 62}, "out of memory; lower tokens_per_batch"),
+        ("sft", {"max_tokens": 60}, "out of memory; lower tokens_per_batch"),
+        (
+            "rloo",
+            {"replies_per_prompt": 3, "reply_tokens": 21},
+            "alone with its replies has 82 tokens, more than tokens_per_batch: lower reply_tokens, replies_per_prompt",
+        ),
+    ],
+)
+def test_out_of_memory_names_the_row_that_is_more_than_a_batch(
+    method: Method, changes: dict[str, object], said: str, tmp_path: Path, tiny: Path
+):
+    rows = [
+        make_row("short", prompt=ASKED, chosen="a", rejected="b"),
+        make_row("long", prompt=ASKED, chosen="x" * 40, rejected="no."),
+    ]
+    own = {"tokens_per_batch": 60} | changes
+    config = config_of(method, tmp_path, tiny, [row_to_json(row) for row in rows], **own)
+
+    def trainer(_: TrainConfig) -> dict[str, object]:
+        raise MemoryError
+
+    with pytest.raises(TrainingError) as caught:
+        train_in_memory(trainer, config)
+    assert said in str(caught.value)
+
+
+def test_out_of_memory_in_a_reward_model_counts_all_replies_to_a_prompt(tmp_path: Path, tiny: Path):
+    rows = [make_row(f"r{letter}", prompt=ASKED, chosen=letter * 20, rejected="no") for letter in "abc"]
+    config = config_of("reward", tmp_path, tiny, [row_to_json(row) for row in rows], tokens_per_batch=80)
+    assert "row 'ra' alone has" in smaller_groups(config)
+
+
+def test_a_row_whose_mask_no_memory_holds_is_named_before_anything_is_loaded():
+    huge = TokenGroup("huge", (0,) * 1_999_991, ((0,) * 10,))
+    with pytest.raises(TrainingError) as caught:  # 2,000,000 squared, at 4 + 1 bytes
+        refuse_no_room([TokenGroup("small", (0,), ((0,),)), huge], Numbers(torch.device("cpu"), "fp32"))
+    assert str(caught.value).startswith(
+        "row 'huge': its 2000000 tokens need 20000 GB of memory for the attention's mask"
+    )
+    assert str(caught.value).endswith("; lower max_tokens, so that it is left out")
 
 
 @pytest.mark.parametrize(
@@ -256,7 +320,7 @@ def test_out_of_memory_names_the_knob_and_keeps_the_checkpoint(tmp_path: Path, t
     ],
 )
 def test_every_kind_of_too_little_memory_is_told_alike(error: Exception, said: str):
-    with pytest.raises(TrainingError) as caught, memory_advice("take less"):
+    with pytest.raises(TrainingError) as caught, memory_advice(lambda: "take less"):
         raise error
     assert str(caught.value) == said
 

@@ -47,3 +47,17 @@ def test_a_missing_key_is_named():
 def test_a_config_is_read_back_from_its_own_json():
     config = config_from(NEEDED | {"beta": 0.25, "lora_targets": ["q_proj"]}, DpoConfig, "here")
     assert config_from(config_to_json(config), DpoConfig, "here") == config
+
+
+def test_a_key_twice_is_named_with_its_line(tmp_path: Path):
+    (tmp_path / "run.yaml").write_text("model: m\nbeta: 0.1\nrows: r\nbeta: 5.0\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml, line 4: 'beta' stands there twice; keep one$"):
+        load_config(tmp_path / "run.yaml", DpoConfig)
+
+
+@pytest.mark.parametrize("change", ["lora_targets=[q_proj", "model=a: b: c"])
+def test_a_change_that_is_no_yaml_is_one_line(tmp_path: Path, change: str):
+    (tmp_path / "run.yaml").write_text("model: m\nrows: r\noutput: o\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "run.yaml", DpoConfig, (change,))
+    assert str(caught.value).startswith(f"--set {change!r}: not YAML (") and "\n" not in str(caught.value)

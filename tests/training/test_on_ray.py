@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.configs import DpoConfig, config_from
+from training.configs import DpoConfig, PpoConfig, config_from, config_to_json
 from training.dpo import train_dpo
-from training.on_ray import SETTINGS, RayRun, command_of, main, parser, with_whole_paths
+from training.errors import NoAdapter
+from training.exits import exit_status
+from training.on_ray import SETTINGS, RayRun, command_of, main, parser, refuse_no_adapter, with_whole_paths, work
 
+from .test_rows import make_row
 from .test_stopping import different
-from .test_training import ROOT, dpo_config, settings, steps
+from .test_training import ROOT, dpo_config, pairs, settings, steps, without_a_number_for
 
 
 def written(folder: Path, values: dict[str, object]) -> Path:
@@ -47,6 +50,32 @@ def test_a_job_runs_the_same_command_with_paths_that_hold_elsewhere(tmp_path: Pa
         "python", "-m", "training.on_ray", "dpo", here, "--set", "beta=0.2",
         *(word for place in places for word in ("--set", place)), "--workers", "2", "--max-failures", "3",
     ]  # fmt: skip
+
+
+def test_members_of_an_ensemble_are_found_from_elsewhere_too():
+    places = {name: Path(name) for name in ("model", "rows", "output", "reward_model")}
+    config = with_whole_paths(PpoConfig(**places, reward_ensemble=("second", "/third")))
+    assert config.reward_ensemble == (str(Path("second").resolve()), "/third")
+
+
+def test_a_worker_writes_down_that_there_is_no_adapter(tmp_path: Path, tiny: Path):
+    rows = [*pairs(7), make_row("broken", chosen="aQa")]
+    model = without_a_number_for("Q", tiny, tmp_path / "model")
+    config = dpo_config(tmp_path, model, rows=rows, epochs=1)
+    refuse_no_adapter(config)
+    work({"method": "dpo", "knobs": config_to_json(config)})
+    with pytest.raises(NoAdapter, match="row 'broken': the loss is not a number"):
+        refuse_no_adapter(config)
+
+
+@pytest.mark.parametrize(("error", "status"), [(NoAdapter("x"), 3), (OSError(28, "No space left"), 2), (None, 0)])
+def test_both_commands_end_alike(error: Exception | None, status: int, capsys: pytest.CaptureFixture[str]):
+    def job() -> None:
+        if error is not None:
+            raise error
+
+    assert exit_status(job) == status
+    assert len(capsys.readouterr().err.splitlines()) == (error is not None)
 
 
 def test_two_workers_of_ray_take_the_steps_of_one_process(tmp_path: Path, tiny: Path):

@@ -415,6 +415,10 @@ def test_ppo_climbs_a_reward_model(tmp_path: Path, sharp: Path):
 def test_bad_input_names_the_knob(tmp_path: Path, tiny: Path):
     with pytest.raises(TrainingError, match="nothing scores the replies: name a constitution"):
         train_ppo(config(tmp_path / "a", tiny, PpoConfig))
+    law = tmp_path / "law.yaml"
+    law.write_text("name: law\nversion: '1'\nprinciples: [{id: kind, kind: judged, text: Be kind.}]\n")
+    with pytest.raises(TrainingError, match=r"law\.yaml has no checked principle, and judged ones need a judge; set j"):
+        train_ppo(config(tmp_path / "law", tiny, PpoConfig, constitution=str(law)))
     with pytest.raises(TrainingError, match=r"reward_model: name the output of a finished .* is no file"):
         train_ppo(config(tmp_path / "b", tiny, PpoConfig, reward_model=str(tmp_path)))
     with pytest.raises(

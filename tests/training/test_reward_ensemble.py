@@ -68,7 +68,9 @@ def test_what_is_no_ensemble_is_told(trained: tuple[Path, Path], tmp_path: Path,
         ensemble_evidence(trained[:1])
     with pytest.raises(TrainingError, match="have the same `member`"):
         ensemble_evidence([trained[0], trained[0]])
-    with pytest.raises(TrainingError, match="no finished reward model"):
+    with pytest.raises(
+        TrainingError, match=r"config\.json: is not there; name the output of a finished `python -m training reward`"
+    ):
         ensemble_evidence([trained[0], tmp_path])
     other = twin(trained[1])
     config_of = other / "config.json"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -158,7 +159,9 @@ def test_what_is_no_reward_model_and_a_taken_port_are_errors(
 ):
     with pytest.raises(TrainingError, match=r"no adapter_config\.json"):
         ScoringModel(tiny, tmp_path)
-    (tmp_path / "adapter_config.json").write_text('{"task_type": "CAUSAL_LM"}')
+    shutil.copytree(adapter, tmp_path, dirs_exist_ok=True)
+    shape = json.loads((adapter / "adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps(shape | {"task_type": "CAUSAL_LM"}))
     with pytest.raises(TrainingError, match="not a reward model's adapter"):
         ScoringModel(tiny, tmp_path)
     with pytest.raises(TrainingError, match=r"--port \d+: .*take another"):
