@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from training.configs import DpoLoss, Method, Sampling
+from training.configs import DpoLoss, Method, Precision, Quantise, Sampling
 from training.conflicts import Conflict
 from training.mix_sources import Weights
 from training.ownership import Owner
@@ -143,11 +143,14 @@ class TrainingSettings(Settings):
     margin: Annotated[float, Field(ge=0, le=100)] = 0.0
     held_out_share: Annotated[float, Field(ge=0, le=0.9)] | None = None
     patience: Annotated[int, Field(ge=0, le=1000)] = 0
+    member: Annotated[int, Field(ge=0, le=1000)] = 0
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-5
+    warmup_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     epochs: Annotated[int, Field(ge=1, le=100)] = 1
     pairs_per_step: Annotated[int, Field(ge=1, le=4096)] = 16
     lora_rank: Annotated[int, Field(ge=1, le=1024)] = 16
     lora_layers_share: Annotated[float, Field(ge=0.01, le=1)] = 1.0
+    lora_targets: tuple[str, ...] = ()
     max_tokens: Annotated[int, Field(ge=8, le=131072)] = 2048
     replies_per_prompt: Annotated[int, Field(ge=1, le=256)] | None = None
     reply_tokens: Annotated[int, Field(ge=1, le=32768)] = 128
@@ -171,6 +174,9 @@ class TrainingSettings(Settings):
     sampler: Sampling = "torch"
     tokens_per_batch: Annotated[int, Field(ge=8, le=1048576)] = 2048
     gradient_checkpointing: bool = False
+    precision: Precision = "auto"
+    quantise: Quantise = "none"
+    checkpoint_every_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     sweep: SweepSettings | None = None
     development_share: Annotated[float, Field(gt=0, le=0.9)] = 0.2
 
