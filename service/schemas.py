@@ -128,9 +128,10 @@ class TrainingSettings(Settings):
 
     `pairs_per_step` counts what the method takes in: pairs; for sft replies, for reward, ppo and rloo prompts. `sft_on`
     says which replies are imitated: the chosen ones of the mixed pairs, or every step's revision, which needs no judge
-    or mix. ppo and rloo need none of the stages before `train`: the policy writes the replies itself, and each score
-    counts by its weight: the constitution's checks; the judge's grades, where `judge_weight` is set (at 0 they are
-    shown alone); and `reward_adapter`, an adapter of a run with method reward on the same base.
+    or mix. ppo and rloo need none of the stages before `train` (ppo with a `ptx_weight` reads the mixed pairs beside
+    its prompts): the policy writes the replies itself, and each score counts by its weight: the constitution's checks;
+    the judge's grades, where `judge_weight` is set (at 0 they are shown alone); and `reward_adapter`, an adapter of a
+    run with method reward on the same base.
     `sweep` trains an adapter for each of several values, and picks on a `development_share` of the training prompts.
     """
 
@@ -170,6 +171,7 @@ class TrainingSettings(Settings):
     reward_weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
     missing_eos_penalty: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
+    ptx_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     value_clip: Annotated[float, Field(gt=0, le=1e6)] = 0.2
     sampler: Sampling = "torch"
     tokens_per_batch: Annotated[int, Field(ge=8, le=1048576)] = 2048
@@ -193,6 +195,11 @@ class TrainingSettings(Settings):
     def online(self) -> bool:
         """True where the policy is trained on replies that it writes itself."""
         return self.method in ("ppo", "rloo")
+
+    @property
+    def reads_pairs(self) -> bool:
+        """True where something is learnt from the mixed pairs."""
+        return self.ptx_weight > 0 if self.online else self.sft_on == "chosen"
 
 
 class EvaluateSettings(Settings):
@@ -244,14 +251,14 @@ class RunRequest(Settings):
     @property
     def unread_stages(self) -> tuple[Stage, ...]:
         """The stages whose results the training has no use for."""
-        if self.training.online:
-            return ("sample", "revise", "judge", "mix")
-        return ("judge", "mix") if self.training.sft_on == "revisions" else ()
+        if self.training.reads_pairs:
+            return ()
+        return ("sample", "revise", "judge", "mix") if self.training.online else ("judge", "mix")
 
     def needs(self, stage: Stage) -> tuple[Stage, ...]:
         """The stages of the same run that this one reads."""
-        own = REVISIONS_NEED if self.training.sft_on == "revisions" else STAGE_NEEDS
-        own = ONLINE_NEED if self.training.online else own
+        own = ONLINE_NEED if self.training.online else REVISIONS_NEED
+        own = STAGE_NEEDS if self.training.reads_pairs else own
         return own.get(stage, STAGE_NEEDS[stage])
 
 

@@ -130,6 +130,20 @@ async def test_a_policy_that_writes_its_own_replies_needs_prompts_alone(service:
     ]
 
 
+async def test_ppo_that_keeps_the_chosen_replies_likely_reads_the_mixed_pairs(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m") | {"training": {"method": "ppo", "ptx_weight": 0.1}}
+    taken = await service.http.post("/v1/runs?dry_run=true", json=body)
+    assert taken.status_code == 201 and taken.json()["sample_calls"] > 0, taken.text
+    cut = await service.http.post("/v1/runs?dry_run=true", json=body | {"stages": ["train"]})
+    assert cut.json()["errors"] == [
+        "stages: 'train' needs sample, judge, mix in the same run; add what is missing, or leave 'train' out"
+    ]
+    other = await service.http.post(
+        "/v1/runs?dry_run=true", json=body | {"training": {"method": "rloo", "ptx_weight": 0.1}}
+    )
+    assert other.json()["errors"] == ["training.ptx_weight: rloo does not read it; leave it out, or take ppo"]
+
+
 async def test_what_scores_must_be_there_and_fit(service: Service, tmp_path: Path) -> None:
     body = await service.run_body(tmp_path / "m") | {"stages": ["train", "evaluate", "bundle"]}
     judged = "name: judged\nprinciples:\n  - {id: kind, kind: judged, text: Be kind.}\n"
