@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from training.configs import DpoLoss, Method, Sampling
+from training.configs import DpoLoss, Method, Precision, Quantise, Sampling
 from training.conflicts import Conflict
 from training.mix_sources import Weights
 from training.ownership import Owner
@@ -128,10 +128,11 @@ class TrainingSettings(Settings):
 
     `pairs_per_step` counts what the method takes in: pairs; for sft replies, for reward, ppo and rloo prompts. `sft_on`
     says which replies are imitated: the chosen ones of the mixed pairs, or every step's revision, which needs no judge
-    or mix. ppo and rloo need none of the stages before `train`: the policy writes the replies itself, and each score
-    counts by its weight: the constitution's checks; the judge's grades, where `judge_weight` is set; and
-    `reward_adapter`, an adapter of a run with method reward on the same base. One of weight 0 trains nothing and
-    watches: `patience` looks at it, on prompts that `held_out_share` keeps apart, instead of at what trains.
+    or mix. ppo and rloo need none of the stages before `train` (ppo with a `ptx_weight` reads the mixed pairs beside
+    its prompts): the policy writes the replies itself, and each score counts by its weight: the constitution's checks;
+    the judge's grades, where `judge_weight` is set; and `reward_adapter`, an adapter of a run with method reward on the
+    same base. One of weight 0 trains nothing and watches: `patience` looks at it, on prompts that `held_out_share`
+    keeps apart, instead of at what trains.
     `sweep` trains an adapter for each of several values, and picks on a `development_share` of the training prompts.
     """
 
@@ -144,11 +145,14 @@ class TrainingSettings(Settings):
     margin: Annotated[float, Field(ge=0, le=100)] = 0.0
     held_out_share: Annotated[float, Field(ge=0, le=0.9)] | None = None
     patience: Annotated[int, Field(ge=0, le=1000)] = 0
+    member: Annotated[int, Field(ge=0, le=1000)] = 0
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-5
+    warmup_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     epochs: Annotated[int, Field(ge=1, le=100)] = 1
     pairs_per_step: Annotated[int, Field(ge=1, le=4096)] = 16
     lora_rank: Annotated[int, Field(ge=1, le=1024)] = 16
     lora_layers_share: Annotated[float, Field(ge=0.01, le=1)] = 1.0
+    lora_targets: tuple[str, ...] = ()
     max_tokens: Annotated[int, Field(ge=8, le=131072)] = 2048
     replies_per_prompt: Annotated[int, Field(ge=1, le=256)] | None = None
     reply_tokens: Annotated[int, Field(ge=1, le=32768)] = 128
@@ -168,10 +172,14 @@ class TrainingSettings(Settings):
     reward_weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
     missing_eos_penalty: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
+    ptx_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     value_clip: Annotated[float, Field(gt=0, le=1e6)] = 0.2
     sampler: Sampling = "torch"
     tokens_per_batch: Annotated[int, Field(ge=8, le=1048576)] = 2048
     gradient_checkpointing: bool = False
+    precision: Precision = "auto"
+    quantise: Quantise = "none"
+    checkpoint_every_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     sweep: SweepSettings | None = None
     development_share: Annotated[float, Field(gt=0, le=0.9)] = 0.2
 
@@ -188,6 +196,11 @@ class TrainingSettings(Settings):
     def online(self) -> bool:
         """True where the policy is trained on replies that it writes itself."""
         return self.method in ("ppo", "rloo")
+
+    @property
+    def reads_pairs(self) -> bool:
+        """True where something is learnt from the mixed pairs."""
+        return self.ptx_weight > 0 if self.online else self.sft_on == "chosen"
 
 
 class EvaluateSettings(Settings):
@@ -239,14 +252,14 @@ class RunRequest(Settings):
     @property
     def unread_stages(self) -> tuple[Stage, ...]:
         """The stages whose results the training has no use for."""
-        if self.training.online:
-            return ("sample", "revise", "judge", "mix")
-        return ("judge", "mix") if self.training.sft_on == "revisions" else ()
+        if self.training.reads_pairs:
+            return ()
+        return ("sample", "revise", "judge", "mix") if self.training.online else ("judge", "mix")
 
     def needs(self, stage: Stage) -> tuple[Stage, ...]:
         """The stages of the same run that this one reads."""
-        own = REVISIONS_NEED if self.training.sft_on == "revisions" else STAGE_NEEDS
-        own = ONLINE_NEED if self.training.online else own
+        own = ONLINE_NEED if self.training.online else REVISIONS_NEED
+        own = STAGE_NEEDS if self.training.reads_pairs else own
         return own.get(stage, STAGE_NEEDS[stage])
 
 

@@ -8,6 +8,7 @@ LONGEST = (
     "service/demo/test_demo_runs.py",
     "e2e/test_engine.py",
     "e2e/test_attacks.py",
+    "e2e/test_adapter_in_vllm.py",
     "service/test_faults.py",
     "service/api/test_killed.py",
     "service/pipeline/test_stages.py",

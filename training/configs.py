@@ -285,12 +285,14 @@ class PpoConfig(OnlineConfig):
     - `gae_lambda`: 1 takes the whole return as it came, lower values trust the value model more.
     - `value_clip`: how far a step may move a value.
     - `ptx_weight`: weight of the chosen replies' likelihood beside PPO's loss (PPO-ptx): raise it when the policy
-      forgets. The rows must be preference rows then.
+      forgets.
+    - `ptx_rows`: JSONL file of the preference rows whose chosen replies these are; without it they are those of `rows`.
     """
 
     gae_lambda: float = knob(0.95, 0.0, 1.0)
     value_clip: float = knob(0.2, 1e-3, 1e6)
     ptx_weight: float = knob(0.0, 0.0, 1e6)
+    ptx_rows: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ value model is an adapter and a head of its own on the same base.
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -94,9 +94,10 @@ def load_demonstrations(config: PpoConfig) -> tuple[TokenizedRow, ...]:
     """
     if not config.ptx_weight:
         return ()
-    rows = load_tokenized_rows(config, with_rejected=False)
+    of_rows = replace(config, rows=config.ptx_rows or config.rows)
+    rows = load_tokenized_rows(of_rows, with_rejected=False)
     found = (*rows.kept, *rows.held_out)
-    refuse_nothing_to_learn(config, [row.row for row in found], rows.dropped)
+    refuse_nothing_to_learn(of_rows, [row.row for row in found], rows.dropped)
     return found
 
 

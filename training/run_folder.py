@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.configs import OnlineConfig, TrainConfig, config_to_json, defaults_of
+from training.configs import OnlineConfig, PpoConfig, TrainConfig, config_to_json, defaults_of
 from training.damaged_files import read_object
 from training.errors import ConfigError, RunFolderBusy
 from training.limits import Limits
@@ -25,6 +25,7 @@ _MAY_CHANGE = (
     "output",
     "start_adapter",
     "constitution",
+    "ptx_rows",
     "reward_model",
     "reward_ensemble",
     "judge_url",
@@ -121,6 +122,10 @@ def _identity(config: TrainConfig, method: str, precision: str) -> dict[str, obj
         if not start.is_file():
             raise ConfigError(f"start_adapter: {start} is no file; name a folder as peft saves an adapter")
         hashes["start_adapter_sha256"] = file_sha256(start)
+    if isinstance(config, PpoConfig) and config.ptx_rows is not None:
+        if not config.ptx_rows.is_file():
+            raise ConfigError(f"ptx_rows: {config.ptx_rows} is no file; name a JSONL file of preference rows")
+        hashes["ptx_rows_sha256"] = file_sha256(config.ptx_rows)
     for knob, path in scoring_files(config).items():
         if not path.is_file():
             raise ConfigError(f"{_SCORES_BY.get(knob, _REWARD_MODEL)}: {path} is no file")

@@ -11,7 +11,12 @@ from judges.qualify import WEIGHTED
 from service.pipeline.calibration import fitted_weights
 from service.pipeline.context import RunContext
 from service.pipeline.evaluate_scores import evidence_from, notes_on_scores
-from service.pipeline.qualification import qualification_from, qualification_in, qualification_to_compare
+from service.pipeline.qualification import (
+    qualification_from,
+    qualification_in,
+    qualification_to_compare,
+    qualification_to_grade,
+)
 from service.pipeline.sample import identity_of
 from service.pipeline.scoring import scored_by
 from service.pipeline.trained import ADAPTER_FILES, fetch_trained
@@ -30,9 +35,13 @@ _STATISTICS = TypeAdapter(dict[str, ReplyStatistics])
 _EXAMPLES = TypeAdapter(tuple[ExampleReplies, ...])
 _MIX = TypeAdapter(MixReport)
 _SWEEP = TypeAdapter(Sweep)
+_STANDINGS = (qualification_in, qualification_to_compare, qualification_to_grade)
 _TRAINED = (*ADAPTER_FILES, "metrics.jsonl", "config.json")
 # Paths of this machine say nothing to whoever downloads the bundle.
-_PATHS = ("model", "rows", "output", "constitution", "reward_model", "judge_url", "judge_key_env", "start_adapter")
+_PATHS = (
+    *("model", "rows", "output", "constitution", "reward_model", "judge_url", "judge_key_env", "start_adapter"),
+    "ptx_rows",
+)
 
 
 async def run_bundle(context: RunContext) -> JsonObject:
@@ -174,7 +183,7 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
     if weights is not None:
         shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         notes.append(f"What scored the policy's own replies in training, with its weight: {shown}.")
-    if report.evaluation and (weights is None or weights.get("judge")):
+    if report.evaluation and (weights is None or weights.get("judge") or context.request.training.reads_pairs):
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
     if context.start is not None:
         notes.append(
@@ -193,11 +202,13 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
             notes.append("The judge that compared the held-out replies also had a part in picking the adapter.")
     if report.reward_model and report.mix:
         notes += notes_on_scores(report.reward_model, report.mix)
-    standing, to_compare = qualification_in(stages), qualification_to_compare(stages)
+    standing, to_compare, to_grade = (find(stages) for find in _STANDINGS)
     allowed = set(context.request.judge.allow_unqualified)
     notes += _notes_on_standing(standing, "On", allowed)
     if to_compare != standing:
         notes += _notes_on_standing(to_compare, "In the picking, on", allowed)
+    if to_grade != standing:
+        notes += _notes_on_standing(to_grade, "In grading, on", allowed)
     if "judge" in stages and (weights := fitted_weights(stages["judge"].result.get("calibration"))):
         shown = ", ".join(f"{id} {weight:.2f}" for id, weight in weights.items())
         notes.append(f"The principles' weights were fitted to people's labels: {shown}.")

@@ -63,7 +63,12 @@ def qualification_in(stages: Mapping[str, StageRecord]) -> JsonValue:
     a sweep; None where it was not."""
     if "judge" in stages:
         return stages["judge"].result["qualification"]
-    return _left_by_training(stages, "scores") or qualification_to_compare(stages)
+    return qualification_to_grade(stages) or qualification_to_compare(stages)
+
+
+def qualification_to_grade(stages: Mapping[str, StageRecord]) -> JsonValue:
+    """The standing by which the judge's grades scored a policy's replies; None elsewhere."""
+    return _left_by_training(stages, "scores")
 
 
 def qualification_to_compare(stages: Mapping[str, StageRecord]) -> JsonValue:

@@ -18,7 +18,7 @@ from service.schemas import RunRequest
 from service.store.records import AdapterRecord, ModelRecord
 
 # What decides which weights an adapter has.
-_SHAPE = ("lora_rank", "lora_layers_share")
+_SHAPE = ("lora_rank", "lora_layers_share", "lora_targets")
 
 
 def refuse_unfit_start(request: RunRequest, start: AdapterRecord, model: ModelRecord) -> None:
@@ -31,8 +31,9 @@ def refuse_unfit_start(request: RunRequest, start: AdapterRecord, model: ModelRe
         raise InvalidInput(
             f"start_from: {start.id} is an adapter of another base than {model.name!r}; name one of this"
         )
+    asked_of = request.training.model_dump(mode="json")
     for knob in _SHAPE:
-        had, asked = config.get(knob) if isinstance(config, dict) else None, getattr(request.training, knob)
+        had, asked = config.get(knob) if isinstance(config, dict) else None, asked_of[knob]
         if had != asked:
             raise InvalidInput(
                 f"training.{knob}: {start.id} was trained with {had}, this run asks for {asked}; take {had}"

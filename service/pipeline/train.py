@@ -28,6 +28,7 @@ from training.rows import PreferenceRow, write_prompts, write_rows
 
 _LAW = "constitution.yaml"
 _SCORES = "scores.json"
+_PAIRS = "pairs.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,14 @@ async def _train(context: RunContext, task: Task) -> Path:
         await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
         return await _train_on(context, task, {})
     await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
+    kept: dict[str, JsonValue] = {}
+    if context.request.training.reads_pairs:  # PPO-ptx
+        await asyncio.to_thread(write_rows, folder / _PAIRS, await _preference_rows(context))
+        kept["ptx_rows"] = str(folder / _PAIRS)
     await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
     async with open_scoring(context, folder / _LAW, folder) as scoring:
         await asyncio.to_thread((folder / _SCORES).write_text, json.dumps(scoring.left))
-        return await _train_on(context, task, scoring.knobs)
+        return await _train_on(context, task, {**scoring.knobs, **kept})
 
 
 async def _train_on(context: RunContext, task: Task, knobs: Mapping[str, JsonValue]) -> Path:

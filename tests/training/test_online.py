@@ -187,6 +187,25 @@ def test_ppo_ptx_keeps_the_chosen_replies_likely(tmp_path: Path, sharp: Path):
     assert lines[-1]["ptx_loss"] < lines[0]["ptx_loss"] / 2
 
 
+def test_ptx_rows_may_be_of_other_prompts_than_those_answered_and_stay_what_they_were(tmp_path: Path, sharp: Path):
+    rows = [make_row(f"r{n}", prompt_id=f"p{n}", chosen="zz", rejected="y", p_chosen=1.0) for n in range(4)]
+    path = tmp_path / "pairs.jsonl"
+    write_rows(path, rows)
+    changes = {"epochs": 20, "ptx_weight": 1.0, "ptx_rows": str(path)}
+    wanted = config(tmp_path, sharp, PpoConfig, **changes)
+    assert wanted.rows != path
+    train_ppo(wanted, [LETTERS])
+    lines = steps(wanted.output)
+    assert lines[-1]["ptx_loss"] < lines[0]["ptx_loss"] / 2
+
+    write_rows(path, rows[:2])
+    with pytest.raises(ConfigError, match="this run began with ptx_rows_sha256 = "):
+        train_ppo(wanted, [LETTERS])
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"ptx_rows: .* is no file; name a JSONL file of preference rows"):
+        train_ppo(wanted, [LETTERS])
+
+
 def test_a_sampler_writes_from_the_policy_alone_whatever_the_model_ships(tmp_path: Path, sharp: Path):
     """Neither recomputed layers (no cache in train mode) nor a penalty in the model's generation config change it."""
     prompts = [(1, 70, 80), (1, 90)]

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.pipeline.trainer_knobs import knobs_of, readers_of, trainer_knobs, unread_settings
+from service.pipeline.trainer_knobs import knobs_of, readers_of, trainer_config, trainer_knobs, unread_settings
 from service.schemas import EvaluateSettings, RunRequest, TrainingSettings
 from service.store.records import AdapterRecord
 from tests.service.api.conftest import Service
-from training.configs import METHODS, Method, config_from
+from training.configs import METHODS, Method, RewardConfig, config_from
 
 NEEDED = {"constitution": "c", "prompts": "p", "model": "m", "judge": {"model": "j"}}
 PLACES = {"model": "m", "rows": "r", "output": "o"}
@@ -32,6 +32,21 @@ def test_a_run_tells_the_trainer_what_was_set(method: Method):
     assert (config.learning_rate, config.max_tokens) == (0.5, 99)
     (per_step,) = (one.name for one in fields(config) if one.name.endswith("_per_step"))
     assert getattr(config, per_step) == 7
+
+
+def test_the_trainer_is_told_of_layers_numbers_and_checkpoints():
+    wanted = {
+        "lora_targets": ["q_proj"], "warmup_share": 0.5, "precision": "fp32", "quantise": "nf4",
+        "checkpoint_every_steps": 3, "member": 2,
+    }  # fmt: skip
+    config = trainer_config(request(method="reward", **wanted).training)
+    assert isinstance(config, RewardConfig)
+    assert (config.lora_targets, config.warmup_share, config.precision) == (("q_proj",), 0.5, "fp32")
+    assert (config.quantise, config.checkpoint_every_steps, config.member) == ("nf4", 3, 2)
+    assert unread_settings(request(method="ppo", quantise="nf4", member=1)) == [
+        "training.member: ppo does not read it; leave it out, or take reward",
+        "training.quantise: ppo does not read it; leave it out, or take sft or reward or dpo",
+    ]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -118,6 +133,20 @@ async def test_a_policy_that_writes_its_own_replies_needs_prompts_alone(service:
     assert everything.json()["errors"] == [
         "stages: ppo reads nothing of sample, revise, judge, mix; name train, evaluate, bundle"
     ]
+
+
+async def test_ppo_that_keeps_the_chosen_replies_likely_reads_the_mixed_pairs(service: Service, tmp_path: Path) -> None:
+    body = await service.run_body(tmp_path / "m") | {"training": {"method": "ppo", "ptx_weight": 0.1}}
+    taken = await service.http.post("/v1/runs?dry_run=true", json=body)
+    assert taken.status_code == 201 and taken.json()["sample_calls"] > 0, taken.text
+    cut = await service.http.post("/v1/runs?dry_run=true", json=body | {"stages": ["train"]})
+    assert cut.json()["errors"] == [
+        "stages: 'train' needs sample, judge, mix in the same run; add what is missing, or leave 'train' out"
+    ]
+    other = await service.http.post(
+        "/v1/runs?dry_run=true", json=body | {"training": {"method": "rloo", "ptx_weight": 0.1}}
+    )
+    assert other.json()["errors"] == ["training.ptx_weight: rloo does not read it; leave it out, or take ppo"]
 
 
 async def test_what_scores_must_be_there_and_fit(service: Service, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from service.cli.__main__ import app
 from service.cli.runs import read_request
 from service.exchange.preferences import read_preferences
 from service.exchange.prompts import read_prompts
+from service.pipeline.trainer_knobs import PER_STEP
 from service.schemas import TrainingSettings
-from training.configs import DpoConfig, TrainConfig, load_config
+from training.configs import METHODS, DpoConfig, load_config
 from training.rows import read_rows
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guide.md").read_text(encoding="utf-8")
@@ -74,13 +75,32 @@ def test_there_are_commands():
     assert len(COMMANDS) >= 12
 
 
-def test_the_table_has_every_knob_with_its_default():
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", GUIDE, re.MULTILINE))
-    knobs = {field.name: field.default for field in fields(TrainConfig) + fields(DpoConfig)}
+# A row: its knobs, their default, where they stand in a run.
+ROWS = [
+    (re.findall(r"`(\w+)`", knobs), default.strip(), place.strip())
+    for knobs, default, place in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]*) \| ([^|]*) \|", GUIDE, re.MULTILINE)
+]
+
+
+def test_the_table_has_every_knob_of_every_method():
+    trainers = {one.name for config in METHODS.values() for one in fields(config)}
+    per_step = set(PER_STEP.values())  # one setting of a run, and one row
+    assert trainers - {name for names, _, _ in ROWS for name in names} - per_step == set()
+    assert [name for name in per_step if f"`{name}`" not in GUIDE] == []
+
+
+def test_the_table_has_every_setting_of_a_run_and_names_what_is_none():
+    in_a_run = {name for names, _, place in ROWS for name in names if place == "✓"}
+    assert in_a_run == set(TrainingSettings.model_fields)
+    by_hand = [name for names, _, place in ROWS for name in names if place == "by hand"]
+    assert by_hand == ["reward_ensemble", "spread_weight", "shard_base"]
+    assert [names for names, _, place in ROWS if not place] == []
+
+
+def test_the_table_has_the_defaults_of_both():
     settings = {name: field.default for name, field in TrainingSettings.model_fields.items()}
-    in_a_run = {name for name in rows if re.search(rf"^\| `{name}` \| [^|]* \| ✓ \|", GUIDE, re.MULTILINE)}
-    assert in_a_run == set(settings)
-    assert set(rows) == set(knobs) - {"model", "rows", "output"} | set(settings)
-    numbers = {name: float(said) for name, said in rows.items() if re.fullmatch(r"[\d.]+ *", said)}
-    assert numbers == {name: (knobs | settings)[name] for name in numbers}
-    assert len(numbers) >= 12
+    numbers = {names[0]: float(said) for names, said, _ in ROWS if re.fullmatch(r"[\d.]+", said)}
+    assert len(numbers) >= 30
+    for name, said in numbers.items():
+        own = {one.default for method in METHODS for one in fields(METHODS[method]) if one.name == name}
+        assert own | {settings.get(name, said)} == {said}, name

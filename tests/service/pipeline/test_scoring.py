@@ -96,6 +96,23 @@ async def test_checks_judge_and_reward_model_lead_to_a_proven_adapter(tmp_path: 
         await bench.close()
 
 
+async def test_ppo_keeps_the_chosen_replies_of_the_mixed_pairs_likely(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home")
+    try:
+        stages = ("sample", "judge", "mix", "train", "bundle")
+        run = await add_run(bench, tiny, training=ONLINE | {"ptx_weight": 0.5}, stages=stages)
+        await go(bench, run)
+        trained = (await bench.store.runs.stages(run.id))["train"].result
+        step = trained["last_step"]
+        assert isinstance(step, dict) and float(str(step["ptx_loss"])) > 0
+        assert trained["rows"] == 6  # the prompts that it answers are the run's, not those of the pairs alone
+        manifest = json.loads((await unpacked(bench, run, tmp_path) / "manifest.json").read_text())
+        assert manifest["config"]["ptx_weight"] == 0.5 and len(manifest["config"]["ptx_rows_sha256"]) == 64
+        assert str(tmp_path) not in json.dumps(manifest)
+    finally:
+        await bench.close()
+
+
 async def test_a_judge_that_is_fit_for_nothing_leaves_no_score(tmp_path: Path, tiny: Path) -> None:
     bench = await open_bench(tmp_path / "home", taste="longer")
     try:
