@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from judges.records import Message
 from training import logps
@@ -188,9 +189,17 @@ def test_bf16_is_near_fp32(tiny: Path):
 def test_a_model_that_the_layout_does_not_fit_is_refused(tiny: Path):
     policy = load_policy(config_for(tiny), Numbers(CPU, "fp32"))
     check_layout(policy, TokenGroup("r7", (7, 8, 9), ((10, 2), (11, 12, 2))))
+
+    def twice(_: torch.nn.Module, __: tuple[object, ...], out: CausalLMOutputWithPast) -> CausalLMOutputWithPast:
+        """Logits that change after the head, where the packed path does not come by."""
+        return CausalLMOutputWithPast(logits=2 * out.logits)
+
+    apart = r"row 'r7': packed and plain log-probabilities differ by 0\.\d+ nats"
+    with policy.causal.register_forward_hook(twice), pytest.raises(TrainingError, match=apart):
+        check_layout(policy, TokenGroup("r7", (7, 8, 9), ((10, 2), (11, 12, 2))))
     with torch.no_grad():
         policy.causal.get_output_embeddings().weight[5] = float("nan")
-    with pytest.raises(TrainingError, match=r"row 'r7': packed and plain log-probabilities differ by nan"):
+    with pytest.raises(TrainingError, match=r"row 'r7': the model's log-probabilities of its replies are no numbers"):
         check_layout(policy, TokenGroup("r7", (7, 8, 9), ((10, 2), (11, 12, 2))))
 
 
