@@ -33,7 +33,8 @@ from training.kl import k3
 from training.model import load_policy, reply_token_logps
 from training.packing import TokenGroup, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
-from training.tokenising import load_tokenizer, prompt_tokens
+from training.tokenising import load_tokenizer
+from training.turns import prompt_tokens
 
 _MOST_CHARS = 1500  # of a prompt and a reply
 _REPLY_TOKENS = 64
@@ -129,7 +130,8 @@ def main() -> int:
     options = parser.parse_args()
     model = base_model_folder(None, CACHE)
     tokenizer = load_tokenizer(model)
-    prompts = [prompt_tokens(row.prompt, tokenizer) for row in first_rows(options.prompts, most_chars=_MOST_CHARS)]
+    rows = first_rows(options.prompts, most_chars=_MOST_CHARS)
+    prompts = [prompt_tokens(row.prompt, tokenizer, f"row {row.id!r}") for row in rows]
     found = asyncio.run(sample(model, prompts, options.rounds))
     figures: dict[str, object] = {}
     for name, one in found.items():

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from judges.records import Message
 from service.exchange.export import FileKind, export_chunks, stored_chunks
 from service.exchange.formats.registry import Format
-from service.exchange.messages import conversation_id
 from service.exchange.pairs_together import pairs_together
 from service.exchange.preferences import holds, read_preferences
 from service.preference_rows import PreferenceRows
 from service.shards import to_parquet
-from training.rows import PreferenceRow
+from training.rows import PreferenceRow, conversation_id
 
 WHY = (Message("user", "Why?"),)
 ROW = PreferenceRow("r", conversation_id(WHY), WHY, "Because.", "Hm.", 1.0, 1.0, "human", annotators=("ann_1",))
