@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, exists, func, or_, select
 
 from service.store.label_records import LeasedTask
 from service.store.label_rows import leased_task, texts
@@ -15,7 +15,9 @@ from service.store.label_tables import LabelTask, TaskAssignment
 from service.store.label_turns import Turn
 from service.store.lookup import to_json
 
-_ANNOTATOR, _NOW, _MOST = bindparam("annotator"), bindparam("now"), bindparam("most")
+_ANNOTATOR: BindParameter[str] = bindparam("annotator")
+_NOW: BindParameter[str] = bindparam("now")
+_MOST: BindParameter[int] = bindparam("most")
 _IS_LEASED = (TaskAssignment.state == "leased") & (TaskAssignment.leased_until > _NOW)
 _ALIVE = (
     select(LabelTask, TaskAssignment)
