@@ -131,8 +131,8 @@ class TrainingSettings(Settings):
     or mix. ppo and rloo need none of the stages before `train` (ppo with a `ptx_weight` reads the mixed pairs beside
     its prompts): the policy writes the replies itself, and each score counts by its weight: the constitution's checks;
     the judge's grades, where `judge_weight` is set; and `reward_adapter`, an adapter of a run with method reward on the
-    same base. One of weight 0 trains nothing and watches: `patience` looks at it, on prompts that `held_out_share`
-    keeps apart, instead of at what trains.
+    same base, alone or with the further members that `reward_ensemble` names. One of weight 0 trains nothing and
+    watches: `patience` looks at it, on prompts that `held_out_share` keeps apart, instead of at what trains.
     `sweep` trains an adapter for each of several values, and picks on a `development_share` of the training prompts.
     """
 
@@ -170,6 +170,8 @@ class TrainingSettings(Settings):
     judge_protocol: str = "pointwise"
     reward_adapter: str | None = None
     reward_weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    reward_ensemble: Annotated[tuple[str, ...], Field(max_length=15)] = ()
+    spread_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     missing_eos_penalty: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
     ptx_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0

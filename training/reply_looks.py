@@ -18,6 +18,7 @@ from training.packing import TokenGroup, pack_groups, split_by_tokens
 from training.rollouts import SampledReply
 from training.tokenising import TokenizedRow, context_of, load_tokenizer
 from training.torch_sampler import TorchSampler
+from training.turns import turn_ends
 
 # So few and so short that a look costs about as much as a step; enough to see replies collapse, refuse or grow.
 REPLIES, REPLY_TOKENS = 16, 48
@@ -41,13 +42,14 @@ def reply_look(
         return None
     asked = [prompts[number % len(prompts)] for number in range(REPLIES)]
     tokenizer = load_tokenizer(config.model)
+    ends = turn_ends(tokenizer, config.model)
     base: list[SampledReply] = []
 
     def look() -> Mapping[str, float]:
         if not base:
             with policy.as_reference():
-                base.extend(sampled(policy, config, asked, int(tokenizer.eos_token_id)))
-        replies = [one.tokens for one in sampled(policy, config, asked, int(tokenizer.eos_token_id))]
+                base.extend(sampled(policy, config, asked, ends))
+        replies = [one.tokens for one in sampled(policy, config, asked, ends)]
         drift = length_drift([len(reply) for reply in replies], [len(one.tokens) for one in base])
         found = {
             **reply_monitors(replies, [str(prompts.index(prompt)) for prompt in asked]),
@@ -64,10 +66,10 @@ def reply_look(
 
 
 def sampled(
-    policy: Policy, config: OfflinePolicyConfig, asked: Sequence[tuple[int, ...]], end_token: int
+    policy: Policy, config: OfflinePolicyConfig, asked: Sequence[tuple[int, ...]], ends: tuple[int, ...]
 ) -> list[SampledReply]:
     """One reply to each, in the same draw each time; no more at once than there is room for in memory."""
-    sampler = TorchSampler(policy, reply_tokens=REPLY_TOKENS, end_token=end_token)
+    sampler = TorchSampler(policy, reply_tokens=REPLY_TOKENS, ends=ends)
     # A token that is only read takes less than a quarter of the memory of one that is learnt from.
     at_once = max(1, 4 * config.tokens_per_batch // (max(map(len, asked)) + REPLY_TOKENS))
     seeds = random.Random(f"{config.seed}/look")

@@ -40,7 +40,7 @@ _TRAINED = (*ADAPTER_FILES, "metrics.jsonl", "config.json")
 # Paths of this machine say nothing to whoever downloads the bundle.
 _PATHS = (
     *("model", "rows", "output", "constitution", "reward_model", "judge_url", "judge_key_env", "start_adapter"),
-    "ptx_rows",
+    *("ptx_rows", "reward_ensemble"),
 )
 
 
@@ -165,6 +165,14 @@ def _reward_model(stages: dict[str, StageRecord]) -> ModelIdentity | None:
     return ModelIdentity(str(found["name"]), str(found["sha256"]), "") if isinstance(found, dict) else None
 
 
+def _further_members(stages: dict[str, StageRecord]) -> str:
+    """By name and hash; empty where one reward model scored, or none."""
+    scores = stages["train"].result.get("scores") if "train" in stages else None
+    found = scores.get("reward_ensemble") if isinstance(scores, dict) else None
+    members = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return ", ".join(f"{one['name']} ({one['sha256']})" for one in members)
+
+
 def _started_from(context: RunContext) -> StartedFrom | None:
     start = context.start
     return None if start is None else StartedFrom(start.id, start.run_id, str(start.manifest["adapter_sha256"]))
@@ -183,6 +191,10 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
     if weights is not None:
         shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         notes.append(f"What scored the policy's own replies in training, with its weight: {shown}.")
+    if members := _further_members(stages):
+        notes.append(
+            f"The reward model's score is the mean over an ensemble, of which these are members too: {members}."
+        )
     if report.evaluation and (weights is None or weights.get("judge") or context.request.training.reads_pairs):
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
     if context.start is not None:

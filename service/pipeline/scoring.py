@@ -64,8 +64,14 @@ async def open_scoring(context: RunContext, law: Path, folder: Path) -> AsyncIte
             said = f"checks that fail their own examples weigh nothing: {_standing(qualification, failed)}"
             await context.warn("train", said)
         if reward := await reward_adapter_of(context):
+            others = [await _member(context, id) for id in wanted.reward_ensemble]
             knobs["reward_model"] = str(await _fetch(context, reward, folder / "reward_model"))
-            left["reward_adapter"] = {"id": reward.id, "name": reward.name, "sha256": _weights_sha256(reward)}
+            knobs["reward_ensemble"] = [
+                str(await _fetch(context, one, folder / f"reward_model_{number}"))
+                for number, one in enumerate(others, start=1)
+            ]
+            left["reward_adapter"], *further = (_identity(one) for one in (reward, *others))
+            left["reward_ensemble"] = further
         weights = scores_of(wanted, checks=bool(checked), judge=bool(graded), reward=reward is not None)
         if not any(weights.values()):
             raise RunFailed(_nothing_scores(context, qualification))
@@ -119,18 +125,20 @@ def refuse_impossible_scores(request: RunRequest, constitution: Constitution, pr
         )
 
 
-def refuse_unfit_reward_adapter(adapter: AdapterRecord, model: ModelRecord) -> None:
+def refuse_unfit_reward_adapter(
+    adapter: AdapterRecord, model: ModelRecord, setting: str = "training.reward_adapter"
+) -> None:
     """Raise InvalidInput for an adapter that gives no scores, or gives them on another base than the run's."""
     kind, base = adapter.manifest.get("kind"), adapter.manifest.get("base_model")
     if kind != "reward_model":
         raise InvalidInput(
-            f"training.reward_adapter: {adapter.name!r} was trained with {adapter.manifest.get('method')} and gives no "
+            f"{setting}: {adapter.name!r} was trained with {adapter.manifest.get('method')} and gives no "
             "scores; name one of a run with method reward"
         )
     name, sha256 = (base.get("name"), base.get("sha256")) if isinstance(base, dict) else ("", "")
     if model.sha256 is not None and sha256 != model.sha256:
         raise InvalidInput(
-            f"training.reward_adapter: {adapter.name!r} was trained on the base {name!r} ({str(sha256)[:12]}), the "
+            f"{setting}: {adapter.name!r} was trained on the base {name!r} ({str(sha256)[:12]}), the "
             f"run's model is {model.name!r} ({model.sha256[:12]}); train one on this model"
         )
 
@@ -184,8 +192,12 @@ async def _fetch(context: RunContext, adapter: AdapterRecord, folder: Path) -> P
     return await fetch_trained(context, trained, folder, ("config.json", "result.json"))
 
 
-def _weights_sha256(adapter: AdapterRecord) -> JsonValue:
-    return adapter.manifest["adapter_sha256"]
+async def _member(context: RunContext, id: str) -> AdapterRecord:
+    return await context.tools.store.adapters.get(context.run.project_id, id)
+
+
+def _identity(adapter: AdapterRecord) -> JsonValue:
+    return {"id": adapter.id, "name": adapter.name, "sha256": adapter.manifest["adapter_sha256"]}
 
 
 def _standing(qualification: Qualification, principles: Sequence[Principle]) -> str:

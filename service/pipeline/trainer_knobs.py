@@ -22,11 +22,17 @@ _OF_THE_RUN: Mapping[str, tuple[Method, ...]] = {
     "method": tuple(METHODS),
     "sft_on": ("sft",),
     "reward_adapter": ("ppo", "rloo"),
+    "reward_ensemble": ("ppo", "rloo"),
     "sweep": ("dpo", "ppo", "rloo"),
     "development_share": ("dpo", "ppo", "rloo"),
 }
 # A setting that says nothing without another one, and that one.
-_SAYS_OF: Mapping[str, str] = {"judge_protocol": "judge_weight", "reward_weight": "reward_adapter"}
+_SAYS_OF: Mapping[str, str] = {
+    "judge_protocol": "judge_weight",
+    "reward_weight": "reward_adapter",
+    "reward_ensemble": "reward_adapter",
+    "spread_weight": "reward_ensemble",
+}
 # The run fills these in itself.
 _PLACES: Mapping[str, JsonValue] = {"model": "model", "rows": "rows", "output": "output"}
 
@@ -34,7 +40,7 @@ _PLACES: Mapping[str, JsonValue] = {"model": "model", "rows": "rows", "output": 
 def knobs_of(method: Method) -> Mapping[str, str]:
     """The settings that the method reads, each with the trainer's name for it."""
     known = {declared.name for declared in fields(METHODS[method])}
-    same = {name: name for name in TrainingSettings.model_fields if name in known}
+    same = {name: name for name in TrainingSettings.model_fields if name in known and name not in _OF_THE_RUN}
     return same | {"pairs_per_step": PER_STEP[method]}
 
 
@@ -65,7 +71,7 @@ def unread_settings(request: RunRequest) -> list[str]:
     problems += [
         f"training.{name}: it says nothing without training.{other}; set that too, or leave it out"
         for name, other in _SAYS_OF.items()
-        if getattr(wanted, other) is None
+        if getattr(wanted, other) in (None, ())
         and getattr(wanted, name) != TrainingSettings.model_fields[name].default
         and wanted.method in readers_of(name)
     ]

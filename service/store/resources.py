@@ -273,7 +273,7 @@ class Adapters:
     async def delete(self, project_id: str, id: str) -> None:
         async with self._db.write() as session:
             row = await find(session, Adapter, project_id, id, lock=True)
-            # Requests hold the id of the adapter from which a run goes on.
+            # Requests hold the ids of the adapter from which a run goes on, and of a reward model's further members.
             used = or_(Run.reward_adapter_id == row.id, Run.request.contains(row.id, autoescape=True))
             await _refuse_if_used(session, f"adapter {row.id}", select(Run.id).where(used))
             await session.delete(row)

@@ -44,8 +44,9 @@ class Runs:
                 await find(session, PreferenceSet, project_id, references.human_id, lock=True)
             if references.reward_adapter_id is not None:
                 await find(session, Adapter, project_id, references.reward_adapter_id, lock=True)
-            if request.start_from is not None:
-                await find(session, Adapter, project_id, request.start_from, lock=True)
+            for adapter in (request.start_from, *request.training.reward_ensemble):
+                if adapter is not None:
+                    await find(session, Adapter, project_id, adapter, lock=True)
             run = Run(
                 id=new_id("run"),
                 project_id=project_id,

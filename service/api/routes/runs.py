@@ -44,6 +44,7 @@ async def create(request: RunRequest, backend: BackendHere, key: KeyHere, dry_ru
     """Start the pipeline, or the stages of it that are named. It survives a restart of everything."""
     references = await _resolve(request, backend, key.project_id)
     request = await _with_start(request, backend, key.project_id)
+    request = await _with_ensemble(request, backend, key.project_id)
     if dry_run:
         protocol = protocol_named(request.judge.protocol, backend.settings.protocols)
         return await plan_run(request, references, key.project_id, backend.store, protocol.requests)
@@ -127,6 +128,26 @@ async def _with_start(request: RunRequest, backend: Backend, project_id: str) ->
         raise InvalidInput(f"start_from: {error}") from error
     refuse_unfit_start(request, start, await backend.store.models.get(project_id, request.model))
     return request.model_copy(update={"start_from": start.id})
+
+
+async def _with_ensemble(request: RunRequest, backend: Backend, project_id: str) -> RunRequest:
+    """With the ids of the reward model's further members for their names. Raises InvalidInput."""
+    wanted = request.training
+    if not wanted.reward_ensemble or wanted.reward_adapter is None:
+        return request
+    model = await backend.store.models.get(project_id, request.model)
+    members = [(await backend.store.adapters.get(project_id, wanted.reward_adapter)).id]
+    for name in wanted.reward_ensemble:
+        try:
+            member = await backend.store.adapters.get(project_id, name)
+        except NotFound as error:
+            raise InvalidInput(f"training.reward_ensemble: {error}") from error
+        refuse_unfit_reward_adapter(member, model, "training.reward_ensemble")
+        if member.id in members:
+            raise InvalidInput(f"training.reward_ensemble: {name!r} is a member twice; name each once")
+        members.append(member.id)
+    training = wanted.model_copy(update={"reward_ensemble": tuple(members[1:])})
+    return request.model_copy(update={"training": training})
 
 
 async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> RunReferences:

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from httpx import Response
 from pydantic import ValidationError
 
 from service.pipeline.trainer_knobs import knobs_of, readers_of, trainer_config, trainer_knobs, unread_settings
@@ -185,10 +186,10 @@ async def test_what_scores_must_be_there_and_fit(service: Service, tmp_path: Pat
 async def test_a_run_is_scored_by_an_adapter_that_stays_while_the_run_does(service: Service, tmp_path: Path) -> None:
     body = await service.run_body(tmp_path / "m") | {"stages": ["train", "evaluate", "bundle"]}
     model = await service.store.models.get(service.project, "base")
-    maker = (await service.http.post("/v1/runs", json=body | {"training": {"method": "ppo"}})).json()["id"]
     manifest = {"kind": "policy", "method": "ppo", "base_model": {"name": "base", "sha256": model.sha256}}
 
     async def adapter(**changes: object) -> str:
+        maker = (await service.http.post("/v1/runs", json=body | {"training": {"method": "ppo"}})).json()["id"]
         new = AdapterRecord("", service.project, maker, "scores", "a", "0" * 64, 1, manifest | changes, "")
         return (await service.store.adapters.add(new)).id
 
@@ -204,7 +205,24 @@ async def test_a_run_is_scored_by_an_adapter_that_stays_while_the_run_does(servi
     assert held.status_code == 409 and held.json()["detail"] == f"adapter {id} is used by {run}; delete those first"
     await service.http.post(f"/v1/runs/{run}/cancel")
     assert (await service.http.delete(f"/v1/runs/{run}")).status_code == 200
-    assert (await service.http.delete(f"/v1/adapters/{id}")).status_code == 200
+
+    async def with_members(*members: str, **more: object) -> Response:
+        training = {"method": "rloo", "reward_adapter": id, "reward_ensemble": members, **more}
+        return await service.http.post("/v1/runs", json=body | {"training": training})
+
+    other = await adapter(kind="reward_model", method="reward")
+    for answer, said in (
+        (await with_members("none"), "training.reward_ensemble: "),
+        (await with_members(id), "is a member twice; name each once"),
+        (await with_members(await adapter()), "was trained with ppo and gives no scores"),
+        (await with_members(spread_weight=1), "training.spread_weight: it says nothing without training.reward_ens"),
+        (await with_members(other, reward_adapter=None), "training.reward_ensemble: it says nothing without training."),
+    ):
+        assert answer.status_code == 422 and said in answer.json()["detail"], answer.text
+    taken = (await with_members(other, spread_weight=0.5)).json()
+    assert taken["request"]["training"]["reward_ensemble"] == [other]
+    held = await service.http.delete(f"/v1/adapters/{other}")
+    assert held.status_code == 409 and taken["id"] in held.json()["detail"]
 
 
 async def test_revisions_are_imitated_without_judged_pairs(service: Service, tmp_path: Path) -> None:

@@ -64,7 +64,10 @@ async def test_checks_judge_and_reward_model_lead_to_a_proven_adapter(tmp_path: 
     bench = await open_bench(tmp_path / "home", faults=[crash])
     try:
         reward = await add_reward_adapter(bench, tiny, tmp_path)
+        (tmp_path / "other").mkdir()
+        other = await add_reward_adapter(bench, tiny, tmp_path / "other")
         training = ONLINE | {"judge_weight": 2.0, "reward_adapter": reward.id, "reward_weight": 0.5}
+        training |= {"reward_ensemble": [other.id], "spread_weight": 0.5}
         law = await add_law(bench, JUDGED + CHECKED)
         run = await add_run(bench, tiny, constitution=law, training=training, reward_adapter=reward.id, stages=STAGES)
         await go(bench, run)
@@ -88,6 +91,9 @@ async def test_checks_judge_and_reward_model_lead_to_a_proven_adapter(tmp_path: 
         assert str(tmp_path) not in json.dumps(manifest)
         assert "On 'honesty' the judge is unproven: its verdict weighs nothing." in manifest["notes"]
         assert any("checks 1, judge 2, reward_model 0.5" in note for note in manifest["notes"])
+        config = manifest["config"]
+        assert len(config["reward_model_1_sha256"]) == 64 and config["spread_weight"] == 0.5
+        assert any(f"members too: kind-scores ({other.manifest['adapter_sha256']})" in n for n in manifest["notes"])
         card = (tmp_path / "bundle" / "README.md").read_text()
         assert "reward model kind-scores" in card and "`kindness`: trusted" in card
         standing = (await report_on(bench, run.id))["qualification"]
