@@ -107,7 +107,7 @@ def test_edges(fast: Policy, plain: Policy, replies: tuple[tuple[int, ...], ...]
 def test_an_empty_prompt_is_what_the_template_writes_around_nothing(fast: Policy, plain: Policy, tiny: Path):
     tokenizer = load_tokenizer(tiny)
     empty = [(Message("user", ""),), (Message("system", ""), Message("user", ""))]
-    prompts = [prompt_tokens(messages, tokenizer) for messages in empty]
+    prompts = [prompt_tokens(messages, tokenizer, "here") for messages in empty]
     groups = [TokenGroup(str(n), prompt, ((5, 6, 2), (2,))) for n, prompt in enumerate(prompts)]
     assert_equal_paths(fast, plain, groups)
     with pytest.raises(RowError, match="row 'r': its prompt is empty, and the chat template writes nothing around it"):
