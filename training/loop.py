@@ -100,7 +100,7 @@ def run_steps(
         saving = (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps
         if saving:
             measured = measured_by(look, measure if config.limits.patience else None)
-        values |= measured if saving else {}
+            values |= measured
         values = ranks.from_first(partial(written, folder, values))
         watch = watch.after(number + 1, values)
         if saving and not watch.stop:
