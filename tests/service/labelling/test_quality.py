@@ -49,6 +49,26 @@ def test_kappa_of_the_textbook_example():
     assert pair.agreement == wilson(35, 50)
 
 
+def test_agreement_does_not_hang_on_which_reply_is_called_a():
+    # 40 questions, 36 agreed, 2 x 2 not, and the judge says a each time, as where a is a set's chosen reply:
+    # observed 0.9, chance 1/2, so kappa 0.8. Of each question in both namings, 80 units with 160 answers, 80 of them a:
+    # alpha = 1 - 0.1 / (1 - 2 * 80 * 79 / (160 * 159)) = 1 - 0.1 * 159 / 80.
+    said = {"x": "a" * 36 + "aabb", "y": "a" * 36 + "bbaa"}
+    named = [one for who, choices in said.items() for one in labels_of(who, choices, judge_p_a=0.9)]
+    turned = {"a": "b", "b": "a"}
+    other = [
+        dataclasses.replace(one, choice=turned[one.choice], judge_p_a=0.1, order=(1, 0)) if at % 2 else one
+        for at, one in enumerate(labels_of("x", said["x"], judge_p_a=0.9) + labels_of("y", said["y"], judge_p_a=0.9))
+    ]
+    for labels in (named, other):
+        report = quality_report(labels)
+        assert report.alpha == pytest.approx(1 - 0.1 * 159 / 80)
+        assert report.pairs[0].kappa == pytest.approx(0.8)
+        # The four that people part on have no majority; the judge has all the others right.
+        assert report.judge.kappa == pytest.approx(1)
+    assert quality_report(named) == quality_report(other)
+
+
 def test_ordinal_alpha_counts_near_places_as_near():
     def ranked(who, ranking, n):
         return label(who, f"pair_{n}", "ranked", kind="rank", replies=("x", "y", "z"), ranking=ranking, number=n)
@@ -158,7 +178,7 @@ def test_the_judge_is_one_more_annotator():
     assert judge.questions == 15
     assert judge.gold_accuracy == wilson(10, 10)
     assert judge.with_majority == wilson(10, 15)
-    assert judge.kappa == pytest.approx(0)  # it said a each time: chance agrees as often
+    assert judge.kappa == pytest.approx((10 / 15 - 1 / 2) / (1 / 2))
     assert judge.alpha < quality_report(people).alpha == pytest.approx(1)
 
 
