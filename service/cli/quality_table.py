@@ -37,7 +37,7 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
     judge = report.judge
     if judge.questions:
         console.print(
-            f"judge on {judge.questions} of these questions: gold {_rate(judge.gold_accuracy)}, with people's majority "
+            f"judge on {judge.questions} questions, gold too: right on gold {_rate(judge.gold_accuracy)}, with people's majority "
             f"{_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, alpha with it {_number(judge.alpha)}"
         )
     for estimate in judge.estimated:

@@ -69,6 +69,11 @@ def first_choices(labels: Sequence[TaskLabel]) -> Choices:
     return found
 
 
+def ungraded(labels: Sequence[TaskLabel]) -> list[TaskLabel]:
+    """Without gold, which everybody gets and most get right: agreement on it would say how easy it is."""
+    return [label for label in labels if label.gold is None]
+
+
 def majority(said: Sequence[str]) -> str | None:
     """The choice named most often; None where nobody answered or two choices share the first place."""
     ranked = Counter(said).most_common(2)

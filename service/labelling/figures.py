@@ -116,7 +116,8 @@ class JudgeQuality:
 
 @dataclass(frozen=True, slots=True)
 class QualityReport:
-    """`questions` are pairs under a principle or overall, `overlapping` those that two people or more answered.
+    """`questions` are pairs under a principle or overall, `overlapping` those that two people or more answered, both
+    without gold: of that, `gold_accuracy` and people's weights alone are made.
 
     `alpha` is Krippendorff's over choices, `ranking_alpha` his ordinal one over places in rankings.
     """

@@ -1,8 +1,9 @@
 """The quality of a project's labels: agreement, each annotator, and the judge as one more annotator.
 
-All from labels as the store hands them out. Skips and training answers are counted and measure nothing; of several
-answers of one annotator to one question the first one counts for agreement, the others for repeats. A number that the
-labels do not allow is Unknown with its reason. `dataclasses.asdict` of the report is JSON.
+All from labels as the store hands them out. Skips and training answers are counted and measure nothing; gold tells who
+is right, and is no part of agreement. Of several answers of one annotator to one question the first one counts for
+agreement, the others for repeats. A number that the labels do not allow is Unknown with its reason.
+`dataclasses.asdict` of the report is JSON.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from service.labelling.agreement import (
     pair_agreements,
     question_of,
     rate,
+    ungraded,
 )
 from service.labelling.annotators import annotator_quality
 from service.labelling.figures import JudgeQuality, QualityReport
@@ -33,7 +35,7 @@ def quality_report(labels: Sequence[TaskLabel]) -> QualityReport:
     """Of one project's labels, in any order."""
     ordered = in_order(labels)
     real = [label for label in ordered if not label.training]
-    choices = first_choices(ordered)
+    choices = first_choices(ungraded(ordered))
     weight = {one.annotator_id: one.weight for one in reliabilities(ordered)}
     gold = [label.choice == label.gold for label in comparisons(ordered) if label.gold is not None]
     said = _said(choices)
@@ -68,7 +70,7 @@ def _judge_quality(ordered: Sequence[TaskLabel]) -> JudgeQuality:
     }
     gold = {question_of(label): label.gold for label in comparisons(ordered) if label.gold is not None}
     checked = [believed[question] == right for question, right in gold.items() if question in believed]
-    choices = first_choices(ordered)
+    choices = first_choices(ungraded(ordered))
     said = _said(choices)
     most = {question: winner for question, answers in said.items() if (winner := majority(answers)) is not None}
     shared = [question for question in most if question in believed]

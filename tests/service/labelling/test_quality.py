@@ -86,6 +86,27 @@ def test_newcombe_of_the_published_example():
     assert difference(wilson(48, 80), wilson(56, 70)) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
 
 
+def test_gold_is_no_part_of_agreement():
+    # Everybody is right on gold. Of twelve open questions x and y agree on six: as often as chance, kappa 0.
+    gold = [row for who in "xyz" for row in labels_of(who, " " * 20 + "ab" * 10, gold="a", judge_p_a=0.9)]
+    graded = [dataclasses.replace(row, gold=row.choice, routed_by="gold") for row in gold]
+    asked = [*labels_of("x", "a" * 12, judge_p_a=0.9), *labels_of("y", "ab" * 6, judge_p_a=0.9)]
+    report = quality_report([*asked, *graded])
+    assert (report.questions, report.overlapping) == (12, 12)
+    assert report.gold_accuracy == wilson(60, 60)
+    assert [(pair.shared, pair.agreement, pair.kappa) for pair in report.pairs] == [(12, wilson(6, 12), 0)]
+    assert report.alpha == quality_report(asked).alpha == pytest.approx(1 - 0.5 * 47 / 24)
+    assert annotator(report, "x").with_majority == wilson(6, 12)
+    assert isinstance(annotator(report, "z").with_majority, Unknown)
+    # The judge says a: right on half of the gold; beside the majority, the six that x and y agree on.
+    assert report.judge.gold_accuracy == wilson(10, 20)
+    assert "too few: 6" in report.judge.with_majority.reason
+    # Weights rest on gold: ten in ten, with the prior.
+    assert annotator(report, "z").weight > 1
+    alone = quality_report(graded)
+    assert (alone.questions, alone.overlapping) == (0, 0) and isinstance(alone.alpha, Unknown)
+
+
 def test_an_annotator_in_numbers():
     gold = labels_of("x", "a" * 12 + "b" * 4, gold="a")
     swapped = labels_of("x", "a" * 10, start=100, order=(1, 0), seconds=0.5, principle_id="honest")
@@ -130,8 +151,10 @@ def test_work_over_time_by_windows_of_twenty():
     # 30 right, then 25 wrong: twenties of 20, 10 and none right; of 55 the last 15 are a window of their own.
     gold = labels_of("x", "a" * 30 + "b" * 25, gold="a")
     slow = [dataclasses.replace(one, seconds=float(place)) for place, one in enumerate(gold, start=1)]
-    found = annotator(quality_report([*slow, *labels_of("y", "a" * 55)]), "x").over_time
-    assert found.gold == found.agreement
+    found = annotator(quality_report(slow), "x").over_time
+    beside = [*(dataclasses.replace(one, gold=None) for one in slow), *labels_of("y", "a" * 55)]
+    followed = annotator(quality_report(beside), "x").over_time
+    assert found.gold == followed.agreement and found.agreement == followed.gold == ()
     assert found.gold == (
         Window(1, 20, 20, wilson(20, 20)),
         Window(21, 40, 20, wilson(10, 20)),
@@ -170,12 +193,13 @@ def test_the_judge_is_one_more_annotator():
         row
         for who in ("x", "y")
         for row in (
-            *labels_of(who, "a" * 10, judge_p_a=0.9, gold="a"),
+            *labels_of(who, "a" * 10, judge_p_a=0.9),
             *labels_of(who, " " * 10 + "bbbbb", judge_p_a=0.7),
+            *labels_of(who, " " * 15 + "a" * 10, judge_p_a=0.9, gold="a"),
         )
     ]
     judge = quality_report(people).judge
-    assert judge.questions == 15
+    assert judge.questions == 25
     assert judge.gold_accuracy == wilson(10, 10)
     assert judge.with_majority == wilson(10, 15)
     assert judge.kappa == pytest.approx((10 / 15 - 1 / 2) / (1 / 2))
