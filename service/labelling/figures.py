@@ -101,9 +101,12 @@ class JudgeEstimate:
 
 @dataclass(frozen=True, slots=True)
 class JudgeQuality:
-    """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator.
+    """The judge's choice is the side that it believes in, a tie at one half; "both bad" it cannot say.
 
-    All but `estimated` is of the pairs that were labelled, however those were chosen.
+    So `gold_accuracy` and `with_majority` are of questions where gold or people's majority name a reply or a tie, and a
+    tie of either is half right. `kappa` is of those where both name a reply. `alpha` has the judge as one more
+    annotator, who has no answer where most people say a tie or both bad. All but `estimated` is of the pairs that were
+    labelled, however those were chosen.
     """
 
     questions: int

@@ -26,9 +26,12 @@ from service.labelling.agreement import (
 from service.labelling.annotators import annotator_quality
 from service.labelling.figures import JudgeQuality, QualityReport
 from service.labelling.reliability import reliabilities
+from service.labelling.votes import VOTES
 from service.store.label_records import TaskLabel
 
 JUDGE = "judge"
+# Answers of people that a judge of one pair cannot give, or hardly ever.
+_NOT_ITS = ("tie", "both_bad")
 
 
 def quality_report(labels: Sequence[TaskLabel]) -> QualityReport:
@@ -63,27 +66,29 @@ def judge_choice(p_a: float) -> str:
 
 
 def _judge_quality(ordered: Sequence[TaskLabel]) -> JudgeQuality:
-    believed = {
-        question_of(label): judge_choice(label.judge_p_a)
-        for label in comparisons(ordered)
-        if label.judge_p_a is not None
-    }
-    gold = {question_of(label): label.gold for label in comparisons(ordered) if label.gold is not None}
-    checked = [believed[question] == right for question, right in gold.items() if question in believed]
+    asked = comparisons(ordered)
+    believed = {question_of(one): judge_choice(one.judge_p_a) for one in asked if one.judge_p_a is not None}
+    gold = {question_of(one): one.gold for one in asked if one.gold in VOTES}
+    checked = [_right(believed[question], right) for question, right in gold.items() if question in believed]
     choices = first_choices(ungraded(ordered))
-    said = _said(choices)
-    most = {question: winner for question, answers in said.items() if (winner := majority(answers)) is not None}
-    shared = [question for question in most if question in believed]
-    people, judge = [most[question] for question in shared], [believed[question] for question in shared]
+    most = {question: winner for question, answers in _said(choices).items() if (winner := majority(answers))}
+    beside = [(believed[question], said) for question, said in most.items() if question in believed and said in VOTES]
+    named = [both for both in beside if "tie" not in both]
+    open_to_it = {question: said for question, said in believed.items() if most.get(question) not in _NOT_ITS}
     return JudgeQuality(
         questions=len(believed),
         gold_accuracy=rate(sum(checked), len(checked), "gold questions that the judge answered"),
         with_majority=rate(
-            sum(a == b for a, b in zip(people, judge, strict=True)), len(shared), "questions beside a majority"
+            sum(_right(judge, people) for judge, people in beside), len(beside), "questions beside a majority"
         ),
-        kappa=kappa(people, judge, "questions beside a majority"),
-        alpha=nominal_alpha({**choices, JUDGE: believed}),
+        kappa=kappa([judge for judge, _ in named], [people for _, people in named], "questions beside a majority"),
+        alpha=nominal_alpha({**choices, JUDGE: open_to_it}),
     )
+
+
+def _right(judge: str, people: str) -> float:
+    """A tie of either is half right, as in estimates.py: a sure judge can hardly say one."""
+    return 0.5 if "tie" in (judge, people) else float(judge == people)
 
 
 def _said(choices: Choices) -> dict[Question, list[str]]:

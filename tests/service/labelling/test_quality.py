@@ -206,6 +206,24 @@ def test_the_judge_is_one_more_annotator():
     assert judge.alpha < quality_report(people).alpha == pytest.approx(1)
 
 
+def test_what_a_judge_cannot_say_is_no_error_of_its():
+    # 12 both bad, 8 ties, 20 times the judge's choice: of 28, 20 right and 8 half right; kappa of the 20.
+    people = [row for who in "xy" for row in labels_of(who, "x" * 12 + "t" * 8 + "a" * 20, judge_p_a=0.9)]
+    report = quality_report(people)
+    assert report.judge.with_majority == wilson(24, 28)
+    assert report.judge.kappa == pytest.approx(1)
+    assert report.judge.alpha == report.alpha == pytest.approx(1)
+    # The same on gold.
+    gold = quality_report([dataclasses.replace(row, gold=row.choice) for row in people]).judge
+    assert gold.gold_accuracy == wilson(24, 28)
+
+
+def test_a_judge_in_doubt_is_half_right():
+    judge = quality_report([row for who in "xy" for row in labels_of(who, "ab" * 10, judge_p_a=0.5)]).judge
+    assert judge.with_majority == wilson(10, 20)
+    assert isinstance(judge.kappa, Unknown)
+
+
 def test_weights_by_hand():
     # Ten gold answers, five right: (8 + 5) / (10 + 10) = 0.65, and log(0.65 / 0.35) / log(4).
     one, other = reliabilities([*labels_of("x", "a" * 5 + "b" * 5, gold="a"), *labels_of("y", "abab", start=90)][:14])
