@@ -1,6 +1,6 @@
-"""How far people agree beyond chance, and how far a judge agrees with them, from labels of one project.
+"""How far people agree beyond chance, and how far a judge agrees with them, from choices of one project.
 
-Krippendorff's alpha is the library's: nominal over choices, ordinal over the places that replies got in rankings.
+Krippendorff's alpha is the library's, nominal over choices. Rankings are compared in rankings.py.
 Cohen's kappa is `judges.calibration.agreement`'s. What too few labels allow is Unknown, with the reason, never 0.
 
 Which reply is called a is the source's choice: in a preference set it is the chosen one. Were it to count, people who
@@ -94,21 +94,6 @@ def nominal_alpha(choices: Choices) -> Number:
     named = [[count[choice] for choice in CHOICES] for count in shared]
     exchanged = [[count[_EXCHANGED.get(choice, choice)] for choice in CHOICES] for count in shared]
     return alpha_of_counts([*named, *exchanged], "nominal")
-
-
-def ordinal_alpha(labels: Sequence[TaskLabel]) -> Number:
-    """Krippendorff's alpha of the places that replies got in rankings, near places counting as near."""
-    places: dict[tuple[Question, int], Counter[int]] = defaultdict(Counter)
-    seen: set[tuple[str, Question]] = set()
-    for label in in_order(labels):
-        who = (label.annotator_id, question_of(label))
-        if label.choice != "ranked" or label.training or who in seen:
-            continue
-        seen.add(who)
-        for place, reply in enumerate(label.ranking):
-            places[question_of(label), reply][place] += 1
-    deepest = max((place for count in places.values() for place in count), default=0)
-    return alpha_of_counts([[count[place] for place in range(deepest + 1)] for count in places.values()], "ordinal")
 
 
 def pair_agreements(choices: Choices) -> tuple[PairAgreement, ...]:

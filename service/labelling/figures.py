@@ -19,7 +19,10 @@ Number = float | Unknown
 
 @dataclass(frozen=True, slots=True)
 class PairAgreement:
-    """Two annotators on the `shared` questions that both answered."""
+    """Two annotators on the `shared` questions that both answered.
+
+    Of rankings, `agreement` is the share of pairs in the same order, and `kappa` the mean of Kendall's tau.
+    """
 
     first: str
     second: str

@@ -6,10 +6,10 @@ agreement, the others for repeats. A number that the labels do not allow is Unkn
 `dataclasses.asdict` of the report is JSON.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from service.labelling.agreement import (
-    Choices,
     Question,
     comparisons,
     first_choices,
@@ -17,7 +17,6 @@ from service.labelling.agreement import (
     kappa,
     majority,
     nominal_alpha,
-    ordinal_alpha,
     pair_agreements,
     question_of,
     rate,
@@ -25,11 +24,13 @@ from service.labelling.agreement import (
 )
 from service.labelling.annotators import annotator_quality
 from service.labelling.figures import JudgeQuality, QualityReport
+from service.labelling.rankings import first_rankings, ordinal_alpha, ranking_agreements
 from service.labelling.reliability import reliabilities
 from service.labelling.votes import VOTES
 from service.store.label_records import TaskLabel
 
 JUDGE = "judge"
+Said = TypeVar("Said")
 # Answers of people that a judge of one pair cannot give, or hardly ever.
 _NOT_ITS = ("tie", "both_bad")
 
@@ -41,21 +42,22 @@ def quality_report(labels: Sequence[TaskLabel]) -> QualityReport:
     choices = first_choices(ungraded(ordered))
     weight = {one.annotator_id: one.weight for one in reliabilities(ordered)}
     gold = [label.choice == label.gold for label in comparisons(ordered) if label.gold is not None]
-    said = _said(choices)
+    rankings = first_rankings(ordered)
+    answers = [*_said(choices).values(), *_said(rankings).values()]
     return QualityReport(
         labels=sum(label.choice != "skip" for label in real),
         skips=sum(label.choice == "skip" for label in real),
         training=len(ordered) - len(real),
-        questions=len(said),
-        overlapping=sum(len(answers) > 1 for answers in said.values()),
+        questions=len(answers),
+        overlapping=sum(len(said) > 1 for said in answers),
         alpha=nominal_alpha(choices),
-        ranking_alpha=ordinal_alpha(ordered),
+        ranking_alpha=ordinal_alpha(rankings),
         gold_accuracy=rate(sum(gold), len(gold), "gold answers"),
         annotators=tuple(
-            annotator_quality(who, ordered, choices, weight.get(who, 1.0))
+            annotator_quality(who, ordered, choices, rankings, weight.get(who, 1.0))
             for who in sorted({label.annotator_id for label in ordered})
         ),
-        pairs=pair_agreements(choices),
+        pairs=(*pair_agreements(choices), *ranking_agreements(rankings)),
         judge=_judge_quality(ordered),
     )
 
@@ -91,10 +93,10 @@ def _right(judge: str, people: str) -> float:
     return 0.5 if "tie" in (judge, people) else float(judge == people)
 
 
-def _said(choices: Choices) -> dict[Question, list[str]]:
+def _said(answers: Mapping[str, Mapping[Question, Said]]) -> dict[Question, list[Said]]:
     """All first answers to each question."""
-    said: dict[Question, list[str]] = {}
-    for mine in choices.values():
-        for question, choice in mine.items():
-            said.setdefault(question, []).append(choice)
-    return said
+    found: dict[Question, list[Said]] = {}
+    for mine in answers.values():
+        for question, said in mine.items():
+            found.setdefault(question, []).append(said)
+    return found

@@ -69,16 +69,54 @@ def test_agreement_does_not_hang_on_which_reply_is_called_a():
     assert quality_report(named) == quality_report(other)
 
 
-def test_ordinal_alpha_counts_near_places_as_near():
-    def ranked(who, ranking, n):
-        return label(who, f"pair_{n}", "ranked", kind="rank", replies=("x", "y", "z"), ranking=ranking, number=n)
+def ranked(who, ranking, n, **more):
+    """Of the replies x, y and z of pair n."""
+    return label(who, f"pair_{n}", "ranked", kind="rank", replies=("x", "y", "z"), ranking=ranking, **more)
 
-    same = [ranked(who, (0, 1, 2), n) for who in "xy" for n in range(4)]
-    near = [*same[:7], ranked("y", (0, 2, 1), 3)]
-    far = [*same[:7], ranked("y", (2, 1, 0), 3)]
+
+def test_ordinal_alpha_counts_near_places_as_near():
+    same = [ranked(who, (0, 1, 2), n, number=n) for who in "xy" for n in range(4)]
+    near = [*same[:7], ranked("y", (0, 2, 1), 3, number=3)]
+    far = [*same[:7], ranked("y", (2, 1, 0), 3, number=3)]
     assert quality_report(same).ranking_alpha == pytest.approx(1)
     assert 1 > quality_report(near).ranking_alpha > quality_report(far).ranking_alpha
     assert isinstance(quality_report(same).alpha, Unknown)
+
+
+def test_rankings_are_compared_by_their_pairs():
+    # Of x y z, (0, 2, 1) has two of three pairs in the order of (0, 1, 2), tau 1/3; (2, 1, 0) has none, tau -1.
+    first = [ranked("x", (0, 1, 2), n, number=n) for n in range(12)]
+    again = [ranked("x", (0, 2, 1) if n < 9 else (2, 1, 0), n, number=20 + n, routed_by="repeat") for n in range(12)]
+    other = [ranked("y", (0, 2, 1), n, number=40 + n) for n in range(12)]
+    report = quality_report([*first, *again, *other])
+    assert (report.questions, report.overlapping) == (12, 12)
+    assert annotator(report, "x").repeats == wilson(9 * 2 / 3, 12)
+    assert annotator(report, "x").with_majority == annotator(report, "y").with_majority == wilson(12 * 2 / 3, 12)
+    (pair,) = report.pairs
+    assert (pair.shared, pair.agreement) == (12, wilson(8, 12))
+    assert pair.kappa == pytest.approx(1 / 3)
+
+
+def test_the_others_order_is_that_of_most_of_them_pair_by_pair():
+    # y and z both put 0 before 2, and part on the other two pairs; x has 2 before 0.
+    labels = [
+        ranked(who, ranking, n, number=n)
+        for who, ranking in (("x", (2, 1, 0)), ("y", (1, 0, 2)), ("z", (0, 2, 1)))
+        for n in range(10)
+    ]
+    report = quality_report(labels)
+    assert annotator(report, "x").with_majority == wilson(0, 10)
+    # x and z part on 0 and 1 and on 0 and 2, and agree on 2 before 1; y has 1 before 2.
+    assert annotator(report, "y").with_majority == wilson(0, 10)
+
+
+def test_who_ranks_against_all_others_weighs_little():
+    # The prior's 8 of 10 and ten rankings of three pairs at 3/4 of a label each: 30.5 of 32.5, and 8 of 32.5.
+    orders = {"x": (0, 1, 2), "y": (0, 1, 2), "z": (2, 1, 0)}
+    found = reliabilities([ranked(who, order, n, number=n) for who, order in orders.items() for n in range(10)])
+    assert [one.accuracy for one in found] == pytest.approx([30.5 / 32.5, 30.5 / 32.5, 8 / 32.5], abs=2e-3)
+    assert [one.checked for one in found] == [10, 10, 10]
+    assert found[2].weight == LEAST_WEIGHT < 1 < found[0].weight
 
 
 def test_newcombe_of_the_published_example():
