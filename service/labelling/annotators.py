@@ -35,7 +35,8 @@ def annotator_quality(
     annotator_id: str, labels: Sequence[TaskLabel], choices: Choices, rankings: Rankings, weight: float
 ) -> AnnotatorQuality:
     """`labels` are the project's, in order of time; `choices` and `rankings` everybody's first ones."""
-    mine = [label for label in labels if label.annotator_id == annotator_id and not label.training]
+    own = [label for label in labels if label.annotator_id == annotator_id]
+    trained, mine = [label for label in own if label.training], [label for label in own if not label.training]
     chosen = comparisons(mine)
     gold = [Answered(label, label.choice == label.gold) for label in chosen if label.gold is not None]
     ranked = rankings_in(mine)
@@ -45,6 +46,8 @@ def annotator_quality(
     repeats = [*_repeats(chosen), *_repeated_orders(ranked)]
     return AnnotatorQuality(
         annotator_id=annotator_id,
+        training=len(trained),
+        training_right=sum(label.choice == label.gold for label in trained),
         labels=sum(label.choice != "skip" for label in mine),
         skips=sum(label.choice == "skip" for label in mine),
         gold_accuracy=rate(sum(one.right for one in gold), len(gold), "gold answers"),

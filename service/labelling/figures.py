@@ -73,9 +73,14 @@ class AnnotatorQuality:
     """`first_share` is how often the reply shown first was taken, of the choices of one reply: sides are shuffled, so
     0.5 is no bias. `quick_share` are answers faster than their text can be read. `repeats` is how often the same
     question got the same answer again. `weight` is what a label counts in the mix, 1 for an annotator like most.
+    `training` are the answers of the training round, skips too, and `training_right` those that were right.
+
+    Of rankings, `with_majority` and `repeats` are of the pairs in the same order, a ranking counting as one answer.
     """
 
     annotator_id: str
+    training: int
+    training_right: int
     labels: int
     skips: int
     gold_accuracy: Rate

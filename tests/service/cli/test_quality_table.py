@@ -25,6 +25,14 @@ def test_two_people_and_the_judge(capsys):
     assert "judge on 12 questions, gold too: right on gold -, with people's majority 50 % (25-75)" in told
 
 
+def test_the_training_round_of_each(capsys):
+    rounds = labels_of("ann_1", "aab", gold="a", training=True)
+    print_quality(quality_report([*rounds, *labels_of("ann_2", "a", start=50)]), {"ann_1": "Ada"})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["Ada", "2", "of", "3", "0"] in [line[:5] for line in lines]
+    assert ["ann_2", "-", "1"] in [line[:3] for line in lines]
+
+
 def test_the_judge_on_all_pairs(capsys):
     labels = labels_of("ann_1", "a" * 12, judge_p_a=0.9)
     report = quality_report(labels)

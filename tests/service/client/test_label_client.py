@@ -40,7 +40,7 @@ def test_a_project_from_its_file_to_a_preference_set(client, live, tmp_path):
     told = charter("quality", "by command")
     assert told.startswith("1 labels, 0 skips, 0 training answers; 1 questions, 0 of them answered by two")
     assert "Krippendorff's alpha: too few" in told
-    assert any(line.split()[:3] == ["Ada", "1", "0"] for line in told.splitlines())
+    assert any(line.split()[:4] == ["Ada", "-", "1", "0"] for line in told.splitlines())
     assert json.loads(charter("quality", "by command", "--json"))["annotators"][0]["annotator_id"] == ada
     assert charter("revoke", "by command", "Ada") == "revoked Ada\n"
     assert '"status": "closed"' in charter("close", "by command")

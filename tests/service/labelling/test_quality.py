@@ -226,6 +226,13 @@ def test_training_answers_measure_nothing():
     assert annotator(report, "x").weight == 1
 
 
+def test_the_training_round_is_told_of_each_person():
+    rounds = [*labels_of("x", "bbas", gold="a", training=True), *labels_of("y", "aaaa", gold="a", training=True)]
+    report = quality_report([*rounds, label("z", "later", number=90)])
+    told = [(one.annotator_id, one.training_right, one.training, one.labels, one.skips) for one in report.annotators]
+    assert told == [("x", 1, 4, 0, 0), ("y", 4, 4, 0, 0), ("z", 0, 0, 1, 0)]
+
+
 def test_the_judge_is_one_more_annotator():
     people = [
         row
