@@ -20,6 +20,8 @@ from training.rows import PreferenceRow
 
 # What a person's vote weighs: the same as anybody's, or by how often that person is right (reliability.py).
 PeopleWeights = Literal["equal", "measured"]
+# The tag of a row beside whose votes somebody wrote something.
+COMMENT = "comment"
 _MEASURES = ("training", "gold", "repeat")
 
 
@@ -105,7 +107,8 @@ def _row(votes: Sequence[_Vote]) -> PreferenceRow:
     origin = f"label project {first.label.label_project_id}, pair {first.pair_id}"
     row = human_row(Pair(first.prompt, one, other, annotators=people), origin)
     row = row_of_votes(row, [_cast(vote) for vote in votes])
-    return replace(row, tags=(*_shown(votes, row.chosen), *_ranked(votes), *_sent(first.label), *row.tags))
+    told = (*_shown(votes, row.chosen), *_ranked(votes), *_sent(first.label), *_comments(votes))
+    return replace(row, tags=(*told, *row.tags))
 
 
 def _cast(vote: _Vote) -> CastVote:
@@ -124,6 +127,14 @@ def _ranked(votes: Sequence[_Vote]) -> tuple[tuple[str, str], ...]:
     """The size of the ranking that the row is a part of; people rank the same replies."""
     most = max(vote.ranked for vote in votes)
     return ((RANKED, str(most)),) if most else ()
+
+
+def _comments(votes: Sequence[_Vote]) -> tuple[tuple[str, str], ...]:
+    """What people wrote beside their answers, each once; of several people with their ids."""
+    people = {vote.label.annotator_id for vote in votes}
+    told = dict.fromkeys((vote.label.annotator_id, vote.label.comment) for vote in votes if vote.label.comment)
+    texts = [text if len(people) == 1 else f"{who}: {text}" for who, text in told]
+    return ((COMMENT, "\n".join(texts)),) if texts else ()
 
 
 def _sent(label: TaskLabel) -> tuple[tuple[str, str], ...]:

@@ -116,6 +116,15 @@ def test_where_the_page_showed_the_chosen_reply_is_kept():
     assert [name for name, _ in row.tags] == ["votes"]
 
 
+def test_comments_stay_with_the_row():
+    one, two = label(comment="It cites a source."), label("ann_2", comment="Shorter,\nand true.")
+    again = label(principle_id="kind", comment="It cites a source.")
+    rows = rows_from_labels([one, two, again, label("ann_3")], aggregate=False).rows
+    assert [dict(row.tags).get("comment") for row in rows] == ["It cites a source.", "Shorter,\nand true.", None]
+    (row,) = rows_from_labels([one, two, again], aggregate=True).rows
+    assert dict(row.tags)["comment"] == "ann_1: It cites a source.\nann_2: Shorter,\nand true."
+
+
 def gold(annotator, right, count=10):
     """Answers to gold tasks, whose right choice is a."""
     return [

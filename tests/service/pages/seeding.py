@@ -69,6 +69,7 @@ class Seeded:
             "/ui/label-projects",
             f"/ui/label-projects/{self.label_project}",
             f"/ui/label-projects/{self.label_project}/quality",
+            f"/ui/label-projects/{self.label_project}/comments",
             "/ui/adapters",
             f"/ui/adapters/{self.adapter}",
         )

@@ -113,6 +113,28 @@ async def test_a_training_round_is_told_of_each_person(pages: Pages) -> None:
     assert '<th scope="row" dir="auto">Ada</th>\n    <td class="number">2 of 3</td>' in told
 
 
+async def test_comments_stand_beside_their_tasks(pages: Pages) -> None:
+    store = pages.backend.store
+    assert "Nobody has written a comment" in (await pages.person.get(f"{page_of(pages)}/comments")).text
+    project, _ = await seed(pages.backend, pages.project, [compare(number) for number in range(23)])
+    [ada] = await store.label_projects.annotators(pages.project, project.id)
+    for number in range(23):
+        [task] = await store.label_projects.next_tasks(ada.id, 1)
+        said = "" if number == 0 else f"Why <{number}>"
+        await store.label_projects.submit(ada.id, task.id, Answer("second" if number < 22 else "skip", said))
+    path = f"/ui/label-projects/{project.id}/comments"
+    part = (await pages.person.get(path, headers={"HX-Request": "true"})).text
+    shown = re.findall(r"Why &lt;(\d+)&gt;", part)
+    assert shown == [str(number) for number in range(22, 2, -1)] and "<html" not in part
+    assert "Skipped" in part and "Reply B is better" in part and "Second reply" in part
+    [older] = re.findall(r'href="([^"]+before=[^"]+)"', part)
+    rest = (await pages.person.get(older)).text
+    assert re.findall(r"Why &lt;(\d+)&gt;", rest) == ["2", "1"] and ">Ada<" in rest and "Newest" in rest
+    assert f'hx-get="{path}"' in (await pages.person.get(f"/ui/label-projects/{project.id}")).text
+    async with pages.stranger() as stranger:
+        assert (await stranger.get(path)).status_code == 303
+
+
 async def test_who_may_only_read_is_offered_nothing_to_change(pages: Pages) -> None:
     async with pages.signed_in("read") as reader:
         text = (await reader.get(page_of(pages))).text
