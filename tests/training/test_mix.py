@@ -242,6 +242,18 @@ def test_measured_weights_count_a_verdict_by_what_it_is_worth():
     assert {row.weight for row in mixed.rows if row.source == "human"} == {1.0}
 
 
+def test_a_machine_beside_rankings_is_known_as_by_the_labels_that_they_are_worth():
+    # a row of a ranking of five is half a label
+    config = MixConfig(ratio=1, weights="measured", calibrate=True)
+    human, judged = both(60, 20)
+    ranked = [replace(row, tags=((RANKED, "5"),)) for row in human]
+    (by_labels,) = mix_rows(*both(30, 10), config).report.standings
+    (by_ranked,) = mix_rows(ranked, [replace(row, tags=((RANKED, "5"),)) for row in judged], config).report.standings
+    assert by_ranked.shared_votes == by_labels.shared_votes == 40
+    assert by_ranked.next_worth == pytest.approx(by_labels.next_worth)
+    assert by_ranked.weight == pytest.approx(by_labels.weight, rel=1e-3)  # replies' texts differ a little in length
+
+
 def test_calibration_brings_sure_verdicts_to_their_accuracy():
     # votes name its winner in 80 %; people agree beyond chance by 0.452, so on the whole it is 0.3 / sqrt(0.452)
     human, judged = both(320, 80)

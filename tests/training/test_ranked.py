@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.ranked import RANKED, effective_sample_size, labels_in, ranked_weight
+from training.ranked import RANKED, effective_sample_size, labels_in, labels_in_rows, ranked_weight, twos_in
 
 from .test_rows import make_row
 
@@ -24,6 +24,23 @@ def test_weighted_rows_of_a_ranking_carry_what_their_curvature_claims(replies: i
     variance = sum(gradient**2 for gradient in gradients) / len(gradients)  # their mean is 0
     weight = ranked_weight(replies)
     assert weight**2 * variance == pytest.approx(weight * curvature)
+
+
+@pytest.mark.parametrize("replies", [2, 3, 4, 5])
+def test_the_agreement_of_two_orders_varies_as_that_of_fewer_labels(replies: int) -> None:
+    """Pairs that agree less those that differ, one order being held: all others are gone through."""
+    pairs = list(itertools.combinations(range(replies), 2))
+    taus = [sum(1 if order[i] < order[j] else -1 for i, j in pairs) for order in itertools.permutations(range(replies))]
+    variance = sum(tau**2 for tau in taus) / len(taus)  # of independent pairs it is their number
+    tags = ((RANKED, str(replies)),)
+    assert twos_in(tags, tags) == pytest.approx(len(pairs) / variance)
+    assert twos_in(tags, ()) == twos_in((), tags) == twos_in(tags, tags) <= 1
+
+
+def test_labels_in_rows_of_rankings_and_of_pairs() -> None:
+    assert labels_in_rows([]) == 0
+    # nine replies: 36 rows of 0.3
+    assert labels_in_rows([*[make_row(tags=((RANKED, "9"),))] * 36, make_row(weight=5.0)]) == pytest.approx(11.8)
 
 
 def test_effective_sample_size_of_rankings_and_labels() -> None:
