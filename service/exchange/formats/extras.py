@@ -18,12 +18,11 @@ from service.exchange.formats import charter
 from service.exchange.formats.pair import Pair
 from service.exchange.messages import as_json
 from training.ranked import labels_in
-from training.rows import PreferenceRow, row_object
+from training.rows import PreferenceRow, said_object
 
 # The tag of a row whose labeller saw both replies in a known order: first or second.
 CHOSEN_SHOWN = "chosen_shown"
 _KEY = "charter_rows"
-_TEXTS = ("prompt", "chosen", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,8 @@ def chosen_second(row: PreferenceRow) -> bool:
 
 
 def _written(row: PreferenceRow) -> str:
-    entry = {name: value for name, value in row_object(row).items() if name not in _TEXTS}
-    return to_json({"pair": _pair_digest(row.prompt, row.chosen, row.rejected)} | entry).decode()
+    digest = _pair_digest(row.prompt, row.chosen, row.rejected)
+    return to_json({"pair": digest, "id": row.id, "prompt_id": row.prompt_id, **said_object(row)}).decode()
 
 
 def _texts_by_digest(prompt: Conversation, answers: Iterable[Answer]) -> dict[str, tuple[str, str]]:
