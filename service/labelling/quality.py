@@ -43,13 +43,13 @@ def quality_report(labels: Sequence[TaskLabel]) -> QualityReport:
     weight = {one.annotator_id: one.weight for one in reliabilities(ordered)}
     gold = [label.choice == label.gold for label in comparisons(ordered) if label.gold is not None]
     rankings = first_rankings(ordered)
-    answers = [*_said(choices).values(), *_said(rankings).values()]
+    answered = [*map(len, _said(choices).values()), *map(len, _said(rankings).values())]
     return QualityReport(
         labels=sum(label.choice != "skip" for label in real),
         skips=sum(label.choice == "skip" for label in real),
         training=len(ordered) - len(real),
-        questions=len(answers),
-        overlapping=sum(len(said) > 1 for said in answers),
+        questions=len(answered),
+        overlapping=sum(people > 1 for people in answered),
         alpha=nominal_alpha(choices),
         ranking_alpha=ordinal_alpha(rankings),
         gold_accuracy=rate(sum(gold), len(gold), "gold answers"),
@@ -70,7 +70,7 @@ def judge_choice(p_a: float) -> str:
 def _judge_quality(ordered: Sequence[TaskLabel]) -> JudgeQuality:
     asked = comparisons(ordered)
     believed = {question_of(one): judge_choice(one.judge_p_a) for one in asked if one.judge_p_a is not None}
-    gold = {question_of(one): one.gold for one in asked if one.gold in VOTES}
+    gold = {question_of(one): one.gold for one in asked if one.gold is not None and one.gold in VOTES}
     checked = [_right(believed[question], right) for question, right in gold.items() if question in believed]
     choices = first_choices(ungraded(ordered))
     most = {question: winner for question, answers in _said(choices).items() if (winner := majority(answers))}
