@@ -115,14 +115,14 @@ async def test_a_training_round_is_told_of_each_person(pages: Pages) -> None:
 
 async def test_comments_stand_beside_their_tasks(pages: Pages) -> None:
     store = pages.backend.store
-    assert "Nobody has written a comment" in (await pages.person.get(f"{page_of(pages)}/comments")).text
     project, _ = await seed(pages.backend, pages.project, [compare(number) for number in range(23)])
+    path = f"/ui/label-projects/{project.id}/comments"
+    assert "Nobody has written a comment" in (await pages.person.get(path)).text
     [ada] = await store.label_projects.annotators(pages.project, project.id)
     for number in range(23):
         [task] = await store.label_projects.next_tasks(ada.id, 1)
         said = "" if number == 0 else f"Why <{number}>"
         await store.label_projects.submit(ada.id, task.id, Answer("second" if number < 22 else "skip", said))
-    path = f"/ui/label-projects/{project.id}/comments"
     part = (await pages.person.get(path, headers={"HX-Request": "true"})).text
     shown = re.findall(r"Why &lt;(\d+)&gt;", part)
     assert shown == [str(number) for number in range(22, 2, -1)] and "<html" not in part
