@@ -70,6 +70,19 @@ def test_a_row_that_stands_twice_is_counted_with_its_line_and_the_first_ones(tmp
     ]
 
 
+def test_second_labels_of_nobodys_name_are_counted_whether_they_agree_or_not(tmp_path: Path) -> None:
+    against = GOOD.replace("Because.", "x").replace("Hm.", "Because.").replace("x", "Hm.")
+    lines = [GOOD, against, OTHER, GOOD, against, GOOD.replace("}", ', "annotator": "ann_1"}')]
+    found = import_preferences(file("".join(lines)), tmp_path / "rows", skip_broken=False)
+    # Both winners of the first pair, the second pair, and the one with a name; lines 4 and 5 say again what was said.
+    assert (found.rows, found.report["repeated_rows"]) == (4, 2)
+    assert found.report["notices"] == {"agrees_unnamed": 2, "contradicts_unnamed": 1}
+    assert found.report["noticed"] == [
+        "line 2: contradicts_unnamed", "line 4: agrees_unnamed", "line 5: agrees_unnamed",
+    ]  # fmt: skip
+    assert "notices" not in import_preferences(file(OTHER), tmp_path / "other", skip_broken=False).report
+
+
 def test_an_answer_that_a_record_holds_twice_is_counted_too(tmp_path: Path) -> None:
     answer = {"status": "submitted", "user_id": "u1", "values": {"preference": {"value": "a"}}}
     fields = {"prompt": "Why?", "response_a": "Because.", "response_b": "Hm."}
