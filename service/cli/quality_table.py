@@ -1,6 +1,6 @@
-"""`charter label quality`: how far people agree, each annotator and the judge, as tables."""
+"""`charter label quality`: how far people agree, each annotator and the judge, as tables, and windows of their work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich import box
 from rich.console import Console
@@ -34,6 +34,9 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
     if report.annotators:
         console.print(table)
         console.print(_LEGEND)
+    if lines := [line for one in report.annotators for line in _over_time(names, one)]:
+        console.print("Over time, by windows of twenty answers, with 95 % intervals:")
+        console.print("\n".join(lines))
     judge = report.judge
     if judge.questions:
         console.print(
@@ -54,10 +57,24 @@ def _cells(one: AnnotatorQuality) -> tuple[str, ...]:
     )
 
 
+def _over_time(names: Mapping[str, str], one: AnnotatorQuality) -> Iterator[str]:
+    """A line for each measure with answers enough; a window is named by the numbers of its first and last label."""
+    who, found = names.get(one.annotator_id, one.annotator_id), one.over_time
+    measures = (("right on gold", found.gold, _rate), ("with the majority", found.agreement, _rate))
+    for measure, windows, said in (*measures, ("median seconds", found.seconds, _seconds)):
+        if windows:
+            parts = (f"labels {window.first} to {window.last}: {said(window.value)}" for window in windows)
+            yield f"{who}, {measure}: {'; '.join(parts)}"
+
+
 def _rate(found: Rate) -> str:
     if isinstance(found, Interval):
         return f"{percent(found.estimate)} ({percent(found.low)[:-2]}-{percent(found.high)[:-2]})"
     return "-"
+
+
+def _seconds(found: Interval) -> str:
+    return f"{found.estimate:.1f} s ({found.low:.1f}-{found.high:.1f})"
 
 
 def _number(found: Number, digits: int = 2) -> str:
