@@ -6,12 +6,19 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from judges.records import Conversation
 from service.store.records import JsonObject
 
 # - agrees_unnamed: a row of nobody's name says again what an earlier one does; it counts once.
 # - contradicts_unnamed: a row of nobody's name names the other reply of an earlier one's; both are kept.
-Notice = Literal["agrees_unnamed", "contradicts_unnamed"]
+# - parted_early: two whole conversations go on after the replies on which they part; what follows is left out.
+Notice = Literal["agrees_unnamed", "contradicts_unnamed", "parted_early"]
 _NAMED = 1000
+
+
+def parting(prompt: Conversation, chosen: Conversation, rejected: Conversation) -> tuple[Notice, ...]:
+    """What there is to say of two whole conversations, of which `prompt` is what both begin with."""
+    return ("parted_early",) if max(len(chosen), len(rejected)) > len(prompt) + 1 else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from service.exchange.formats import charter
 from service.exchange.formats.pair import Pair
 from service.exchange.formats.registry import LAYOUTS, Format, sniff_format
 from service.exchange.messages import as_json
-from service.exchange.notices import Noticed
+from service.exchange.notices import Notice, Noticed
 from service.exchange.records import BrokenLine, Line, RepeatedRow, is_csv, refuse, scan_lines
 from training.errors import RowError
 from training.rows import PreferenceRow, conversation_id, row_object
@@ -76,6 +76,7 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
         except RowError as error:  # it names the line itself
             yield BrokenLine(line.place, str(error).removeprefix(f"{line.place}: "))
             continue
+        yield from (Noticed(line.place, said) for said in dict.fromkeys(one for row in rows for one in row.notices))
         for row in rows:
             yield from seen.noticed(row, line)
             yield seen.repeated(row, line) or row.row
@@ -132,13 +133,14 @@ class _Read:
     """A row of a line. `own`: the line gave it as one of ours, with its id. Rows of one `matter` are the same.
 
     `contrary` is the id of the row by which nobody's name says the opposite; empty where the row has a name or no
-    winner.
+    winner. `notices` are of its line.
     """
 
     row: PreferenceRow
     own: bool
     matter: int
     contrary: str = ""
+    notices: tuple[Notice, ...] = ()
 
 
 class _Seen:
@@ -182,7 +184,7 @@ def _rows_of(line: Line, format: Format, origin: str) -> Iterator[_Read]:
             said = (row.p_chosen, row.weight, row.per_principle, row.tags)
             unnamed = row.source == "human" and not row.annotators and row.p_chosen != 0.5
             contrary = _id(replace(one, chosen=one.rejected, rejected=one.chosen)) if unnamed else ""
-            yield _Read(row, False, _number(repr(said).encode()), contrary)
+            yield _Read(row, False, _number(repr(said).encode()), contrary, one.notices)
 
 
 def _number(matter: bytes) -> int:

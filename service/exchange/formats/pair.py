@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from judges.records import Conversation
+from service.exchange.notices import Notice
 from training.ranked import PICKED, RANKED
 from training.rows import PreferenceRow, Source
 
@@ -14,7 +15,10 @@ _PAIR = 2
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What every format holds at least; `tags` keep the numbers of a format that are no belief: margin, scores."""
+    """What every format holds at least; `tags` keep the numbers of a format that are no belief: margin, scores.
+
+    `notices` are what an import has to say of its line.
+    """
 
     prompt: Conversation
     chosen: str
@@ -26,6 +30,7 @@ class Pair:
     judge: str = ""
     per_principle: tuple[tuple[str, float], ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,25 @@ def test_second_labels_of_nobodys_name_are_counted_whether_they_agree_or_not(tmp
     assert "notices" not in import_preferences(file(OTHER), tmp_path / "other", skip_broken=False).report
 
 
+def test_dialogues_that_go_on_after_they_part_are_counted(tmp_path: Path) -> None:
+    start = "\n\nHuman: hi\n\nAssistant: "
+    early = {
+        "chosen": f"{start}a\n\nHuman: more?\n\nAssistant: c",
+        "rejected": f"{start}b\n\nHuman: ok\n\nAssistant: d",
+    }
+    whole = [[{"role": "user", "content": "hi"}, {"role": "assistant", "content": said}] for said in "ab"]
+    longer = [*whole[1], {"role": "user", "content": "ok"}, {"role": "assistant", "content": "d"}]
+    for n, lines in enumerate(
+        (
+            [{"chosen": f"{start}a", "rejected": f"{start}b"}, early],
+            [{"chosen": whole[0], "rejected": whole[1]}, {"chosen": whole[0], "rejected": longer, "annotator": "x"}],
+        )
+    ):
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        report = import_preferences(file(text), tmp_path / str(n), skip_broken=False).report
+        assert (report["notices"]["parted_early"], report["noticed"][0]) == (1, "line 2: parted_early")
+
+
 def test_an_answer_that_a_record_holds_twice_is_counted_too(tmp_path: Path) -> None:
     answer = {"status": "submitted", "user_id": "u1", "values": {"preference": {"value": "a"}}}
     fields = {"prompt": "Why?", "response_a": "Because.", "response_b": "Hm."}
