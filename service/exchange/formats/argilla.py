@@ -14,7 +14,17 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from service.exchange.cells import mapping_of, parsed_cell
-from service.exchange.formats.extras import Answer, chosen_second, rows_of_answers, voices_of, write_extras
+from service.exchange.formats.extras import (
+    RECORD_META,
+    Answer,
+    chosen_second,
+    of_record,
+    record_id,
+    record_tags,
+    rows_of_answers,
+    voices_of,
+    write_extras,
+)
 from service.exchange.formats.pair import Pair, as_number, number_within, picked_tags, ranking_tags
 from service.exchange.formats.pair_records import pair_records
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
@@ -45,7 +55,9 @@ def read(value: dict[str, JsonValue]) -> Iterator[PreferenceRow | Pair]:
         raise ValueError(f"fields needs two replies, as response_a and response_b; it has {', '.join(fields)}")
     said, suggested = (_plain(value.get(name)) for name in ("responses", "suggestions"))
     answers = [answer for one in (*_responses(said), *_suggestions(suggested)) for answer in _answers(one, replies)]
-    yield from rows_of_answers(prompt, answers, value.get("metadata"), "metadata")
+    metadata = value.get("metadata")
+    record = record_tags(value.get("external_id") or value.get("id"), metadata, {})
+    yield from rows_of_answers(prompt, answers, metadata, "metadata", record)
 
 
 def write(rows: Iterable[PreferenceRow]) -> Iterator[dict[str, JsonValue]]:
@@ -69,9 +81,9 @@ def _record(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
             machine: dict[str, JsonValue] = {"question_name": "preference", "type": "model", "value": picked}
             suggestions.append(machine | {"agent": row.judge, "score": row.p_chosen})
     return {
-        "external_id": rows[0].id,
+        "external_id": record_id(rows) or rows[0].id,
         "fields": {"prompt": as_json(rows[0].prompt), "response_a": first, "response_b": second},
-        "metadata": write_extras(rows),
+        "metadata": of_record(rows, RECORD_META) | write_extras(rows),
         "responses": responses,
         "suggestions": suggestions,
     }

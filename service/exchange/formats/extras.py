@@ -23,6 +23,9 @@ from training.rows import PreferenceRow, said_object
 # The tag of a row whose labeller saw both replies in a known order: first or second.
 CHOSEN_SHOWN = "chosen_shown"
 _KEY = "charter_rows"
+# The tags of an answer's row that keep the tool's record: its id, its free mapping, and data beside prompt and replies.
+RECORD_ID, RECORD_META, RECORD_DATA = "record_id", "record_meta", "record_data"
+Tags = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,37 @@ def write_extras(rows: Iterable[PreferenceRow]) -> dict[str, JsonValue]:
     return {_KEY: [_written(row) for row in rows]}
 
 
+def record_tags(id: JsonValue, free: JsonValue, data: Mapping[str, JsonValue]) -> Tags:
+    """What a tool's record says beside its answers, so that it comes out as the same one; empty parts make no tag.
+
+    The id of a row of ours is no id of the tool's.
+    """
+    given = mapping_of(free) or {}
+    ours = {(mapping_of(entry) or {}).get("id") for entry in list_of(given.get(_KEY))}
+    meta = {name: value for name, value in given.items() if name != _KEY}
+    kept: tuple[tuple[str, JsonValue], ...] = ((RECORD_META, meta), (RECORD_DATA, dict(data)))
+    named = ((RECORD_ID, str(id)),) if isinstance(id, str | int) and id != "" and id not in ours else ()
+    return (*named, *((name, to_json(value).decode()) for name, value in kept if value))
+
+
+def of_record(rows: Iterable[PreferenceRow], name: str) -> dict[str, JsonValue]:
+    """What the tag of that name keeps, of the first row that has it."""
+    texts = (dict(row.tags).get(name) for row in rows)
+    return next((found for text in texts if text and (found := mapping_of(text))), {})
+
+
+def record_id(rows: Iterable[PreferenceRow]) -> str | None:
+    """None where the rows came from no record of a tool."""
+    return next((id for row in rows if (id := dict(row.tags).get(RECORD_ID))), None)
+
+
 def rows_of_answers(
-    prompt: Conversation, answers: Iterable[Answer], extras: JsonValue, what: str
+    prompt: Conversation, answers: Iterable[Answer], extras: JsonValue, what: str, record: Tags = ()
 ) -> Iterator[PreferenceRow | Pair]:
-    """The rows that the answers still are, and a pair for each other answer. Raises ValueError and RowError."""
+    """The rows that the answers still are, and a pair for each other answer, with the tags of its record.
+
+    Raises ValueError and RowError.
+    """
     left = list(answers)
     entries = list_of((mapping_of(extras) or {}).get(_KEY))
     texts = _texts_by_digest(prompt, left) if entries else {}
@@ -65,7 +95,7 @@ def rows_of_answers(
                 left = [one for one in left if not any(one is taken for taken in given)]
                 yield row
     for answer in left:
-        yield _new(prompt, answer, sides_known=answer.who not in named)
+        yield _new(prompt, answer, record, sides_known=answer.who not in named)
 
 
 def voices_of(row: PreferenceRow) -> tuple[str, ...]:
@@ -114,8 +144,11 @@ def _says(answer: Answer, row: PreferenceRow, who: str) -> bool:
     )
 
 
-def _new(prompt: Conversation, answer: Answer, *, sides_known: bool) -> Pair:
+def _new(prompt: Conversation, answer: Answer, record: Tags, *, sides_known: bool) -> Pair:
     place = "first" if answer.first else "second"
+    own = ((CHOSEN_SHOWN, place),) if sides_known and answer.first is not None else answer.part
+    # A record of more than two replies comes out as several, which cannot all have its id.
+    kept = tuple(tag for tag in record if tag[0] != RECORD_ID) if answer.part else record
     return Pair(
         prompt,
         answer.chosen,
@@ -125,7 +158,7 @@ def _new(prompt: Conversation, answer: Answer, *, sides_known: bool) -> Pair:
         annotators=() if answer.machine or not answer.who else (answer.who,),
         source="ai" if answer.machine else "human",
         judge=answer.who if answer.machine else "",
-        tags=((CHOSEN_SHOWN, place),) if sides_known and answer.first is not None else answer.part,
+        tags=(*own, *kept),
     )
 
 

@@ -13,14 +13,25 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from service.exchange.cells import list_of, mapping_of
-from service.exchange.formats.extras import Answer, chosen_second, rows_of_answers, voices_of, write_extras
+from service.exchange.formats.extras import (
+    RECORD_DATA,
+    RECORD_META,
+    Answer,
+    chosen_second,
+    of_record,
+    record_id,
+    record_tags,
+    rows_of_answers,
+    voices_of,
+    write_extras,
+)
 from service.exchange.formats.pair import Pair, number_within, one_question, ranking_tags
 from service.exchange.formats.pair_records import pair_records
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
 from training.rows import PreferenceRow
 
 # Their shape depends on the configuration: in a table they are JSON.
-SCHEMA = pa.schema([(name, pa.string()) for name in ("data", "annotations", "predictions", "meta")])
+SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "data", "annotations", "predictions", "meta")])
 PROMPTS = ("prompt", "question", "instruction", "input")
 SIDES = (
     ("response_a", "response_b"),
@@ -53,7 +64,9 @@ def read(value: dict[str, JsonValue]) -> Iterator[PreferenceRow | Pair]:
     name = next((known for known in PROMPTS if known in data), PROMPTS[0])
     prompt = ends_with_user(conversation(data.get(name), f"data.{name}"), f"data.{name}")
     answers = [*_annotated(data, value.get("annotations")), *_predicted(data, value.get("predictions"))]
-    yield from rows_of_answers(prompt, answers, value.get("meta"), "meta")
+    known = {name, *(side for both in SIDES for side in both), *LISTS}
+    record = record_tags(value.get("id"), value.get("meta"), {key: data[key] for key in data if key not in known})
+    yield from rows_of_answers(prompt, answers, value.get("meta"), "meta", record)
 
 
 def write(rows: Iterable[PreferenceRow]) -> Iterator[dict[str, JsonValue]]:
@@ -73,15 +86,26 @@ def _task(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
         picked = _pick("left" if row.chosen == left else "right")
         if row.source == "human":
             answer: dict[str, JsonValue] = {"was_cancelled": False, "result": [picked]}
-            annotations += [answer | ({"completed_by": {"email": who}} if who else {}) for who in voices_of(row)]
+            annotations += [answer | ({"completed_by": _account(who)} if who else {}) for who in voices_of(row)]
         else:
             predictions.append({"model_version": row.judge, "score": row.p_chosen, "result": [picked]})
-    return {
-        "data": {"prompt": prompt, "response_a": left, "response_b": right},
+    own: dict[str, JsonValue] = {} if (id := record_id(rows)) is None else {"id": _number_or_text(id)}
+    return own | {
+        "data": of_record(rows, RECORD_DATA) | {"prompt": prompt, "response_a": left, "response_b": right},
         "annotations": annotations,
         "predictions": predictions,
-        "meta": write_extras(rows),
+        "meta": of_record(rows, RECORD_META) | write_extras(rows),
     }
+
+
+def _account(who: str) -> JsonValue:
+    """As Label Studio names people: by the number of their account, or by their email."""
+    number = _number_or_text(who)
+    return number if isinstance(number, int) else {"email": who}
+
+
+def _number_or_text(id: str) -> int | str:
+    return int(id) if id.isascii() and id.isdecimal() and str(int(id)) == id else id
 
 
 def _pick(side: str) -> JsonValue:

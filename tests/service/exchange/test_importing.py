@@ -102,6 +102,23 @@ def test_dialogues_that_go_on_after_they_part_are_counted(tmp_path: Path) -> Non
         assert (report["notices"]["parted_early"], report["noticed"][0]) == (1, "line 2: parted_early")
 
 
+def test_tools_that_no_row_holds_and_replies_of_several_messages_are_counted(tmp_path: Path) -> None:
+    said = [{"role": "assistant", "content": one} for one in "xyz"]
+    asked = {"messages": [{"role": "user", "content": "hi"}], "tools": []}
+    tools = asked | {"tools": [{"type": "function", "function": {"name": "weather"}}]}
+    lines = [
+        {"input": asked, "preferred_output": said[:1], "non_preferred_output": said[1:2]},
+        {"input": tools, "preferred_output": said[:2], "non_preferred_output": said[2:]},
+    ]
+    report = import_preferences(
+        file("".join(json.dumps(line) + "\n" for line in lines)), tmp_path / "a", skip_broken=True
+    )
+    assert report.report["noticed"] == ["line 2: left_out", "line 2: joined"]
+    trl = GOOD + OTHER.replace("}", ', "tools": [], "chat_template_kwargs": {"thinking": true}}').replace("'", '"')
+    found = import_preferences(file(trl), tmp_path / "b", skip_broken=False)
+    assert found.report["noticed"] == ["line 2: left_out"]
+
+
 def test_an_answer_that_a_record_holds_twice_is_counted_too(tmp_path: Path) -> None:
     answer = {"status": "submitted", "user_id": "u1", "values": {"preference": {"value": "a"}}}
     fields = {"prompt": "Why?", "response_a": "Because.", "response_b": "Hm."}

@@ -58,6 +58,17 @@ def test_each_format(value: object, prompt: tuple[Message, ...]) -> None:
     assert (row.source, row.p_chosen, row.weight, row.origin) == ("human", 1.0, 1.0, "people, line 1")
 
 
+def test_text_parts_the_developers_turn_and_several_messages_are_read() -> None:
+    asked = [
+        turn("developer", "Be brief."),
+        {"role": "user", "content": [{"type": "text", "text": one} for one in "ab"]},
+    ]
+    outputs = {"preferred_output": [turn("assistant", "Well."), GOOD], "non_preferred_output": [BAD_REPLY]}
+    (row,) = read({"input": {"messages": asked}, **outputs})
+    assert row.prompt == (Message("system", "Be brief."), Message("user", "a\nb"))
+    assert (row.chosen, row.rejected) == ("Well.\n\nBecause.", "Hm.")
+
+
 def test_two_conversations_that_part_early_are_compared_where_they_part() -> None:
     chosen = "\n\nHuman: Why?\n\nAssistant: Because.\n\nHuman: Thanks\n\nAssistant: Welcome."
     (row,) = read({"chosen": chosen, "rejected": "\n\nHuman: Why?\n\nAssistant: Hm."})
@@ -116,6 +127,7 @@ BAD = {"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}
         (BAD | {"prompt": []}, "neither a text nor a list"),
         (BAD | {"prompt": [turn("tool", "x")]}, "prompt[0].role is 'tool'"),
         (BAD | {"chosen": [turn("assistant", "x"), turn("user", "y")]}, "one message of the assistant"),
+        (BAD | {"prompt": [{"role": "user", "content": [{"type": "image_url"}]}]}, "content[0] is no part of type text"),
         (BAD | {"p_chosen": 0.4}, "from 0.5 to 1"),
         (BAD | {"p_chosen": True}, "p_chosen is True"),
         (BAD | {"weight": -1}, "weight is -1"),
