@@ -127,7 +127,7 @@ BAD = {"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}
         (BAD | {"prompt": []}, "neither a text nor a list"),
         (BAD | {"prompt": [turn("tool", "x")]}, "prompt[0].role is 'tool'"),
         (BAD | {"chosen": [turn("assistant", "x"), turn("user", "y")]}, "one message of the assistant"),
-        (BAD | {"prompt": [{"role": "user", "content": [{"type": "image_url"}]}]}, "content[0] is no part of type text"),
+        (BAD | {"prompt": [{"role": "user", "content": [{"type": "image_url"}]}]}, "content[0] is no part of type"),
         (BAD | {"p_chosen": 0.4}, "from 0.5 to 1"),
         (BAD | {"p_chosen": True}, "p_chosen is True"),
         (BAD | {"weight": -1}, "weight is -1"),
@@ -152,6 +152,15 @@ def test_every_fault_is_told_and_its_own_line() -> None:
         read(BAD, {"prompt": "x"}, BAD, BAD | {"weight": "heavy"})
     assert [problem.split(":")[0] for problem in told.value.problems] == ["line 2", "line 4"]
     assert "(and 1 more); nothing was stored" in str(told.value)
+
+
+def test_a_row_of_a_table_is_named_by_its_first_line() -> None:
+    text = 'prompt,chosen,rejected\n"Why\nis\nthat?",a,b\n\n"So\nwhat?",same,same\nx,y\n'
+    with pytest.raises(InvalidInput) as told:
+        read_preferences(text.encode(), "people.csv", "", None, "people.csv")
+    assert [problem.split(":")[0] for problem in told.value.problems] == ["line 6", "line 8"]
+    (row,) = read_preferences("".join(text.splitlines(keepends=True)[:4]).encode(), "p.csv", "", None, "p.csv")
+    assert row.origin == "p.csv, line 2"
 
 
 def test_two_rows_of_ours_with_one_id_are_a_fault() -> None:
