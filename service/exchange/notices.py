@@ -15,7 +15,11 @@ from service.store.records import JsonObject
 # - parted_early: two whole conversations go on after the replies on which they part; what follows is left out.
 # - left_out: the line has tools, images or settings of a chat template, which no row holds.
 # - joined: a reply was several messages of the assistant.
-Notice = Literal["agrees_unnamed", "contradicts_unnamed", "parted_early", "left_out", "joined"]
+# - unanswered: the record holds no answer of anybody's to which reply is better.
+# - no_belief: a machine's score is not from one half to 1; the tag `score` keeps it, and the belief is 1.
+Notice = Literal[
+    "agrees_unnamed", "contradicts_unnamed", "parted_early", "left_out", "joined", "unanswered", "no_belief"
+]
 _NAMED = 1000
 # What the replies of a line may have come from, beside its messages.
 _NOT_HELD = ("tools", "images", "image", "chat_template_kwargs")

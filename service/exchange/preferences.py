@@ -76,6 +76,8 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
         except RowError as error:  # it names the line itself
             yield BrokenLine(line.place, str(error).removeprefix(f"{line.place}: "))
             continue
+        if not rows:
+            yield Noticed(line.place, "unanswered")
         yield from (Noticed(line.place, said) for said in dict.fromkeys(one for row in rows for one in row.notices))
         for row in rows:
             yield from seen.noticed(row, line)

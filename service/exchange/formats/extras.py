@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from judges.records import Conversation
 from service.exchange.cells import list_of, mapping_of
 from service.exchange.formats import charter
-from service.exchange.formats.pair import Pair
+from service.exchange.formats.pair import Pair, as_number, tag_number
 from service.exchange.messages import as_json
 from training.ranked import labels_in
 from training.rows import PreferenceRow, said_object
@@ -25,6 +25,7 @@ CHOSEN_SHOWN = "chosen_shown"
 _KEY = "charter_rows"
 # The tags of an answer's row that keep the tool's record: its id, its free mapping, and data beside prompt and replies.
 RECORD_ID, RECORD_META, RECORD_DATA = "record_id", "record_meta", "record_data"
+_SCORE = "score"
 Tags = tuple[tuple[str, str], ...]
 
 
@@ -33,7 +34,8 @@ class Answer:
     """What somebody says of two replies. A person's belief is 1, or one half for a tie.
 
     `first` says whether the chosen reply stood first of two; None where there is no order, or no winner. `part` are the
-    tags that say of how many replies the ranking or the choice is that this is a part of.
+    tags that say of how many replies the ranking or the choice is that this is a part of. `score` is a machine's number
+    that is no belief, as text.
     """
 
     chosen: str
@@ -43,6 +45,31 @@ class Answer:
     machine: bool
     first: bool | None
     part: tuple[tuple[str, str], ...] = ()
+    score: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineScore:
+    """The belief that a machine's score is, or 1 and the score as text where it is none."""
+
+    belief: float
+    score: str = ""
+
+
+def machine_score(value: JsonValue, what: str) -> MachineScore:
+    """From one half to 1 it is the belief in the answer that it stands beside; any other number says only how sure a
+    program of its own scale is. Raises ValueError for what is no number.
+    """
+    number = 1.0 if value is None else as_number(value)
+    if number is None:
+        raise ValueError(f"{what} is {value!r}; take a number")
+    return MachineScore(number) if 0.5 <= number <= 1 else MachineScore(1.0, repr(number))
+
+
+def score_of(row: PreferenceRow) -> float:
+    """What a machine's row writes: its belief, or the score that it came with."""
+    score = tag_number(row, _SCORE) if row.p_chosen == 1 else None
+    return row.p_chosen if score is None or 0.5 <= score <= 1 else score
 
 
 def write_extras(rows: Iterable[PreferenceRow]) -> dict[str, JsonValue]:
@@ -158,7 +185,8 @@ def _new(prompt: Conversation, answer: Answer, record: Tags, *, sides_known: boo
         annotators=() if answer.machine or not answer.who else (answer.who,),
         source="ai" if answer.machine else "human",
         judge=answer.who if answer.machine else "",
-        tags=(*own, *kept),
+        tags=(*own, *(((_SCORE, answer.score),) if answer.score else ()), *kept),
+        notices=("no_belief",) if answer.score else (),
     )
 
 

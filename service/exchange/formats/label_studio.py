@@ -18,14 +18,16 @@ from service.exchange.formats.extras import (
     RECORD_META,
     Answer,
     chosen_second,
+    machine_score,
     of_record,
     record_id,
     record_tags,
     rows_of_answers,
+    score_of,
     voices_of,
     write_extras,
 )
-from service.exchange.formats.pair import Pair, number_within, one_question, ranking_tags
+from service.exchange.formats.pair import Pair, one_question, ranking_tags
 from service.exchange.formats.pair_records import pair_records
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
 from training.rows import PreferenceRow
@@ -88,7 +90,7 @@ def _task(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
             answer: dict[str, JsonValue] = {"was_cancelled": False, "result": [picked]}
             annotations += [answer | ({"completed_by": _account(who)} if who else {}) for who in voices_of(row)]
         else:
-            predictions.append({"model_version": row.judge, "score": row.p_chosen, "result": [picked]})
+            predictions.append({"model_version": row.judge, "score": score_of(row), "result": [picked]})
     own: dict[str, JsonValue] = {} if (id := record_id(rows)) is None else {"id": _number_or_text(id)}
     return own | {
         "data": of_record(rows, RECORD_DATA) | {"prompt": prompt, "response_a": left, "response_b": right},
@@ -126,14 +128,15 @@ def _annotated(data: Mapping[str, JsonValue], annotations: JsonValue) -> Iterato
 
 
 def _predicted(data: Mapping[str, JsonValue], predictions: JsonValue) -> Iterator[Answer]:
-    """A machine's order. A score below one half is not a belief in it, and is refused."""
+    """A machine's order, and the belief in it that its score may be."""
     for prediction in list_of(predictions):
         if isinstance(prediction, dict):
-            belief = number_within(prediction.get("score"), 1.0, "a prediction's score", 0.5, 1.0)
-            judge = prediction.get("model_version")
+            told = machine_score(prediction.get("score"), "a prediction's score")
+            version = prediction.get("model_version")
+            judge = "" if version is None else str(version)
             for one in _decided(data, prediction):
-                first = None if belief == 0.5 else one.left
-                yield Answer(one.good, one.bad, belief, "" if judge is None else str(judge), True, first, one.part)
+                first = None if told.belief == 0.5 else one.left
+                yield Answer(one.good, one.bad, told.belief, judge, True, first, one.part, told.score)
 
 
 def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> Iterator[_Decided]:

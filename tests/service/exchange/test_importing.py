@@ -119,6 +119,23 @@ def test_tools_that_no_row_holds_and_replies_of_several_messages_are_counted(tmp
     assert found.report["noticed"] == ["line 2: left_out"]
 
 
+def test_records_that_nobody_answered_and_scores_that_are_no_belief_are_counted(tmp_path: Path) -> None:
+    fields = {"prompt": "Why?", "response_a": "Because.", "response_b": "Hm."}
+    answer = {"status": "submitted", "user_id": "u1", "values": {"preference": {"value": "a"}}}
+    draft, comment = answer | {"status": "draft"}, answer | {"values": {"why": {"value": "hm"}}}
+    machine = {"question_name": "preference", "value": "a", "agent": "j", "score": 0.4}
+    records = [{"fields": fields, "responses": [one]} for one in (answer, draft, comment)]
+    text = json.dumps([*records, {"fields": fields, "suggestions": [machine]}])
+    found = import_preferences(file(text, "records.json"), tmp_path / "a", skip_broken=False)
+    assert (found.rows, found.report["notices"]) == (2, {"no_belief": 1, "unanswered": 2})
+    assert found.report["noticed"] == ["item 2: unanswered", "item 3: unanswered", "item 4: no_belief"]
+    result = {"type": "choices", "value": {"choices": ["A is better"]}}
+    task = {"data": fields, "annotations": [{"completed_by": 7, "result": [result]}]}
+    picked = task | {"annotations": [{"result": [{"type": "pairwise", "value": {"selected": "left"}}]}]}
+    found = import_preferences(file(json.dumps([task, picked]), "tasks.json"), tmp_path / "b", skip_broken=False)
+    assert (found.rows, found.report["notices"]) == (1, {"unanswered": 1})
+
+
 def test_an_answer_that_a_record_holds_twice_is_counted_too(tmp_path: Path) -> None:
     answer = {"status": "submitted", "user_id": "u1", "values": {"preference": {"value": "a"}}}
     fields = {"prompt": "Why?", "response_a": "Because.", "response_b": "Hm."}
