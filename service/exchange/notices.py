@@ -17,8 +17,16 @@ from service.store.records import JsonObject
 # - joined: a reply was several messages of the assistant.
 # - unanswered: the record holds no answer of anybody's to which reply is better.
 # - no_belief: a machine's score is not from one half to 1; the tag `score` keeps it, and the belief is 1.
+# - scores_against: the scores of a pair put the rejected reply first; the pair's own word counts.
 Notice = Literal[
-    "agrees_unnamed", "contradicts_unnamed", "parted_early", "left_out", "joined", "unanswered", "no_belief"
+    "agrees_unnamed",
+    "contradicts_unnamed",
+    "parted_early",
+    "left_out",
+    "joined",
+    "unanswered",
+    "no_belief",
+    "scores_against",
 ]
 _NAMED = 1000
 # What the replies of a line may have come from, beside its messages.

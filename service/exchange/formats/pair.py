@@ -35,10 +35,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What two scores say: the belief, and the scores themselves where they say more than it."""
+    """What two scores say: the belief, and the scores themselves where they say more than it, or another thing."""
 
     p_chosen: float
     tags: tuple[tuple[str, str], ...]
+    notices: tuple[Notice, ...] = ()
 
 
 def belief_of_scores(value: dict[str, JsonValue], chosen: str, rejected: str) -> Scores:
@@ -51,7 +52,8 @@ def belief_of_scores(value: dict[str, JsonValue], chosen: str, rejected: str) ->
         return Scores(1.0, ())
     if value.get("p_chosen") is None and high + low == 1 and high >= low >= 0:
         return Scores(high, ())
-    return Scores(0.5 if high == low else 1.0, ((chosen, repr(high)), (rejected, repr(low))))
+    against: tuple[Notice, ...] = ("scores_against",) if high < low else ()
+    return Scores(0.5 if high == low else 1.0, ((chosen, repr(high)), (rejected, repr(low))), against)
 
 
 def scores_of(row: PreferenceRow, chosen: str, rejected: str) -> dict[str, JsonValue]:

@@ -51,7 +51,7 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
         number_within(value.get("weight"), 1.0, "weight", 0.0, 1e6),
         _annotators(value),
         tags=_tags(value, scores),
-        notices=notices,
+        notices=(*notices, *scores.notices),
     )
 
 

@@ -136,6 +136,17 @@ def test_records_that_nobody_answered_and_scores_that_are_no_belief_are_counted(
     assert (found.rows, found.report["notices"]) == (1, {"unanswered": 1})
 
 
+@pytest.mark.parametrize(("chosen", "rejected", "told"), [(9, 2, []), (2, 9, ["line 1: scores_against"]), (4, 4, [])])
+def test_scores_that_speak_against_the_chosen_reply_are_counted(
+    tmp_path: Path, chosen: float, rejected: float, told: list[str]
+) -> None:
+    binarized = {"prompt": "Why?", "chosen": "A", "rejected": "B", "score_chosen": chosen, "score_rejected": rejected}
+    nemo = {"prompt": "Why?", "chosen_response": "A", "rejected_response": "B"}
+    for line in (binarized, nemo | {"chosen_reward": chosen, "rejected_reward": rejected}):
+        report = import_preferences(file(json.dumps(line)), tmp_path / "rows", skip_broken=False).report
+        assert (report["human"], report.get("noticed", [])) == (1, told)
+
+
 def test_an_answer_that_a_record_holds_twice_is_counted_too(tmp_path: Path) -> None:
     answer = {"status": "submitted", "user_id": "u1", "values": {"preference": {"value": "a"}}}
     fields = {"prompt": "Why?", "response_a": "Because.", "response_b": "Hm."}
