@@ -64,9 +64,9 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
         if isinstance(line, BrokenLine):
             yield line
             continue
-        line = replace(line, value=parsed_row(line.value)) if cells else line
-        format = format or sniff_format(line)
         try:
+            line = replace(line, value=parsed_row(line.value)) if cells else line
+            format = format or sniff_format(line)
             rows = list(_rows_of(line, format, file.origin))
             for row in rows:
                 seen.refuse_other(row)

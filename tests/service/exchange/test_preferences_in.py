@@ -163,6 +163,14 @@ def test_a_row_of_a_table_is_named_by_its_first_line() -> None:
     assert row.origin == "p.csv, line 2"
 
 
+def test_an_empty_cell_is_a_missing_reply_and_not_an_empty_one() -> None:
+    text = 'prompt,chosen,rejected\nWhy?,Because.,\nHow?,"""""",So.\n'
+    with pytest.raises(InvalidInput, match="line 2: the cell of rejected is empty"):
+        read_preferences(text.encode(), "p.csv", "", None, "p.csv")
+    (row,) = read_preferences(text.replace("Why?,Because.,\n", "").encode(), "p.csv", "", None, "p.csv")
+    assert (row.chosen, row.rejected) == ("", "So.")
+
+
 def test_two_rows_of_ours_with_one_id_are_a_fault() -> None:
     ours = {"id": "r1", "prompt_id": "p1", "source": "human", **BAD}
     assert len(read(ours, ours)) == 1
