@@ -156,7 +156,9 @@ def test_a_weak_annotator_does_not_take_the_machines_weight_from_a_pair():
     person = make_row("h", chosen="X", rejected="Y", p_chosen=1.0, weight=0.1)
     verdict = make_row("m", chosen="Y", rejected="X", p_chosen=0.9, weight=1.0, source="ai")
     config = MixConfig(ratio=1, conflict="average")
-    (row,) = mix_rows([person], [verdict], config).rows
+    mixed = mix_rows([person], [verdict], config)
+    (row,) = mixed.rows
+    assert mixed.report.people.weight_share == pytest.approx(0.1)
     assert (row.chosen, row.weight) == ("Y", 1.0) and row.p_chosen == pytest.approx(0.85039, abs=1e-5)
     # Three such people each get a third of the verdict: (log 9 / 3 - 0.1 * log 99) / (1 / 3) = 0.81863, so 0.69396.
     three = [replace(person, id=f"h{n}", annotators=(f"ann_{n}",)) for n in range(3)]
