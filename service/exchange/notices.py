@@ -67,4 +67,5 @@ class Notices:
         """Nothing where there was nothing."""
         if not self.first:
             return {}
-        return {"notices": dict(sorted(self.count.items())), "noticed": list[JsonValue](self.first)}
+        counts: JsonObject = {name: self.count[name] for name in sorted(self.count)}
+        return {"notices": counts, "noticed": list[JsonValue](self.first)}
