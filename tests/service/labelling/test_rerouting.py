@@ -88,6 +88,13 @@ async def test_a_judge_that_is_wrong_where_it_is_sure_is_found_out(place):
     assert (last.dropped, last.added, last.project.tasks) == (0, 0, 20)
 
 
+async def test_without_a_random_part_it_says_what_is_missing(place):
+    made, ada = await place.made(routing=UNCERTAIN | {"random_share": 0})
+    await place.answer(ada, 2)
+    with pytest.raises(Conflict, match="has no random part"):
+        await place.again(made)
+
+
 async def test_a_budget_in_minutes_is_counted_by_how_long_people_took(place):
     minutes = {"policy": "uncertain", "budget_minutes": 10, "random_share": 0.5}
     made, ada = await place.made(routing=minutes, repeat_share=0.5)
