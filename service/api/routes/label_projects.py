@@ -192,7 +192,7 @@ async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHer
     rows = await of_project(backend.store, project, made.rows)
     if chosen.add_to is not None:
         earlier = await backend.store.preference_sets.get(key.project_id, chosen.add_to)
-        rows = await with_earlier(backend.artifacts, earlier, rows)
+        rows = await with_earlier(backend.artifacts, earlier, project, rows)
     report: JsonObject = {
         "rows": len(rows),
         "human": len(rows),

@@ -260,6 +260,9 @@ async def test_answers_about_pairs_under_review_say_so_and_join_the_earlier_labe
     assert [("reviewed" in json.loads(line)["tags"]) for line in lines] == [False] * 4 + [True] * 4
     twice = await service.http.post(f"{BASE}/again/preference-set", json={"name": "twice", "add_to": "both"})
     assert twice.json()["rows"] == 8  # the same answers are there once
+    other_way = {"name": "votes", "add_to": "both", "aggregate": True}
+    votes = await service.http.post(f"{BASE}/again/preference-set", json=other_way)
+    assert votes.json()["rows"] == 8  # also as one row a pair
     refused = await service.http.post(f"{BASE}/again/preference-set", json={"add_to": "review-run"})
     assert (refused.status_code, "name a human set" in refused.json()["detail"]) == (422, True)
     unnamed = await service.http.post(f"{BASE}/again/preference-set", json={"add_to": "nothing"})
