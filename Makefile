@@ -49,9 +49,9 @@ bench: setup
 	-$(BIN)/python -m benchmarks.reward --efficacy --docs
 	-$(BIN)/python -m benchmarks.ppo --docs
 	-$(BIN)/python -m benchmarks.ppo --precision bf16 --samplers vllm --docs
-	$(BIN)/python -m benchmarks.sampler
+	-$(BIN)/python -m benchmarks.sampler --docs
 	-$(BIN)/python -m benchmarks.efficacy --docs
-	-$(BIN)/python -m benchmarks.overoptimisation
+	-$(BIN)/python -m benchmarks.overoptimisation --docs
 	-$(BIN)/python -m benchmarks.labelling_load --postgres --docs
 	-$(BIN)/python -m benchmarks.million_comparisons
 	$(BIN)/python -m benchmarks.effect $(ARGS)

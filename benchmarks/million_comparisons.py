@@ -3,7 +3,7 @@
     python -m benchmarks.million_comparisons [--rows 1000000] [--folder FOLDER]
 
 The set is written as a run's mix leaves it, then `service.serve` is started on it, and asked over HTTP. `peak_bytes` is
-the most resident memory that the serving process ever had. Prints JSON as its last line; exit status 1 where the
+the most resident memory that the serving process ever had. Prints JSON as its last line; exit status 1 where an
 export is slower than 30,000 rows/s or the memory reaches 500 MB. With --folder the set is kept for the next time.
 Left out: importing such a file, which takes as much memory as the file on top.
 """
@@ -36,6 +36,10 @@ from training.rows import PreferenceRow
 
 LEAST_ROWS_PER_S = 30_000
 MOST_BYTES = 500_000_000
+# Ours, a form that other trainers read, and those of labelling tools, which have all rows on one pair together. TRL's
+# leaves ties out; every pair of the set below is its own, so the others have a line for each row.
+EXPORTED = ("charter", "trl", "argilla", "label-studio")
+WHOLE = ("charter", "argilla", "label-studio")
 NAME = "million"
 _SENTENCE = "the reply answers what was asked in plain words and then ends without a list or a promise of more"
 _WORDS = tuple(_SENTENCE.split(" "))
@@ -176,16 +180,15 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
         filter_s = max(service.seconds(f"rows?limit=100&{asked}") for asked in filters)
         report_s = service.seconds("report")
         pages_bytes = service.peak_bytes()
-        lines, rows_per_s = service.export("charter")
-        trl_lines, trl_rows_per_s = service.export("trl")
+        exports = {format: service.export(format) for format in EXPORTED}
         peak_bytes = service.peak_bytes()
-    if lines != rows:
-        raise RuntimeError(f"the export has {lines} lines, the set {rows} rows")
+    for format in WHOLE:
+        if exports[format][0] != rows:
+            raise RuntimeError(f"the export as {format} has {exports[format][0]} lines, the set {rows} rows")
     return {
         "rows": rows,
-        "rows_per_s": round(rows_per_s),
-        "trl_rows_per_s": round(trl_rows_per_s),
-        "trl_rows": trl_lines,
+        **{f"{format}_rows_per_s": round(rows_per_s) for format, (_, rows_per_s) in exports.items()},
+        "trl_rows": exports["trl"][0],
         "peak_bytes": peak_bytes,
         "start_bytes": start_bytes,
         "pages_bytes": pages_bytes,
@@ -202,7 +205,8 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ch-") as folder:
         measured = measure((options.folder or Path(folder)).absolute(), options.rows)
-    reached = measured["rows_per_s"] >= LEAST_ROWS_PER_S and measured["peak_bytes"] < MOST_BYTES
+    slowest = min(measured[f"{format}_rows_per_s"] for format in EXPORTED)
+    reached = slowest >= LEAST_ROWS_PER_S and measured["peak_bytes"] < MOST_BYTES
     print(json.dumps(measured | {"reached": reached}))
     return 0 if reached else 1
 

@@ -1,12 +1,12 @@
 """How near the engine that samples for PPO is to the trainer, with its logits in the weights' format and in float32.
 
-    CHARTER_DATA=... python -m benchmarks.sampler [--prompts 32] [--rounds 2]
+    CHARTER_DATA=... python -m benchmarks.sampler [--prompts 32] [--rounds 2] [--docs]
 
 Two vLLM servers of the bundled 135M model take turns at the same prompts, replies of at most 64 tokens, on a quiet
 machine. What each wrote last is then seen by the trainer, in the same format and in fp32: `ratio_apart` is |p of the
 trainer over p of the sampler - 1| of a sampled token, `kl` is KL(sampler || trainer) in nats a token (k3,
-training/kl.py). `trainer` stands for the trainer itself beside fp32, on the replies of the first server. Prints JSON as
-its last line.
+training/kl.py). `trainer` stands for the trainer itself beside fp32, on the replies of the first server. `--docs`
+writes the table of docs/performance.md; the last line is JSON.
 """
 
 import argparse
@@ -16,15 +16,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import torch
 
+from benchmarks.documents import rewrite_block, table
 from benchmarks.trainer_rows import data_name, first_rows
-from benchmarks.trainer_sides import machine
+from benchmarks.trainer_sides import PAGE, machine
 from judges.engine import EngineSettings, running_engine
 from service.demo.base_model import base_model_folder
 from service.demo.recipe import CACHE
@@ -122,25 +123,64 @@ def apart(sampler: Sequence[float], trainer: Sequence[float]) -> dict[str, float
     }
 
 
+def figures_of(model: Path, found: Mapping[str, Sampled], precision: str) -> dict[str, dict[str, object]]:
+    """Each server beside the trainer and beside fp32, and the trainer beside fp32."""
+    figures: dict[str, dict[str, object]] = {}
+    for name, one in found.items():
+        own, exact = (trainer_logps(model, one.groups, format) for format in (precision, "fp32"))
+        figures[name] = {
+            "seconds": statistics.median(one.seconds), "tokens": len(one.logps),
+            "trainer": apart(one.logps, own), "fp32": apart(one.logps, exact),
+        }  # fmt: skip
+        figures.setdefault("trainer", {"fp32": apart(own, exact)})
+    return figures
+
+
+def block(figures: Mapping[str, dict[str, object]], precision: str, prompts: int) -> str:
+    """The table of docs/performance.md."""
+    named = (
+        ("narrow", f"{precision} logits"),
+        ("wide", "float32 logits"),
+        ("trainer", f"the trainer's own, {precision}"),
+    )
+    rows = [
+        (
+            label,
+            _cell(figures[name].get("seconds"), ".1f"),
+            *_apart_cells(figures[name].get("trainer")),
+            *_apart_cells(figures[name]["fp32"]),
+        )
+        for name, label in named
+    ]
+    head = ("", "seconds", "apart, mean", "99 % under", "KL", "fp32: apart, mean", "99 % under", "KL")
+    return f"{prompts} replies of at most {_REPLY_TOKENS} tokens, {data_name()}, {machine()}:\n\n{table(head, rows)}"
+
+
+def _apart_cells(found: object) -> tuple[str, ...]:
+    if not isinstance(found, dict):
+        return ("",) * 3
+    return _cell(found["ratio_apart_mean"], ".3f"), _cell(found["ratio_apart_99"], ".2f"), _cell(found["kl"], ".4f")
+
+
+def _cell(value: object, form: str) -> str:
+    return format(value, form) if isinstance(value, float) else ""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16", help="the trainer's")
+    parser.add_argument("--docs", action="store_true", help="rewrite the table in docs/performance.md")
     options = parser.parse_args()
     model = base_model_folder(None, CACHE)
     tokenizer = load_tokenizer(model)
     rows = first_rows(options.prompts, most_chars=_MOST_CHARS)
     prompts = [prompt_tokens(row.prompt, tokenizer, f"row {row.id!r}") for row in rows]
     found = asyncio.run(sample(model, prompts, options.rounds))
-    figures: dict[str, object] = {}
-    for name, one in found.items():
-        own, exact = (trainer_logps(model, one.groups, precision) for precision in (options.precision, "fp32"))
-        figures[name] = {
-            "seconds": statistics.median(one.seconds), "tokens": len(one.logps),
-            "trainer": apart(one.logps, own), "fp32": apart(one.logps, exact),
-        }  # fmt: skip
-        figures.setdefault("trainer", {"fp32": apart(own, exact)})
+    figures = figures_of(model, found, options.precision)
+    if options.docs:
+        rewrite_block(PAGE, "sampler", block(figures, options.precision, options.prompts))
     print(json.dumps({"precision": options.precision, "data": data_name(), "machine": machine(), **figures}))
     return 0
 

@@ -18,14 +18,14 @@ from pydantic import JsonValue, TypeAdapter
 
 from service.errors import NotFound, ServiceError
 from service.shards import records_of
-from training.ranked import RANKED, labels_in
+from training.ranked import PICKED, RANKED, labels_in
 from training.rows import PreferenceRow, Source
 
 _ROWS_AT_ONCE = 1024
 _NAMES = TypeAdapter(list[str])
 _TAGS = TypeAdapter(list[tuple[str, str]])
-# Most cells say by their text alone that no ranking is meant.
-_RANKED = json.dumps(RANKED)
+# Most cells say by their text alone that the row is an answer of its own.
+_PARTS = tuple(map(json.dumps, (RANKED, PICKED)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ def _quoted(text: str) -> str:
 def _labels_in(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
     """What each row counts, beside one label on one pair."""
     cells = batch.column("tags").to_pylist()
-    tagged = {cell: labels_in(_TAGS.validate_json(cell)) for cell in set(cells) if _RANKED in cell}
+    tagged = {cell: labels_in(_TAGS.validate_json(cell)) for cell in set(cells) if any(tag in cell for tag in _PARTS)}
     return np.array([tagged.get(cell, 1.0) for cell in cells], np.float64)
 
 

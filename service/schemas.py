@@ -79,7 +79,7 @@ class JudgeSettings(Settings):
 
 
 class MixSettings(Settings):
-    """How people's pairs join the machine's (docs/people.md). `ratio` is the largest share of human rows in the set.
+    """How people's pairs join the machine's (docs/people.md). `ratio` is the largest share of labels in the set.
 
     `weights: measured` and `calibrate` learn what verdicts are worth from pairs that people and machine have both
     judged: take them where `judge.calibrate` has the judge judge people's pairs. `owners` names, for a principle's id,

@@ -5,6 +5,7 @@ silently: every dropped row is in the report.
 """
 
 import hashlib
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from training.errors import TrainingError
 from training.mix_sources import SourceKnobs, SourceStanding, Weights, counted_rows
 from training.ownership import Owner, owned_rows
 from training.people_votes import Agreement, p_first, pair_key
-from training.ranked import effective_sample_size, labels_in
+from training.ranked import effective_sample_size, labels_in, labels_in_rows
 from training.rows import PreferenceRow
 
 
@@ -24,8 +25,9 @@ from training.rows import PreferenceRow
 class MixConfig:
     """How the two kinds of rows join.
 
-    - `ratio`: largest share of human rows in the mixed set, 0 to 1, after conflicts. With no machine rows any ratio
-      above 0 takes all.
+    - `ratio`: largest share of people's labels in the mixed set, 0 to 1, after conflicts: rows that are parts of one
+      answer count as the labels that they are worth (ranked.py), whatever the sources weigh. With no machine rows any
+      ratio above 0 takes all.
     - `human_weight`, `machine_weight`: factors on the rows' own weights.
     - `weights`: `measured` replaces `machine_weight` by what the machine's verdicts are worth on pairs that people
       labelled too; while those are few it stays near `machine_weight`.
@@ -189,20 +191,21 @@ def cap_annotators(human: Sequence[PreferenceRow], config: MixConfig) -> _Capped
 
 
 def draw_share(settled: Settled, config: MixConfig) -> tuple[PreferenceRow, ...]:
-    """As many human rows as `ratio` allows beside the machine rows that conflicts left: h / (h + m) <= ratio.
+    """As many labels as `ratio` allows beside the verdicts that conflicts left: h / (h + m) <= ratio.
 
     Rows that took a verdict's place come first: without them their pairs, on which the machine was wrong, would be gone
-    from the set. The others are picked by hash.
+    from the set. The others are picked by hash. A row counts as the labels that it is worth, and not by its weight: a
+    machine that is found to be worth little would else drive out the labels that showed it.
     """
-    human, machine_rows = settled.human, len(settled.machine)
-    if config.ratio >= 1 or (machine_rows == 0 and config.ratio > 0):
+    human, verdicts = settled.human, labels_in_rows(settled.machine)
+    if config.ratio >= 1 or (verdicts == 0 and config.ratio > 0):
         return human
     # The small term keeps 0.2 / 0.8 * 4 from coming out as 0.9999.
-    room = math.floor(config.ratio * machine_rows / (1 - config.ratio) + 1e-9)
+    room = config.ratio * verdicts / (1 - config.ratio) + 1e-9
     contested = {row.id for row in settled.contested}
-    first = first_drawn([row for row in human if row.id in contested], room, config.seed)
-    others = first_drawn([row for row in human if row.id not in contested], room - len(first), config.seed)
-    kept = {row.id for row in (*first, *others)}
+    drawn = sorted(human, key=lambda row: (row.id not in contested, _draw(row, config.seed)))
+    used = itertools.accumulate(labels_in(row.tags) for row in drawn)
+    kept = {row.id for row, labels in zip(drawn, used, strict=True) if labels <= room}
     return tuple(row for row in human if row.id in kept)
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from training.people_votes import HIGHEST_P, Agreement, Votes, pair_key, pooled_votes, read_votes
+from training.ranked import labels_in_rows
 from training.reliability import (
     BeliefFit,
     SharedPair,
     agreement,
     calibrated,
     fit_belief,
+    labels_of,
     measured_weight,
     pays_length,
     shared_pairs,
@@ -30,14 +32,15 @@ Weights = Literal["given", "measured"]
 class SourceStanding:
     """How a machine source did beside people's votes, and what follows. None is what could not be measured.
 
-    `agreement` is the share of `shared_votes` that name its winner; `slope`, `pays_length` and `per_length` are the
-    calibration's; `worth` is how many labels one verdict is worth, with its 95 % interval, and `next_worth` what the
-    next verdict is (training/worth.py); `weight` is the mean factor on its rows. 0 says that its verdicts bear out
-    nothing: its rows are left out.
+    `agreement` is the share of `shared_votes` that name its winner; rows of a ranking count there as the labels that
+    they are worth (training/ranked.py). `slope`, `pays_length` and `per_length` are the calibration's; `worth` is how
+    many labels one verdict is worth, with its 95 % interval, and `next_worth` what the next verdict is
+    (training/worth.py); `weight` is the mean factor on its rows. 0 says that its verdicts bear out nothing: its rows
+    are left out.
     """
 
     source: Source
-    shared_votes: int
+    shared_votes: float
     agreement: float | None
     slope: float | None
     pays_length: float | None
@@ -66,7 +69,7 @@ class Measure:
 
     knobs: SourceKnobs
     votes: Votes
-    labels: int
+    labels: float
 
     @property
     def beyond_chance(self) -> float:
@@ -106,7 +109,7 @@ def counted_rows(
     """
     votes = read_votes(human)
     people = pooled_votes(human, votes) if knobs.calibrate else tuple(human)
-    measure = Measure(knobs, votes, len(human))
+    measure = Measure(knobs, votes, labels_in_rows(human))
     standings: list[SourceStanding] = []
     counted: list[PreferenceRow] = []
     for source in sorted({row.source for row in machine}):
@@ -144,7 +147,7 @@ def _standing(
     worth = verdict_worth(verdict_correlation(shared, fit.pays_length), people) if fit else None
     return SourceStanding(
         source=before[0].source,
-        shared_votes=len(shared),
+        shared_votes=labels_of(shared),
         agreement=agreement(shared) if shared else None,
         slope=fit.slope if fit else None,
         pays_length=fit.pays_length if fit else None,
@@ -152,7 +155,7 @@ def _standing(
         worth=worth.mean if worth else None,
         worth_low=worth.quantile(0.025) if worth else None,
         worth_high=worth.quantile(0.975) if worth else None,
-        next_worth=next_worth(worth, Had(by.labels, len(before))) if worth else None,
+        next_worth=next_worth(worth, Had(by.labels, labels_in_rows(before))) if worth else None,
         weight=_mean_factor(before, after),
     )
 

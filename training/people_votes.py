@@ -10,10 +10,11 @@ report and for `weights: measured`. Here are rows alone, from anywhere, so the t
 
 import itertools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from training.ranked import twos_in
 from training.rows import PreferenceRow
 
 # Weighs as many shared votes that agree as everybody's do: four pairs tell little about one person.
@@ -30,9 +31,12 @@ LOWEST_AGREEMENT = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of two votes on one pair, `agreement` is the share that name the same winner. `shared` counts such twos."""
+    """Of two votes on one pair, `agreement` is the share that name the same winner. `shared` counts such twos.
 
-    shared: int
+    Rows of rankings count there by what their agreement tells (`twos_in`).
+    """
+
+    shared: float
     agreement: float
 
     @property
@@ -100,23 +104,26 @@ def compared(machine: PreferenceRow, person: PreferenceRow, weightless: Set[str]
 
 
 def read_votes(rows: Iterable[PreferenceRow]) -> Votes:
-    """People's agreement on the pairs that several rows of different annotators are about; ties say nothing here."""
-    agreed, met = 0, 0
-    own_agreed: dict[str, int] = defaultdict(int)
-    own_met: dict[str, int] = defaultdict(int)
+    """People's agreement on the pairs that several rows of different annotators are about; ties say nothing here.
+
+    All twos of one two of rankings rise and fall together, so each counts by `twos_in`: then their sum has the variance
+    that it would have of as many separate pairs, and the priors give way no sooner than they should.
+    """
+    everybody = _Twos()
+    own: dict[str, _Twos] = defaultdict(_Twos)
     for votes in _by_pair(row for row in rows if row.p_chosen > 0.5).values():
         for one, other in itertools.combinations(votes, 2):
             if set(one.annotators) & set(other.annotators):
                 continue
-            same = one.chosen == other.chosen
-            agreed, met = agreed + same, met + 1
-            for name in (*one.annotators, *other.annotators):
-                own_agreed[name] += same
-                own_met[name] += 1
+            labels = twos_in(one.tags, other.tags)
+            for twos in (everybody, *(own[name] for name in (*one.annotators, *other.annotators))):
+                twos.met[labels] += 1
+                twos.agreed[labels] += one.chosen == other.chosen
+    met, agreed = _total(everybody.met), _total(everybody.agreed)
     if met < FEWEST_SHARED:
         return Votes(None, {})
     people = Agreement(met, agreed / met)
-    return Votes(people, {name: _accuracy(own_agreed[name], own_met[name], people) for name in sorted(own_met)})
+    return Votes(people, {name: _accuracy(own[name], people) for name in sorted(own)})
 
 
 def pooled_votes(rows: Sequence[PreferenceRow], votes: Votes) -> tuple[PreferenceRow, ...]:
@@ -127,7 +134,7 @@ def pooled_votes(rows: Sequence[PreferenceRow], votes: Votes) -> tuple[Preferenc
     """
     if votes.people is None:
         return tuple(rows)
-    usual = _accuracy(0, 0, votes.people)
+    usual = _accuracy(_Twos(), votes.people)
     pooled = {min(row.id for row in own): _pooled(own, votes, usual) for own in _by_pair(rows).values()}
     return tuple(pooled[row.id] for row in rows if row.id in pooled)
 
@@ -161,11 +168,23 @@ def _by_pair(rows: Iterable[PreferenceRow]) -> dict[Hashable, list[PreferenceRow
     return found
 
 
-def _accuracy(agreed: int, met: int, people: Agreement) -> float:
+@dataclass(frozen=True, slots=True)
+class _Twos:
+    """How many twos of votes met, and how many of them agreed, by what each counts."""
+
+    met: Counter[float] = field(default_factory=Counter)
+    agreed: Counter[float] = field(default_factory=Counter)
+
+
+def _total(times: Mapping[float, int]) -> float:
+    return math.fsum(labels * count for labels, count in times.items())
+
+
+def _accuracy(twos: _Twos, people: Agreement) -> float:
     """2A - 1 = (2 * own agreement - 1) / sqrt(people's 2 * agreement - 1), the own one held to people's."""
     if people.beyond_chance == 0:
         return 0.5
-    own = (agreed + PRIOR_VOTES * people.agreement) / (met + PRIOR_VOTES)
+    own = (_total(twos.agreed) + PRIOR_VOTES * people.agreement) / (_total(twos.met) + PRIOR_VOTES)
     return min(max(0.5 + (2 * own - 1) / math.sqrt(people.beyond_chance) / 2, 0.5), HIGHEST_P)
 
 

@@ -8,12 +8,15 @@ Two measurements, which need not know how sure the machine claims to be:
 - `measured_weight`: the slope of people's votes on the beliefs, over what people's own agreement allows. Where verdicts
   and votes are noisy signs of one preference, a loss with these weights uses both as well as can be (each row counts by
   its share of signal, so that its Fisher information is used up). A calibrated belief has slope 1 already.
-Both have priors that hold while the shared pairs are few. Left out: weights of principles (judges/calibration).
+Both have priors that hold while the shared pairs are few. The votes of one ranking are no independent ones: each counts
+as the part of a label that it is (training/ranked.py), in likelihood, sums and number, so that neither the priors nor
+what is shown with 95 % confidence give way to one person's order of nine replies as they would to 36 votes.
+Left out: weights of principles (judges/calibration).
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -29,6 +32,7 @@ from training.people_votes import (
     pair_key,
     sigmoid,
 )
+from training.ranked import labels_in
 from training.rows import PreferenceRow
 
 FEWEST_VOTES = 20
@@ -40,19 +44,20 @@ PRIOR_VOTES = 10.0
 HIGHEST_WEIGHT = 4.0
 ONE_SIDED_Z_95 = 1.6448536269514722
 _STEPS, _SMALL = 100, 1e-12
-_Point = tuple[float, float, float]  # log-odds of the belief, gap in length, vote
+_Point = tuple[float, float, float, float]  # log-odds of the belief, gap in length, vote, what it counts
 
 
 @dataclass(frozen=True, slots=True)
 class SharedPair:
     """A person's vote beside the machine's belief, both of one reply being better, 0 to 1.
 
-    `length_gap` is that reply's length less the other's, over their sum: -1 to 1.
+    `length_gap` is that reply's length less the other's, over their sum: -1 to 1. The vote counts as `labels` of one.
     """
 
     belief: float
     vote: float
     length_gap: float
+    labels: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,6 @@ class BeliefFit:
     pays_length: float
     per_length: float
     slope_sd: float
-    votes: int
 
     def apply(self, belief: float, length_gap: float) -> float:
         """Of the pair turned round, the opposite: there is no intercept."""
@@ -85,12 +89,17 @@ def shared_pairs(
     for row in human:
         found[pair_key(row)].append(row)
     return tuple(
-        SharedPair(said.belief, said.vote, length_gap(row))
+        SharedPair(said.belief, said.vote, length_gap(row), labels_in(vote.tags))
         for row in machine
         if row.chosen != row.rejected
         for vote in found.get(pair_key(row), ())
         for said in compared(row, vote, weightless)
     )
+
+
+def labels_of(shared: Iterable[SharedPair]) -> float:
+    """How many labels the votes are worth."""
+    return math.fsum(pair.labels for pair in shared)
 
 
 def length_gap(row: PreferenceRow) -> float:
@@ -108,18 +117,21 @@ def pays_length(machine: Sequence[PreferenceRow]) -> float:
 def fit_belief(shared: Sequence[SharedPair], pays_length: float) -> BeliefFit | None:
     """The most probable slope under normal priors, and of people's pull of length what is shown; None under 20 votes.
 
-    Newton's method on a convex loss, so there is one answer whatever the order of the pairs.
+    Newton's method on a convex loss, so there is one answer whatever the order of the pairs. A vote's log-likelihood is
+    multiplied by what it counts, which makes the curvature that `slope_sd` comes from the variance of the gradient.
     """
-    if len(shared) < FEWEST_VOTES:
+    if labels_of(shared) < FEWEST_VOTES:
         return None
     # Sums in floating point follow the order; a fixed one keeps the mix the same for the same rows.
-    points = sorted((logit(pair.belief) - pays_length * pair.length_gap, pair.length_gap, pair.vote) for pair in shared)
+    points = sorted(
+        (logit(pair.belief) - pays_length * pair.length_gap, pair.length_gap, pair.vote, pair.labels) for pair in shared
+    )
     slope, likeliest = _newton(points)
     slope_sd, length_sd = _sds(points, (slope, likeliest))
     if slope + ONE_SIDED_Z_95 * slope_sd < 0:
-        return BeliefFit(0.0, pays_length, 0.0, slope_sd, len(shared))
+        return BeliefFit(0.0, pays_length, 0.0, slope_sd)
     per_length = math.copysign(max(abs(likeliest) - ONE_SIDED_Z_95 * length_sd, 0.0), likeliest)
-    return BeliefFit(_positive_part(slope, slope_sd), pays_length, per_length, slope_sd, len(shared))
+    return BeliefFit(_positive_part(slope, slope_sd), pays_length, per_length, slope_sd)
 
 
 def _positive_part(mean: float, sd: float) -> float:
@@ -131,11 +143,12 @@ def _positive_part(mean: float, sd: float) -> float:
 def measured_weight(shared: Sequence[SharedPair], given: float, people_scale: float) -> float:
     """(sum of (belief - 1/2)(vote - 1/2) / people_scale + prior * given) / (sum of (belief - 1/2)^2 + prior), 0 to 4.
 
-    `people_scale` is what a vote of another person has for slope on a person's belief: 1 where people always agree.
+    In the sums a vote counts as the part of a label that it is. `people_scale` is what a vote of another person has for
+    slope on a person's belief: 1 where people always agree.
     """
     prior = PRIOR_VOTES / 4
-    products = sum(sorted((pair.belief - 0.5) * (pair.vote - 0.5) for pair in shared))
-    squares = sum(sorted((pair.belief - 0.5) ** 2 for pair in shared))
+    products = sum(sorted(pair.labels * (pair.belief - 0.5) * (pair.vote - 0.5) for pair in shared))
+    squares = sum(sorted(pair.labels * (pair.belief - 0.5) ** 2 for pair in shared))
     weight = (products / people_scale + prior * given) / (squares + prior)
     return min(max(weight, 0.0), HIGHEST_WEIGHT)
 
@@ -144,8 +157,9 @@ def agreement(shared: Sequence[SharedPair]) -> float:
     """The share of votes that name the machine's winner; a tie of either is half."""
     if not shared:
         raise TrainingError("no pair was judged by people and the machine; have both judge some pairs")
-    sides = ((pair.belief - 0.5) * (pair.vote - 0.5) for pair in shared)
-    return sum(1.0 if side > 0 else 0.5 if side == 0 else 0.0 for side in sides) / len(shared)
+    sides = ((pair.labels, (pair.belief - 0.5) * (pair.vote - 0.5)) for pair in shared)
+    won = math.fsum(labels if side > 0 else labels / 2 if side == 0 else 0.0 for labels, side in sides)
+    return won / labels_of(shared)
 
 
 def whole_belief(p_vote: float, beyond_chance: float) -> float:
@@ -185,8 +199,8 @@ def _newton(points: Sequence[_Point]) -> tuple[float, float]:
 def _step(points: Sequence[_Point], at: tuple[float, float]) -> tuple[float, float]:
     """The gradient over the curvature, both with the priors'."""
     to_slope, to_length = (at[0] - 1) / SLOPE_SD**2, at[1] / LENGTH_SD**2
-    for x, gap, vote in points:
-        error = sigmoid(at[0] * x + at[1] * gap) - vote
+    for x, gap, vote, labels in points:
+        error = labels * (sigmoid(at[0] * x + at[1] * gap) - vote)
         to_slope, to_length = to_slope + error * x, to_length + error * gap
     of_slope, both, of_length = _curvature(points, at)
     determinant = of_slope * of_length - both * both
@@ -204,9 +218,9 @@ def _sds(points: Sequence[_Point], at: tuple[float, float]) -> tuple[float, floa
 def _curvature(points: Sequence[_Point], at: tuple[float, float]) -> tuple[float, float, float]:
     """Of the loss by slope twice, by both, by length twice."""
     of_slope, both, of_length = 1 / SLOPE_SD**2, 0.0, 1 / LENGTH_SD**2
-    for x, gap, _ in points:
+    for x, gap, _, labels in points:
         p = sigmoid(at[0] * x + at[1] * gap)
-        spread = p * (1 - p)
+        spread = labels * p * (1 - p)
         of_slope, both, of_length = of_slope + spread * x * x, both + spread * x * gap, of_length + spread * gap**2
     return of_slope, both, of_length
 
@@ -214,5 +228,5 @@ def _curvature(points: Sequence[_Point], at: tuple[float, float]) -> tuple[float
 def _loss(points: Sequence[_Point], at: tuple[float, float]) -> float:
     """Log loss of the votes, and the priors'."""
     prior = ((at[0] - 1) / SLOPE_SD) ** 2 / 2 + (at[1] / LENGTH_SD) ** 2 / 2
-    logits = ((at[0] * x + at[1] * gap, vote) for x, gap, vote in points)
-    return prior + sum(max(z, 0.0) + math.log1p(math.exp(-abs(z))) - vote * z for z, vote in logits)
+    logits = ((at[0] * x + at[1] * gap, vote, labels) for x, gap, vote, labels in points)
+    return prior + sum(labels * (max(z, 0.0) + math.log1p(math.exp(-abs(z))) - vote * z) for z, vote, labels in logits)

@@ -70,6 +70,13 @@ def row_object(row: PreferenceRow) -> dict[str, Json]:
         "prompt": [{"role": message.role, "content": message.content} for message in row.prompt],
         "chosen": [{"role": "assistant", "content": row.chosen}],
         "rejected": [{"role": "assistant", "content": row.rejected}],
+        **said_object(row),
+    }
+
+
+def said_object(row: PreferenceRow) -> dict[str, Json]:
+    """Of that object, what is said of the two replies: all but the texts and what they are called."""
+    return {
         "p_chosen": row.p_chosen,
         "weight": row.weight,
         "source": row.source,

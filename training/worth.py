@@ -9,7 +9,9 @@ is at chance is as likely as any other.
 What is bought is spent on a fit whose variance is, at best, one over its information I (Cramér and Rao; information
 adds up). `next_worth` and `verdicts_to_buy` make the expected variance E[1 / I] small. A label is known to be worth 1,
 and the mean of a reciprocal is ruled by its bad cases: so verdicts must be shown to be worth their price, the more so
-the more hangs on them already. Left out: that labels also tell what to buy next. Buy them first, in rounds.
+the more hangs on them already. Rows of a ranking count as the part of a label that they are, in votes and
+in what is there already (training/ranked.py): so a posterior is as wide as the votes leave it.
+Left out: that labels also tell what to buy next. Buy them first, in rounds.
 """
 
 import math
@@ -17,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.people_votes import LOWEST_AGREEMENT, PRIOR_VOTES, USUAL_AGREEMENT, Agreement, logit, sigmoid
-from training.reliability import SLOPE_SD, SharedPair
+from training.reliability import SLOPE_SD, SharedPair, labels_of
 
 _STEPS = 60
 # Four standard deviations over what a judge's slope is taken for: nothing is made of what hardly leans to a side.
@@ -53,10 +55,10 @@ class Chances:
 
 @dataclass(frozen=True, slots=True)
 class Had:
-    """Labels and verdicts that are there already."""
+    """Labels and verdicts that are there already, the rows of a ranking as what they are worth."""
 
     labels: float
-    verdicts: int
+    verdicts: float
 
 
 def verdict_correlation(shared: Sequence[SharedPair], pays_length: float) -> Chances:
@@ -64,13 +66,14 @@ def verdict_correlation(shared: Sequence[SharedPair], pays_length: float) -> Cha
 
     A judge that would best be turned round is none of these: votes against it leave it near 0.
     """
-    points = sorted((logit(pair.belief) - pays_length * pair.length_gap, pair.vote) for pair in shared)
+    points = sorted((logit(pair.belief) - pays_length * pair.length_gap, pair.vote, pair.labels) for pair in shared)
+    votes = labels_of(shared)
     values, logs = [], []
     before = 0.0
     for place in range(_STEPS):
         # The steps are small where the slope is: there an error would tell most.
         slope = _HIGHEST_SLOPE * ((place + 0.5) / _STEPS) ** 2
-        tells = math.sqrt(math.fsum((2 * sigmoid(slope * x) - 1) ** 2 for x, _ in points) / len(points))
+        tells = math.sqrt(math.fsum(labels * (2 * sigmoid(slope * x) - 1) ** 2 for x, _, labels in points) / votes)
         if tells > before:
             values.append(tells)
             logs.append(_log_likelihood(slope, points) + math.log(tells - before))
@@ -131,10 +134,10 @@ def _after(had: Had, verdicts: int, money_labels: float, price_labels: float) ->
     return Had(had.labels + money_labels - verdicts * price_labels, had.verdicts + verdicts)
 
 
-def _log_likelihood(slope: float, points: Sequence[tuple[float, float]]) -> float:
-    """Of the votes; points are the verdict's log-odds and the vote."""
-    logits = ((slope * x, vote) for x, vote in points)
-    return math.fsum(vote * z - max(z, 0.0) - math.log1p(math.exp(-abs(z))) for z, vote in logits)
+def _log_likelihood(slope: float, points: Sequence[tuple[float, float, float]]) -> float:
+    """Of the votes; points are the verdict's log-odds, the vote, and what it counts."""
+    logits = ((slope * x, vote, labels) for x, vote, labels in points)
+    return math.fsum(labels * (vote * z - max(z, 0.0) - math.log1p(math.exp(-abs(z)))) for z, vote, labels in logits)
 
 
 def _normalised(values: Sequence[float], logs: Sequence[float]) -> Chances:

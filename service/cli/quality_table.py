@@ -1,6 +1,6 @@
-"""`charter label quality`: how far people agree, each annotator and the judge, as tables."""
+"""`charter label quality`: how far people agree, each annotator and the judge, as tables, and windows of their work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich import box
 from rich.console import Console
@@ -11,10 +11,12 @@ from service.demo.tables import percent, points
 from service.labelling.figures import AnnotatorQuality, Drift, Number, QualityReport, Rate, Unknown
 
 _WIDEST = 160
-_HEADS = ("who", "labels", "skips", "gold", "majority", "seconds", "quick", "first", "drift", "repeats", "weight")
-_LEGEND = """gold: right where the right choice is known; majority: with most of the others. quick: faster than the text
-can be read. first: took the reply shown first (50 % is unbiased). drift: points from the first half to the last.
-repeats: the same answer to the same question again. weight: what a label counts by `weights: measured`. -: too few."""
+_OF_WORK = ("gold", "majority", "seconds", "quick", "first", "drift", "repeats", "weight")
+_HEADS = ("who", "training", "labels", "skips", *_OF_WORK)
+_LEGEND = """training: right in the training round. gold: right where the right choice is known; majority: with most of
+the others. quick: faster than the text can be read. first: took the reply shown first (50 % is unbiased). drift: points
+from the first half to the last. repeats: the same answer to the same question again; of rankings, as the majority, the
+pairs in the same order. weight: what a label counts by `weights: measured`. -: too few."""
 
 
 def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
@@ -34,11 +36,15 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
     if report.annotators:
         console.print(table)
         console.print(_LEGEND)
+    if lines := [line for one in report.annotators for line in _over_time(names, one)]:
+        console.print("Over time, by windows of twenty answers, with 95 % intervals:")
+        console.print("\n".join(lines))
     judge = report.judge
     if judge.questions:
         console.print(
-            f"judge on {judge.questions} of these questions: gold {_rate(judge.gold_accuracy)}, with people's majority "
-            f"{_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, alpha with it {_number(judge.alpha)}"
+            f"judge on {judge.questions} questions, gold too: right on gold {_rate(judge.gold_accuracy)}, "
+            f"with people's majority {_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, "
+            f"alpha with it {_number(judge.alpha)}"
         )
     for estimate in judge.estimated:
         under = f" under {estimate.principle_id}" if estimate.principle_id else ""
@@ -48,16 +54,31 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
 
 def _cells(one: AnnotatorQuality) -> tuple[str, ...]:
     return (
+        f"{one.training_right} of {one.training}" if one.training else "-",
         *(str(one.labels), str(one.skips), _rate(one.gold_accuracy), _rate(one.with_majority)),
         *(_number(one.median_seconds, 1), _rate(one.quick_share), _rate(one.first_share)),
         *(_drift(one.drift), _rate(one.repeats), f"{one.weight:.2f}"),
     )
 
 
+def _over_time(names: Mapping[str, str], one: AnnotatorQuality) -> Iterator[str]:
+    """A line for each measure with answers enough; a window is named by the numbers of its first and last label."""
+    who, found = names.get(one.annotator_id, one.annotator_id), one.over_time
+    measures = (("right on gold", found.gold, _rate), ("with the majority", found.agreement, _rate))
+    for measure, windows, said in (*measures, ("median seconds", found.seconds, _seconds)):
+        if windows:
+            parts = (f"labels {window.first} to {window.last}: {said(window.value)}" for window in windows)
+            yield f"{who}, {measure}: {'; '.join(parts)}"
+
+
 def _rate(found: Rate) -> str:
     if isinstance(found, Interval):
         return f"{percent(found.estimate)} ({percent(found.low)[:-2]}-{percent(found.high)[:-2]})"
     return "-"
+
+
+def _seconds(found: Interval) -> str:
+    return f"{found.estimate:.1f} s ({found.low:.1f}-{found.high:.1f})"
 
 
 def _number(found: Number, digits: int = 2) -> str:

@@ -32,7 +32,7 @@ def export_chunks(batches: Batches, format: Format, kind: FileKind) -> Iterator[
     stand in one batch.
     """
     layout = LAYOUTS[format]
-    lines = (list(layout.write(filter(layout.holds, batch))) for batch in batches)
+    lines = (layout.write(filter(layout.holds, batch)) for batch in batches)
     if kind == "csv":
         return _csv(lines, layout)
     if kind == "parquet":
@@ -54,7 +54,8 @@ def left_out(batches: Batches, format: Format) -> int:
     return sum(not holds(row) for batch in batches for row in batch)
 
 
-Lines = Iterator[list[dict[str, JsonValue]]]
+# Each is written as soon as it is made: a thousand nested objects held at once keep the garbage collector busy.
+Lines = Iterator[Iterator[dict[str, JsonValue]]]
 
 
 def _jsonl(lines: Lines) -> Iterator[bytes]:
@@ -65,8 +66,8 @@ def _jsonl(lines: Lines) -> Iterator[bytes]:
 def _array(lines: Lines) -> Iterator[bytes]:
     before = b"["
     for batch in lines:
-        if batch:
-            yield before + b",\n".join(map(to_json, batch))
+        if texts := b",\n".join(map(to_json, batch)):
+            yield before + texts
             before = b",\n"
     yield b"]\n" if before != b"[" else b"[]\n"
 

@@ -5,7 +5,7 @@ scale of log-odds (delta method): near 0 and 1, where a good judge is, a symmetr
 rates by slice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,26 +14,24 @@ from judges.calibration.prediction_powered import PoweredMean, powered_mean
 from judges.choices import logit, sigmoid
 from judges.intervals import Interval
 from service.errors import InvalidInput
-from service.labelling.gains import UNFITTED, RoutingCandidate, expected_gains
+from service.labelling.judged_pairs import JudgedPairs
 
 
-def judge_accuracy(candidates: Sequence[RoutingCandidate], random_labels: Mapping[str, float]) -> PoweredMean:
-    """The share of all candidates on which the verdict is people's, a tie of either counting half (PPI++).
+def judge_accuracy(judged: JudgedPairs, random_labels: Mapping[str, float]) -> PoweredMean:
+    """The share of all judged pairs on which the verdict is people's, a tie of either counting half (PPI++).
 
     `random_labels` are those of the random part by pair id: 1 where A is better, 0 where B is, 0.5 for a tie. Wants ten
     of them or more, and two pairs without a label. It is about these pairs, of however many prompts they are.
     """
-    unknown = random_labels.keys() - {candidate.pair_id for candidate in candidates}
-    if unknown:
-        raise InvalidInput(f"pair {min(unknown)!r} has a label but is no candidate; give all pairs that were routed")
-    labelled = [candidate for candidate in candidates if candidate.pair_id in random_labels]
-    others = [candidate for candidate in candidates if candidate.pair_id not in random_labels]
-    sides = np.sign([candidate.p_a - 0.5 for candidate in labelled])
-    truths = np.sign([random_labels[candidate.pair_id] - 0.5 for candidate in labelled])
+    place_N = judged.places(random_labels)
+    if unknown := [id for id, place in zip(random_labels, place_N, strict=True) if place < 0]:
+        raise InvalidInput(f"pair {min(unknown)!r} has a label but is not judged; give all pairs that were routed")
+    side_N = np.sign(judged.p_a_N[place_N] - 0.5)
+    truth_N = np.sign(np.array(list(random_labels.values()), np.float64) - 0.5)
     found = powered_mean(
-        np.asarray((1 + sides * truths) / 2, dtype=np.float64),
-        1 - expected_gains(labelled, UNFITTED),
-        1 - expected_gains(others, UNFITTED),
+        np.asarray((1 + side_N * truth_N) / 2, dtype=np.float64),
+        judged.p_right_N[place_N],
+        np.delete(judged.p_right_N, place_N),
     )
     return replace(found, interval=on_log_odds(found.interval), labels_only=on_log_odds(found.labels_only))
 

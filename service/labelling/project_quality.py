@@ -6,33 +6,36 @@ from dataclasses import replace
 
 from service.artifacts import Artifacts
 from service.labelling.agreement import FEWEST, too_few
-from service.labelling.candidates import candidate_of
 from service.labelling.estimates import judge_accuracy
 from service.labelling.figures import JudgeEstimate, QualityReport, Rate, Unknown
 from service.labelling.gathered import labels_of
-from service.labelling.projects import pairs_of_project
+from service.labelling.judged_pairs import JudgedPairs, ensure_judged_pairs
 from service.labelling.quality import quality_report
-from service.labelling.sources import SourcePair
-from service.labelling.votes import VOTES, drawn_by_lot, votes_on
+from service.labelling.votes import VOTES, drawn_by_lot, votes_on_comparisons
 from service.store.label_records import LabelProjectRecord, TaskLabel
 from service.store.store import Store
 
 
 async def project_quality(store: Store, artifacts: Artifacts, project: LabelProjectRecord) -> QualityReport:
-    """Reads the project's source only where the random part has labels enough."""
+    """Reads what the project keeps of its source only where the random part has labels enough."""
     labels = await labels_of(store, project)
     report = await asyncio.to_thread(quality_report, labels)
     drawn = _drawn(labels)
     if not drawn:
         return report
-    pairs: Sequence[SourcePair] = ()
-    if any(_voted(own) >= FEWEST for own in drawn.values()):
-        gold = (await store.label_projects.asked_pairs(project.project_id, project.id)).gold
-        pairs = [pair for pair in await pairs_of_project(store, artifacts, project) if pair.pair_id not in gold]
+    enough = any(_voted(own) >= FEWEST for own in drawn.values())
+    judged = await _open_pairs(store, artifacts, project) if enough else {}
     found = await asyncio.to_thread(
-        lambda: tuple(JudgeEstimate(id, _estimate(id, own, pairs), _voted(own)) for id, own in drawn.items())
+        lambda: tuple(JudgeEstimate(id, _estimate(own, judged.get(id)), _voted(own)) for id, own in drawn.items())
     )
     return replace(report, judge=replace(report.judge, estimated=found))
+
+
+async def _open_pairs(store: Store, artifacts: Artifacts, project: LabelProjectRecord) -> dict[str | None, JudgedPairs]:
+    """By principle, or overall, all pairs that people may be asked about: gold ones are not."""
+    kept = await ensure_judged_pairs(store, artifacts, project)
+    gold = (await store.label_projects.asked_pairs(project.project_id, project.id)).gold
+    return {id: found.without(gold) for id, found in kept.items()}
 
 
 def _drawn(labels: Sequence[TaskLabel]) -> dict[str | None, list[TaskLabel]]:
@@ -48,10 +51,10 @@ def _voted(labels: Sequence[TaskLabel]) -> int:
     return len({label.pair_id for label in labels if label.choice in VOTES})
 
 
-def _estimate(principle_id: str | None, labels: Sequence[TaskLabel], pairs: Sequence[SourcePair]) -> Rate:
-    if _voted(labels) < FEWEST:
+def _estimate(labels: Sequence[TaskLabel], judged: JudgedPairs | None) -> Rate:
+    if judged is None or _voted(labels) < FEWEST:
         return too_few(_voted(labels), "labelled pairs of the random part")
-    votes = votes_on(labels, pairs)
-    if len(votes) > len(pairs) - 2:
+    votes = votes_on_comparisons(labels)
+    if len(votes) > len(judged.pair_ids) - 2:
         return Unknown("people have labelled every pair: the rate with their majority needs no estimate")
-    return judge_accuracy([candidate_of(pair, principle_id) for pair in pairs], votes).interval
+    return judge_accuracy(judged, votes).interval

@@ -71,6 +71,11 @@ async def route_again(store: Store, artifacts: Artifacts, project_id: str, id: s
     budget = budget_of(request, seconds)
     chosen = await asyncio.to_thread(_choose, request, pairs, labels, asked, budget)
     if chosen is None:
+        if request.routing.random_share == 0:
+            raise Conflict(
+                f"label project {project.name!r} has no random part (random_share: 0), by which alone the judge could "
+                "be measured; make one with a random_share above 0"
+            )
         raise Conflict(
             f"nobody has answered a pair of the random part of label project {project.name!r} yet; route again when "
             "it is labelled"

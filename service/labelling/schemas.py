@@ -1,9 +1,11 @@
 """What is said of a label project when it is made: one schema for the API, the command line and the client."""
 
+from collections.abc import Hashable
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+_GOLD_SHARE = 0.1
 NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}$")]
 PersonName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -36,7 +38,19 @@ class GoldPair(Group):
         missing = [self.prompt, self.a, self.b].count(None)
         if missing != (0 if self.pair_id is None else 3):
             raise ValueError("a gold pair is either a pair_id of the source, or prompt, a and b")
+        if self.pair_id is None and self.a == self.b and self.choice in ("a", "b"):
+            raise ValueError(f"a and b are equal texts, so neither is better; choice: {self.choice} has no reason")
         return self
+
+    @property
+    def asked(self) -> Hashable:
+        """The same for two gold pairs that ask the same, whichever reply stands first."""
+        return (self.pair_id, self.prompt, frozenset((self.a, self.b)), self.principle_id)
+
+    @property
+    def answer(self) -> str | None:
+        """The better reply's text where it is given here, else the choice."""
+        return {"a": self.a, "b": self.b}.get(self.choice) or self.choice
 
 
 class Routing(Group):
@@ -91,7 +105,7 @@ class LabelProjectRequest(Group):
     overlap: Annotated[int, Field(ge=1, le=100)] = 1
     budget_labels: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     gold: Annotated[list[GoldPair], Field(max_length=10_000)] = []
-    gold_share: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    gold_share: Annotated[float, Field(ge=0, le=0.5)] = _GOLD_SHARE
     training_tasks: Annotated[int, Field(ge=0, le=1000)] = 0
     repeat_share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     routing: Routing = Routing()
@@ -105,8 +119,24 @@ class LabelProjectRequest(Group):
             raise ValueError("pairs: review are a run's; name the run")
         if self.training_tasks > len(self.gold):
             raise ValueError(f"training_tasks: {self.training_tasks} of {len(self.gold)} gold pairs; give more gold")
+        if self.gold_share not in (0.0, _GOLD_SHARE) and self.training_tasks >= len(self.gold):
+            raise ValueError(
+                f"gold_share: {self.gold_share} of the tasks, but {self.training_tasks} of {len(self.gold)} gold pairs "
+                "are for training; give more gold, or leave gold_share out"
+            )
+        if (twos := self._contradicting()) is not None:
+            raise ValueError(f"gold.{twos[0]} and gold.{twos[1]} give the same question two answers; leave one out")
         if self.gold and self.kind != "compare":
             raise ValueError(f"gold: a task to {self.kind} has no right choice; leave it out")
         if len(set(self.principles)) < len(self.principles):
             raise ValueError("principles: one of them stands there twice")
         return self
+
+    def _contradicting(self) -> tuple[int, int] | None:
+        """The places of the first two gold pairs that contradict each other."""
+        first: dict[Hashable, int] = {}
+        for place, pair in enumerate(self.gold):
+            before = first.setdefault(pair.asked, place)
+            if self.gold[before].answer != pair.answer:
+                return before, place
+        return None

@@ -16,6 +16,15 @@ def drawn_by_lot(labels: Sequence[TaskLabel]) -> list[TaskLabel]:
     ]
 
 
+def votes_on_comparisons(labels: Iterable[TaskLabel]) -> dict[str, float]:
+    """By pair id, of labels on two replies."""
+    said: dict[str, list[float]] = {}
+    for label in labels:
+        if label.choice in VOTES:
+            said.setdefault(label.pair_id, []).append(VOTES[label.choice])
+    return _means(said)
+
+
 def votes_on(labels: Iterable[TaskLabel], pairs: Sequence[SourcePair]) -> dict[str, float]:
     """By pair id. A pair that was only skipped, or whose replies are both bad, has no vote; rewriting is none."""
     of_pair = {pair.pair_id: (pair,) for pair in pairs}
@@ -31,4 +40,8 @@ def votes_on(labels: Iterable[TaskLabel], pairs: Sequence[SourcePair]) -> dict[s
                     said.setdefault(pair.pair_id, []).append(float(place[pair.a] < place[pair.b]))
         elif label.choice in VOTES and label.pair_id in of_pair:
             said.setdefault(label.pair_id, []).append(VOTES[label.choice])
+    return _means(said)
+
+
+def _means(said: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {pair_id: math.fsum(votes) / len(votes) for pair_id, votes in said.items()}

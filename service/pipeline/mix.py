@@ -94,7 +94,7 @@ def _unmeasured(wanted: MixSettings, report: MixReport) -> str:
     few = [one for one in report.standings if one.shared_votes < FEWEST_VOTES]
     if not asked or not few:
         return ""
-    counts = ", ".join(f"{one.shared_votes} beside source {one.source}" for one in few)
+    counts = ", ".join(f"{one.shared_votes:.4g} beside source {one.source}" for one in few)
     return (
         f"people's votes on pairs that the machine judged too are few: {counts}; with under {FEWEST_VOTES} its beliefs "
         "stay as they are, and its weight near the given one: have people's own pairs judged (judge.calibrate)"

@@ -37,10 +37,15 @@ async def submit(turn: Turn, task_id: str, answer: Answer) -> TaskLabel:
 
 
 async def undo(turn: Turn) -> LeasedTask | None:
-    """Take back the annotator's last answer and lease its task again; None where there is none."""
+    """Take back the annotator's last answer and lease its task again; None where there is none.
+
+    What was answered in training stays: its right answer has been told.
+    """
+    mine = (Label.annotator_id == turn.annotator.id) & Label.undone_at.is_(None)
     query = (
         select(Label)
-        .where(Label.annotator_id == turn.annotator.id, Label.undone_at.is_(None))
+        .join(LabelTask, LabelTask.id == Label.task_id)
+        .where(mine, LabelTask.lane != "training")
         .order_by(Label.created_at.desc(), Label.id.desc())
         .limit(1)
     )
@@ -53,10 +58,7 @@ async def undo(turn: Turn) -> LeasedTask | None:
 
 
 async def change(turn: Turn, task_id: str, answer: Answer) -> TaskLabel:
-    """The answer in place of the one that there is, wherever that stands among the others.
-
-    What was answered in training stays: its right answer has been told.
-    """
+    """The answer in place of the one that there is, wherever that stands among the others; never in training."""
     task, lease = await _assigned(turn, task_id)
     if lease.state in ("answered", "skipped") and task.lane != "training":
         _check(task, answer)

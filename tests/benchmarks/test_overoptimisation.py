@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks.overoptimisation import (
+    OTHERS,
     Run,
     Setting,
     World,
+    block,
     curve,
     draw_world,
     ending,
@@ -65,3 +67,11 @@ def test_the_study_at_a_tenth_of_its_size():
     assert all(after["sqrt_kl"] > before["sqrt_kl"] for before, after in itertools.pairwise(shown))
     assert all(after["proxy"] > before["proxy"] for before, after in itertools.pairwise(shown))
     assert 0 < golds.index(max(golds)) < len(golds) - 1 and golds[-1] < 0.5 * max(golds)
+
+
+def test_the_tables_name_what_was_changed():
+    result, runs = study(replace(Setting(), steps=24, checkpoints=2, judge_replies=32), seeds=2)
+    shown = block(result, [result] * len(OTHERS), curve(runs)).splitlines()
+    assert sum(line.startswith("| `") for line in shown) == len(OTHERS)
+    assert "| `judge_replies: 128` |" in "\n".join(shown)
+    assert shown[0] == "Means of 2 seeds at each checkpoint:"

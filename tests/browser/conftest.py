@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.serving import Served, serving
 
 ROOT = Path(__file__).parents[2]
 # What WCAG 2.2 AA asks for.
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+# On a busy machine a page may take long; a test waits for what should come, and does not measure.
+WAIT_MS = 60_000
+expect.set_options(timeout=WAIT_MS)
 NewPage = Callable[..., Page]
 Violations = Callable[[Page], list[str]]
 
@@ -56,7 +59,7 @@ def new_page(browser: Browser, served: Served) -> Iterator[NewPage]:
 
     def opened(**options: object) -> Page:
         page = browser.new_context(base_url=served.url, **options).new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(WAIT_MS)
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on("console", lambda said: faults.append(said.text) if is_fault(said.type, said.text) else None)
         page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))

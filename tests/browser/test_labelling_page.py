@@ -243,7 +243,9 @@ def test_the_guideline_stays_as_it_was_left(begun: Begun, axe: Violations):
     says(page, "Saved. Task 2 of 4.")
     expect(rule).to_be_visible()  # beside the task, where there is room
     assert rule.bounding_box()["x"] < page.locator("article").bounding_box()["x"]
-    assert axe(page) == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert axe(page) == [], scheme
     page.reload()
     expect(rule).to_be_visible()
     page.locator("summary", has_text="Guideline").click()
@@ -435,6 +437,15 @@ def test_no_accessibility_fault(served: Served, new_page: NewPage, axe: Violatio
     page.get_by_role("button", name="Begin").click()
     shows(page, "Judge by this principle alone: The reply says nothing that is false")
     look("training")
+    usual = page.viewport_size
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.get_by_text("The constitution's principles, with examples").click()
+    page.locator("details.cases > summary").first.click()
+    case = page.get_by_text("Nobody has counted <all> of them.")
+    expect(case).to_be_visible()
+    assert case.bounding_box()["x"] < page.locator("article").bounding_box()["x"]
+    look("beside the guideline with its principles and cases")
+    page.set_viewport_size(usual)
     other = page.context.new_page()
     other.goto("/label")
     page.get_by_role("button", name="Help").click()

@@ -11,6 +11,7 @@ from constitutions.checks.registry import CHECKS
 from constitutions.loader import load_constitution_file
 from service.api.app import create_app
 from service.cli.__main__ import app as command_line
+from service.labelling.schemas import LabelProjectRequest
 from service.settings import Settings
 from tests.house.source import ROOT, tracked_files
 
@@ -76,3 +77,8 @@ def test_every_shipped_constitution_loads():
     assert len(laws) >= 6
     for path in laws:
         load_constitution_file(path)
+
+
+def test_the_guide_for_people_begins_with_a_project_that_the_service_takes():
+    [example, *_] = re.findall(r"```yaml\n(.*?)```", DOCS["people.md"], re.S)
+    assert LabelProjectRequest.model_validate(yaml.safe_load(example)).name == "helpful"

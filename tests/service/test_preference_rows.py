@@ -11,7 +11,7 @@ from judges.records import Message
 from service.errors import NotFound, ServiceError
 from service.preference_rows import PreferenceRows, RowFilter
 from service.shards import ROWS_PER_GROUP, to_parquet
-from training.ranked import RANKED, effective_sample_size
+from training.ranked import PICKED, RANKED, effective_sample_size
 from training.rows import PreferenceRow
 
 ROW = PreferenceRow("r", "p", (Message("user", "Why?"),), "Because.", "Hm.", 1.0, 1.0, "human")
@@ -24,7 +24,8 @@ def row_number(n: int) -> PreferenceRow:
     belief, weight = 0.5 + n % 50 / 100, n % 4 / 2
     named = replace(ROW, id=f"r{n}", prompt_id=f"p{n // 2}", p_chosen=belief, weight=weight)
     named = replace(named, prompt=(Message("user", f'Number {n}, or "{n % 10}"\\?'),))
-    tags = ((("n", str(n)), (RANKED, str(2 + n % 7))) if n % 4 == 0 else (("n", RANKED),)) if n % 3 else ()
+    part = RANKED if n % 8 else PICKED
+    tags = ((("n", str(n)), (part, str(2 + n % 7))) if n % 4 == 0 else (("n", part),)) if n % 3 else ()
     return replace(named, source=source, annotators=annotators, per_principle=answers, tags=tags)
 
 

@@ -210,6 +210,18 @@ def test_the_rows_of_a_ranking_count_towards_the_cap_as_what_they_are_worth():
     assert mix_rows(rows, [], MixConfig(cap_per_annotator=3)).report.human == 10
 
 
+def test_the_rows_of_a_ranking_count_towards_the_ratio_as_what_they_are_worth():
+    # six verdicts leave room for four labels, h / (h + 6) <= 0.4: thirteen rows of 0.3 are 3.9; two more are 4.5
+    ranked = [replace(row, tags=((RANKED, "9"),)) for row in people(36)]
+    assert mix_rows(ranked, machine(6), MixConfig(ratio=0.4)).report.human == 13
+    # twenty verdicts of scored replies are six
+    scored = [replace(row, source="ai", tags=((RANKED, "9"),)) for row in machine(20)]
+    assert mix_rows(people(9), scored, MixConfig(ratio=0.4)).report.human == 4
+    # what the sources weigh is another matter
+    light = MixConfig(ratio=0.4, machine_weight=0.1, human_weight=5.0)
+    assert mix_rows(people(9), machine(6), light).report.human == 4
+
+
 def test_rows_in_the_wrong_list_and_shared_ids_are_refused():
     with pytest.raises(TrainingError, match="'m0': source is 'check' among rows of human"):
         mix_rows(machine(1), [], MixConfig())
@@ -240,6 +252,18 @@ def test_measured_weights_count_a_verdict_by_what_it_is_worth():
     assert standing.weight == pytest.approx(weight)
     assert all(row.weight == pytest.approx(weight) for row in mixed.rows if row.source == "ai")
     assert {row.weight for row in mixed.rows if row.source == "human"} == {1.0}
+
+
+def test_a_machine_beside_rankings_is_known_as_by_the_labels_that_they_are_worth():
+    # a row of a ranking of five is half a label
+    config = MixConfig(ratio=1, weights="measured", calibrate=True)
+    human, judged = both(60, 20)
+    ranked = [replace(row, tags=((RANKED, "5"),)) for row in human]
+    (by_labels,) = mix_rows(*both(30, 10), config).report.standings
+    (by_ranked,) = mix_rows(ranked, [replace(row, tags=((RANKED, "5"),)) for row in judged], config).report.standings
+    assert by_ranked.shared_votes == by_labels.shared_votes == 40
+    assert by_ranked.next_worth == pytest.approx(by_labels.next_worth)
+    assert by_ranked.weight == pytest.approx(by_labels.weight, rel=1e-3)  # replies' texts differ a little in length
 
 
 def test_calibration_brings_sure_verdicts_to_their_accuracy():

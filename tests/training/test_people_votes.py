@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.people_votes import Agreement, Votes, logit, pooled_votes, read_votes
+from training.ranked import RANKED
 from training.rows import PreferenceRow
 
 from .test_rows import make_row
@@ -43,6 +44,18 @@ def test_a_weak_annotator_is_found_among_good_ones():
     # dan agrees in half of 120 twos: (60 + 10 * 0.75) / 130 = 0.51923; people's 0.75: beyond chance 0.5
     assert accuracy["dan"] == pytest.approx(0.5 + (2 * 67.5 / 130 - 1) / math.sqrt(0.5) / 2)
     assert accuracy["ann"] > 0.9 > 0.6 > accuracy["dan"]
+
+
+def test_two_rankings_agree_on_fewer_labels_than_they_have_rows():
+    # of five replies: 9 / 15 a row, so 20 twos of rows are 12 of labels, and 16 are too few
+    ranked = [replace(row, tags=((RANKED, "5"),)) for row in two_people(15, 5)]
+    votes = read_votes(ranked)
+    assert votes.people is not None
+    assert (votes.people.shared, votes.people.agreement) == pytest.approx((12, 0.75))
+    # each agrees in 9 of 12, held to everybody's 0.75 by ten: beyond chance 0.5 = (2A - 1)^2
+    assert votes.accuracy["ann"] == pytest.approx(0.5 + math.sqrt(0.5) / 2)
+    assert votes.beyond_chance == pytest.approx((12 * 0.5 + 10 * 0.452) / 22)
+    assert read_votes([row for row in ranked if int(row.id.split("-")[0]) < 16]).people is None
 
 
 def test_one_person_or_few_shared_pairs_tell_nothing():

@@ -13,6 +13,7 @@ from judges.calibration.scaling import fit_scaling
 from judges.records import Message
 from training.errors import TrainingError
 from training.people_votes import p_first
+from training.ranked import RANKED
 from training.reliability import (
     BeliefFit,
     SharedPair,
@@ -118,6 +119,21 @@ def test_a_weight_is_the_slope_of_votes_on_beliefs():
     assert measured_weight(certain, 1.0, 0.01) == 4.0
 
 
+def test_the_votes_of_a_ranking_count_as_the_labels_that_they_are():
+    # of five replies a row is half a label: 80 such votes weigh what 40 labels do, in the slope and in what is open
+    labels, ranked = shared(30, 10, gap=0.5), [replace(pair, labels=0.5) for pair in shared(60, 20, gap=0.5)]
+    of_labels, of_ranked = fit_belief(labels, 0.3), fit_belief(ranked, 0.3)
+    assert of_labels is not None and of_ranked is not None
+    found, wanted = ((fit.slope, fit.slope_sd, fit.per_length) for fit in (of_ranked, of_labels))
+    assert found == pytest.approx(wanted, abs=1e-6)
+    assert fit_belief(ranked[:39], 0.3) is None and fit_belief(ranked[:40], 0.3) is not None
+    # 160 right and 40 wrong: products (160 - 40) / 8 = 15, squares 25, as of 80 and 20 labels
+    half = [replace(pair, labels=0.5) for pair in shared(160, 40, belief=1.0)]
+    assert measured_weight(half, 1.0, 1.0) == pytest.approx(17.5 / 27.5)
+    # a label for the machine, half of one against it
+    assert agreement([SharedPair(0.9, 1.0, 0), SharedPair(0.9, 0.0, 0, 0.5)]) == pytest.approx(1 / 1.5)
+
+
 def test_more_votes_leave_less_open():
     few, many = fit_belief(shared(15, 5), 0.0), fit_belief(shared(1500, 500), 0.0)
     assert few is not None and many is not None and few.slope_sd > 5 * many.slope_sd
@@ -155,6 +171,12 @@ def test_pairs_are_shared_whichever_won():
     assert shared_pairs([replace(verdict, rejected="aa")], [replace(vote, chosen="aa")]) == ()
 
 
+def test_a_vote_of_a_ranking_is_known_by_its_tag():
+    verdict = make_row("m", chosen="aa", rejected="bbbbbb", p_chosen=0.8, source="ai", tags=((RANKED, "4"),))
+    ranked = make_row("h", chosen="bbbbbb", rejected="aa", p_chosen=1.0, tags=((RANKED, "9"),))
+    assert shared_pairs([verdict], [ranked]) == (SharedPair(0.8, 0.0, -0.5, 0.3),)
+
+
 def test_a_vote_under_a_principle_is_beside_the_belief_under_it():
     verdict = make_row(
         "m", chosen="aa", rejected="bbbbbb", p_chosen=0.8, source="ai", per_principle=(("brief", 0.3), ("kind", 0.9))
@@ -171,6 +193,6 @@ def test_a_vote_under_a_principle_is_beside_the_belief_under_it():
 def test_length_can_turn_a_pair():
     row = make_row("m", chosen="long" * 10, rejected="short", p_chosen=0.6, source="ai", per_principle=(("p", 0.6),))
     assert length_gap(row) == pytest.approx(35 / 45)
-    turned = calibrated(row, BeliefFit(1.0, 2.0, -1.0, 0.0, 50), 1.0)
+    turned = calibrated(row, BeliefFit(1.0, 2.0, -1.0, 0.0), 1.0)
     assert (turned.chosen, turned.per_principle) == ("short", (("p", pytest.approx(0.4)),))
     assert turned.p_chosen == pytest.approx(1 - 1 / (1 + math.exp(3 * 35 / 45 - math.log(1.5))))

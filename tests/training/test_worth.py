@@ -1,6 +1,7 @@
 """What a verdict is worth in labels and what to buy next: posteriors and purchases worked by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -128,3 +129,11 @@ def test_worth_has_bounds_and_no_order(values, pays_length, met, agreement):
     assert list(worth.values) == sorted(worth.values)
     assert worth.values[0] >= 0 and worth.values[-1] <= 1 / LOWEST_AGREEMENT
     assert 0 <= next_worth(worth, Had(3, 7)) <= worth.mean + 1e-9
+
+
+def test_votes_of_rankings_leave_as_much_open_as_the_labels_that_they_are():
+    half = [replace(pair, labels=0.5) for pair in shared(160, 40)]
+    found, wanted = verdict_correlation(half, 0.0), verdict_correlation(shared(80, 20), 0.0)
+    assert (found.mean, found.sd) == pytest.approx((wanted.mean, wanted.sd))
+    # one label and two verdicts of half a label are one of each: 0.2, as below
+    assert next_worth(NOTHING_OR_ONE, Had(1, 2 * 0.5)) == pytest.approx(0.2)

@@ -153,6 +153,7 @@ def row_body(row: PreferenceRow) -> dict[str, JsonValue]:
         "constitution_sha256": row.constitution_sha256,
         "per_principle": dict(row.per_principle),
         "origin": row.origin,
+        "tags": dict(row.tags),
     }
 
 

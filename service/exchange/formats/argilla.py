@@ -1,7 +1,7 @@
 """Argilla v2 records: a prompt, two replies or more, people's responses and machines' suggestions.
 
-An answer is a label (a, b, tie, or a field's name) or a ranking of the replies, which gives a pair for each two, of
-less weight.
+An answer is a label (a, b, tie, or a field's name) or a ranking of the replies, which gives a pair for each two. A
+label among more than two gives one for each other reply. Such pairs are of less weight (training/ranked.py).
 Read both as the server lists records and as the SDK writes them to a file. Drafts and discarded answers say nothing.
 All rows on one pair are one record, whose people answer once each and which has one suggestion.
 """
@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from service.exchange.cells import mapping_of, parsed_cell
 from service.exchange.formats.extras import Answer, chosen_second, rows_of_answers, voices_of, write_extras
-from service.exchange.formats.pair import Pair, as_number, number_within
+from service.exchange.formats.pair import Pair, as_number, number_within, picked_tags, ranking_tags
 from service.exchange.formats.pair_records import pair_records
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
 from training.rows import PreferenceRow
@@ -79,11 +79,11 @@ def _record(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
 
 def _answers(given: _Given, replies: Mapping[str, str]) -> Iterator[Answer]:
     names = list(replies)
-    ranked = len(given.value) if isinstance(given.value, list) else 2
+    part = ranking_tags(len(given.value)) if isinstance(given.value, list) else picked_tags(len(names))
     for good, bad, tied in _decided(given.value, replies):
         belief = 0.5 if tied else _belief(given)
         first = good == names[0] if len(names) == 2 and not tied else None
-        yield Answer(replies[good], replies[bad], belief, given.who, given.machine, first, ranked)
+        yield Answer(replies[good], replies[bad], belief, given.who, given.machine, first, part)
 
 
 def _belief(given: _Given) -> float:

@@ -15,23 +15,22 @@ from pydantic_core import to_json
 from judges.records import Conversation
 from service.exchange.cells import list_of, mapping_of
 from service.exchange.formats import charter
-from service.exchange.formats.pair import Pair, ranking_tags
+from service.exchange.formats.pair import Pair
 from service.exchange.messages import as_json
-from training.ranked import ranked_weight
-from training.rows import PreferenceRow, row_object
+from training.ranked import labels_in
+from training.rows import PreferenceRow, said_object
 
 # The tag of a row whose labeller saw both replies in a known order: first or second.
 CHOSEN_SHOWN = "chosen_shown"
 _KEY = "charter_rows"
-_TEXTS = ("prompt", "chosen", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What somebody says of two replies. A person's belief is 1, or one half for a tie.
 
-    `first` says whether the chosen reply stood first of two; None where there is no order, or no winner. `ranked` is
-    the length of the ranking that the pair is of.
+    `first` says whether the chosen reply stood first of two; None where there is no order, or no winner. `part` are the
+    tags that say of how many replies the ranking or the choice is that this is a part of.
     """
 
     chosen: str
@@ -40,7 +39,7 @@ class Answer:
     who: str
     machine: bool
     first: bool | None
-    ranked: int = 2
+    part: tuple[tuple[str, str], ...] = ()
 
 
 def write_extras(rows: Iterable[PreferenceRow]) -> dict[str, JsonValue]:
@@ -80,8 +79,8 @@ def chosen_second(row: PreferenceRow) -> bool:
 
 
 def _written(row: PreferenceRow) -> str:
-    entry = {name: value for name, value in row_object(row).items() if name not in _TEXTS}
-    return to_json({"pair": _pair_digest(row.prompt, row.chosen, row.rejected)} | entry).decode()
+    digest = _pair_digest(row.prompt, row.chosen, row.rejected)
+    return to_json({"pair": digest, "id": row.id, "prompt_id": row.prompt_id, **said_object(row)}).decode()
 
 
 def _texts_by_digest(prompt: Conversation, answers: Iterable[Answer]) -> dict[str, tuple[str, str]]:
@@ -122,11 +121,11 @@ def _new(prompt: Conversation, answer: Answer, *, sides_known: bool) -> Pair:
         answer.chosen,
         answer.rejected,
         answer.belief,
-        ranked_weight(answer.ranked),
+        labels_in(answer.part),
         annotators=() if answer.machine or not answer.who else (answer.who,),
         source="ai" if answer.machine else "human",
         judge=answer.who if answer.machine else "",
-        tags=((CHOSEN_SHOWN, place),) if sides_known and answer.first is not None else ranking_tags(answer.ranked),
+        tags=((CHOSEN_SHOWN, place),) if sides_known and answer.first is not None else answer.part,
     )
 
 

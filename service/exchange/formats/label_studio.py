@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from service.exchange.cells import list_of, mapping_of
 from service.exchange.formats.extras import Answer, chosen_second, rows_of_answers, voices_of, write_extras
-from service.exchange.formats.pair import Pair, number_within, one_question
+from service.exchange.formats.pair import Pair, number_within, one_question, ranking_tags
 from service.exchange.formats.pair_records import pair_records
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
 from training.rows import PreferenceRow
@@ -38,12 +38,12 @@ _COLUMNS = ("rank", "_")
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """The better reply, the worse one, whether the better one stood left (None in a list), and the list's length."""
+    """The better reply, the worse one, whether the better one stood left (None in a list), and the list's tags."""
 
     good: str
     bad: str
     left: bool | None
-    ranked: int = 2
+    part: tuple[tuple[str, str], ...] = ()
 
 
 def read(value: dict[str, JsonValue]) -> Iterator[PreferenceRow | Pair]:
@@ -98,7 +98,7 @@ def _annotated(data: Mapping[str, JsonValue], annotations: JsonValue) -> Iterato
         if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
             who = _person(annotation.get("completed_by"))
             for one in _decided(data, annotation):
-                yield Answer(one.good, one.bad, 1.0, who, False, one.left, one.ranked)
+                yield Answer(one.good, one.bad, 1.0, who, False, one.left, one.part)
 
 
 def _predicted(data: Mapping[str, JsonValue], predictions: JsonValue) -> Iterator[Answer]:
@@ -109,7 +109,7 @@ def _predicted(data: Mapping[str, JsonValue], predictions: JsonValue) -> Iterato
             judge = prediction.get("model_version")
             for one in _decided(data, prediction):
                 first = None if belief == 0.5 else one.left
-                yield Answer(one.good, one.bad, belief, "" if judge is None else str(judge), True, first, one.ranked)
+                yield Answer(one.good, one.bad, belief, "" if judge is None else str(judge), True, first, one.part)
 
 
 def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> Iterator[_Decided]:
@@ -120,7 +120,8 @@ def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> 
             yield _selected(data, value["selected"])
         elif value and "ranker" in value:
             order = _ranked(data, value["ranker"])
-            yield from (_Decided(*pair, left=None, ranked=len(order)) for pair in combinations(order, 2))
+            part = ranking_tags(len(order))
+            yield from (_Decided(*pair, left=None, part=part) for pair in combinations(order, 2))
 
 
 def _selected(data: Mapping[str, JsonValue], picked: JsonValue) -> _Decided:

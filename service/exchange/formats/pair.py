@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from judges.records import Conversation
-from training.ranked import RANKED
+from training.ranked import PICKED, RANKED
 from training.rows import PreferenceRow, Source
 
 _PAIR = 2
@@ -90,8 +90,13 @@ def number_within(value: JsonValue, default: float, what: str, low: float, high:
 
 
 def ranking_tags(replies: int) -> tuple[tuple[str, str], ...]:
-    """Of the pairs of a ranking of so many replies, which weigh `ranked_weight`; one pair is no ranking."""
+    """Of the pairs of a ranking of so many replies, which count as parts of a label; one pair is no ranking."""
     return ((RANKED, str(replies)),) if replies > _PAIR else ()
+
+
+def picked_tags(replies: int) -> tuple[tuple[str, str], ...]:
+    """Of the pairs by which one of so many replies was named the best."""
+    return ((PICKED, str(replies)),) if replies > _PAIR else ()
 
 
 def one_question(row: PreferenceRow) -> bool:

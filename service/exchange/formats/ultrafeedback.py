@@ -1,6 +1,7 @@
 """UltraFeedback: binarized pairs with scores, and the full form, whose completions a model rated on four aspects.
 
-The full form comes in only: each two completions that have ratings are one pair, decided by the mean rating.
+The full form comes in only: each two completions that have ratings are one pair, decided by the mean rating. Together
+they are the ranking of one prompt's completions, and weigh as one does (training/ranked.py).
 `overall_score` is left aside, since it was wrong in thousands of published rows.
 """
 
@@ -14,8 +15,9 @@ from pydantic import JsonValue
 
 from judges.records import Message
 from service.exchange.formats import trl
-from service.exchange.formats.pair import Pair, as_number, scores_of
+from service.exchange.formats.pair import Pair, as_number, ranking_tags, scores_of
 from service.exchange.messages import as_json, conversation, reply
+from training.ranked import labels_in
 from training.rows import PreferenceRow
 
 SCHEMA = pa.schema(
@@ -70,12 +72,14 @@ def _read_full(value: dict[str, JsonValue]) -> Iterator[Pair]:
     if not isinstance(given, list):
         raise ValueError("completions is not a list")
     rated = [one for index, item in enumerate(given) if (one := _completion(item, f"completions[{index}]")).ratings]
+    part = ranking_tags(len({one.text for one in rated}))
     for one, other in combinations(rated, 2):
         if one.text != other.text:
-            yield _pair(prompt, one, other)
+            yield _pair(prompt, one, other, part)
 
 
-def _pair(prompt: tuple[Message, ...], one: _Completion, other: _Completion) -> Pair:
+def _pair(prompt: tuple[Message, ...], one: _Completion, other: _Completion, part: tuple[tuple[str, str], ...]) -> Pair:
+    """`part` are the tags of the ranking that the pair is a part of."""
     means = fmean(one.ratings.values()), fmean(other.ratings.values())
     good, bad = (one, other) if means[0] >= means[1] else (other, one)
     answers = [
@@ -86,7 +90,15 @@ def _pair(prompt: tuple[Message, ...], one: _Completion, other: _Completion) -> 
     scores = (("score_chosen", repr(max(means))), ("score_rejected", repr(min(means))))
     p_chosen = 0.5 if means[0] == means[1] else 1.0
     return Pair(
-        prompt, good.text, bad.text, p_chosen, source="ai", judge=_RATER, per_principle=tuple(answers), tags=scores
+        prompt,
+        good.text,
+        bad.text,
+        p_chosen,
+        labels_in(part),
+        source="ai",
+        judge=_RATER,
+        per_principle=tuple(answers),
+        tags=(*scores, *part),
     )
 
 

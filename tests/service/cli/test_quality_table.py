@@ -22,7 +22,29 @@ def test_two_people_and_the_judge(capsys):
     ada = next(line.split("  ") for line in told.splitlines() if line.strip().startswith("Ada"))
     assert "100 % (76-100)" in [cell.strip() for cell in ada]
     assert any(line.strip().startswith("ann_2") for line in told.splitlines())
-    assert "judge on 12 of these questions: gold -, with people's majority 50 % (25-75)" in told
+    assert "Over time" not in told  # twelve answers are no window
+    assert "judge on 12 questions, gold too: right on gold -, with people's majority 50 % (25-75)" in told
+
+
+def test_the_training_round_of_each(capsys):
+    rounds = labels_of("ann_1", "aab", gold="a", training=True)
+    print_quality(quality_report([*rounds, *labels_of("ann_2", "a", start=50)]), {"ann_1": "Ada"})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["Ada", "2", "of", "3", "0"] in [line[:5] for line in lines]
+    assert ["ann_2", "-", "1"] in [line[:3] for line in lines]
+
+
+def test_windows_of_twenty_answers_as_the_page_has_them(capsys):
+    # Ada agrees with Bo twenty times, then never; each answer took 20 seconds
+    labels = [*labels_of("ann_1", "a" * 40), *labels_of("ann_2", "a" * 20 + "b" * 20, start=100)]
+    print_quality(quality_report(labels), {"ann_1": "Ada", "ann_2": "Bo"})
+    told = capsys.readouterr().out.splitlines()
+    begin = told.index("Over time, by windows of twenty answers, with 95 % intervals:")
+    # Wilson's bounds of 20 of 20: 20 / (20 + 1.96²) = 0.839 and 1
+    assert told[begin + 1] == "Ada, with the majority: labels 1 to 20: 100 % (84-100); labels 21 to 40: 0 % (0-16)"
+    seconds = "labels 1 to 20: 20.0 s (20.0-20.0); labels 21 to 40: 20.0 s (20.0-20.0)"
+    assert told[begin + 2] == f"Ada, median seconds: {seconds}"
+    assert [line.split(",")[0] for line in told[begin + 1 : begin + 5]] == ["Ada", "Ada", "Bo", "Bo"]
 
 
 def test_the_judge_on_all_pairs(capsys):

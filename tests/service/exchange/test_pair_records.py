@@ -90,6 +90,20 @@ def test_people_on_one_pair_are_responses_of_one_record() -> None:
     assert read([record], "argilla") == read([task], "label-studio") == [ROW, other]
 
 
+@pytest.mark.parametrize("format", TOOLS)
+def test_the_pairs_of_one_choice_come_back_with_what_they_weigh(format: Format) -> None:
+    fields = {"prompt": "Why?", **{f"response_{name}": name.upper() for name in "abcd"}}
+    order = [{"value": name, "rank": rank} for rank, name in enumerate("badc", start=1)]
+    answers = [
+        {"status": "submitted", "user_id": who, "values": {"preference": {"value": said}}}
+        for who, said in (("ann_1", "c"), ("ann_2", order))
+    ]
+    rows = read([{"fields": fields, "responses": answers}], "argilla")
+    # the best of four: three rows of 2 / 4; a ranking of four: six of 3 / 5
+    assert [row.weight for row in rows] == [0.5] * 3 + [0.6] * 6
+    assert sorted(read(lines(rows, format), format), key=repr) == sorted(rows, key=repr)
+
+
 def test_an_answer_that_was_changed_in_the_tool_is_a_new_one() -> None:
     # Two people's aggregated row, then one of them picks the other reply, and a third person answers.
     both = replace(ROW, annotators=("ann_1", "ann_2"), p_chosen=0.75, weight=2.0)

@@ -36,7 +36,12 @@ def test_a_ranking_of_argilla_gives_a_pair_for_each_two() -> None:
 
 def test_a_label_among_three_beats_the_others() -> None:
     answer = {"status": "submitted", "values": {"preference": {"value": "response_c"}}}
-    assert said(read({"fields": THREE, "responses": [answer]})) == [("C", "A", 1.0), ("C", "B", 1.0)]
+    rows = read({"fields": THREE, "responses": [answer]})
+    assert said(rows) == [("C", "A", 1.0), ("C", "B", 1.0)]
+    assert {(row.weight, row.tags) for row in rows} == {(2 / 3, (("picked_of", "3"),))}
+    of_two = {"status": "submitted", "values": {"preference": {"value": "b"}}}
+    (row,) = read({"fields": TWO, "responses": [of_two]})
+    assert row.weight == 1 and "picked_of" not in dict(row.tags)
 
 
 def test_a_suggestion_of_argilla_is_the_judges() -> None:
@@ -109,7 +114,11 @@ def test_ratings_of_ultrafeedback() -> None:
     assert rows[0].per_principle == (("helpfulness", 1.0),)
     assert rows[1].per_principle == (("helpfulness", 1.0), ("honesty", 1.0))
     assert {row.source for row in rows} == {"ai"}
-    assert dict(rows[1].tags) == {"score_chosen": "4.0", "score_rejected": "1.0"}
+    # three scored replies are a ranking of three: 3 / (3 + 1) a row
+    assert dict(rows[1].tags) == {"score_chosen": "4.0", "score_rejected": "1.0", "ranked": "3"}
+    assert {row.weight for row in rows} == {0.75}
+    (row,) = read({"source": "x", "instruction": "Why?", "models": [], "completions": [given[0], given[2]]})
+    assert row.weight == 1 and "ranked" not in dict(row.tags)
 
 
 def test_nemo_aligner_in_its_template() -> None:

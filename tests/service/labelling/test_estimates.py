@@ -7,10 +7,11 @@ from judges.intervals import Interval
 from service.errors import InvalidInput
 from service.labelling.estimates import judge_accuracy, on_log_odds
 from service.labelling.gains import RoutingCandidate
+from service.labelling.judged_pairs import judged_pairs
 
 
 def candidates(count, p_a=0.9):
-    return [RoutingCandidate(f"{n}", f"{n}", p_a) for n in range(count)]
+    return judged_pairs([RoutingCandidate(f"{n}", f"{n}", p_a) for n in range(count)])
 
 
 def test_equal_beliefs_leave_the_mean_of_the_labels():
@@ -24,7 +25,7 @@ def test_equal_beliefs_leave_the_mean_of_the_labels():
 def test_beliefs_that_know_carry_over_to_the_others():
     # Sure verdicts are right and ties are half right, and nine in ten of the others are ties.
     mixed = [RoutingCandidate(f"{n}", f"{n}", 0.99 if n < 10 or n > 190 else 0.5) for n in range(200)]
-    found = judge_accuracy(mixed, {f"{n}": 1.0 for n in range(20)})
+    found = judge_accuracy(judged_pairs(mixed), {f"{n}": 1.0 for n in range(20)})
     assert found.labels_only.estimate == pytest.approx(0.75)
     assert found.interval.estimate == pytest.approx((181 * 0.5 + 19 * 1) / 200, abs=0.03)
 

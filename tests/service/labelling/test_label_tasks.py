@@ -139,6 +139,7 @@ def test_rankings_and_rewrites():
             "None is not asked",
         ),
         ({"routing": {"policy": "random", "budget_labels": 1}, "overlap": 2}, "no pair to ask"),
+        ({"kind": "rewrite", "repeat_share": 0.2}, "repeat_share: texts that people write are not compared"),
     ],
 )
 def test_what_cannot_be_asked_says_why(more, said):
@@ -167,3 +168,28 @@ def test_what_cannot_be_asked_says_why(more, said):
 def test_a_request_without_sense_is_malformed(more):
     with pytest.raises(ValidationError):
         request(**more)
+
+
+GOLD = {"prompt": "2 + 2?", "a": "4", "b": "5", "choice": "a"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"gold": [GOLD, GOLD | {"choice": "b"}]}, "gold.0 and gold.1 give the same question two answers"),
+        ({"gold": [GOLD, {"prompt": "2 + 2?", "a": "5", "b": "4", "choice": "a"}]}, "gold.0 and gold.1"),
+        ({"gold": [{"pair_id": "p1", "choice": "a"}, {"pair_id": "p1", "choice": "tie"}]}, "gold.0 and gold.1"),
+        ({"gold": [GOLD | {"b": "4"}]}, "equal texts"),
+        ({"gold_share": 0.5}, "0 of 0 gold pairs"),
+        ({"gold_share": 0.3, "gold": [GOLD], "training_tasks": 1}, "1 of 1 gold pairs"),
+    ],
+)
+def test_gold_that_makes_no_sense_is_refused(asked, said):
+    with pytest.raises(ValidationError, match=said):
+        request(**asked)
+
+
+def test_gold_that_says_the_same_twice_or_is_asked_under_two_principles_is_taken():
+    turned = {"prompt": "2 + 2?", "a": "5", "b": "4", "choice": "b"}
+    kind = GOLD | {"principle_id": "kind", "choice": "b"}
+    assert len(request(gold=[GOLD, turned, kind], gold_share=0.5).gold) == 3

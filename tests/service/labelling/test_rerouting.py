@@ -5,6 +5,7 @@ import pytest
 from judges.records import Message
 from service.artifacts import Artifacts
 from service.errors import Conflict
+from service.gc import collect_garbage
 from service.labelling.figures import Unknown
 from service.labelling.project_quality import project_quality
 from service.labelling.projects import create_project
@@ -87,6 +88,13 @@ async def test_a_judge_that_is_wrong_where_it_is_sure_is_found_out(place):
     assert (last.dropped, last.added, last.project.tasks) == (0, 0, 20)
 
 
+async def test_without_a_random_part_it_says_what_is_missing(place):
+    made, ada = await place.made(routing=UNCERTAIN | {"random_share": 0})
+    await place.answer(ada, 2)
+    with pytest.raises(Conflict, match="has no random part"):
+        await place.again(made)
+
+
 async def test_a_budget_in_minutes_is_counted_by_how_long_people_took(place):
     minutes = {"policy": "uncertain", "budget_minutes": 10, "random_share": 0.5}
     made, ada = await place.made(routing=minutes, repeat_share=0.5)
@@ -154,6 +162,32 @@ async def test_the_judges_accuracy_comes_from_the_random_part_alone(place):
     assert found.accuracy.low < 0.8 < found.accuracy.high
     assert abs(found.accuracy.estimate - 0.8) < 0.1
     assert judge.with_majority.estimate == 0.4  # twelve of all thirty: the routed ones are the hard ones
+
+
+async def test_the_source_is_read_for_the_first_report_alone(place):
+    made, ada = await place.made()
+    await place.answer(ada, 9, "a")
+    await estimated(place, made)  # too few labels: nothing is read
+    assert await place.artifacts.keys("label-projects") == []
+    await place.answer(ada, 3, "b")
+    first = await estimated(place, made)
+    [kept] = await place.artifacts.keys("label-projects")
+    assert kept == f"label-projects/{made.id}/judged.parquet"
+    await place.artifacts.delete("preferences/a.parquet")
+    assert await estimated(place, made) == first and first.estimated[0].accuracy.low < 0.75
+
+
+async def test_what_a_project_keeps_is_freed_with_it(place):
+    made, ada = await place.made()
+    await place.answer(ada, 10, "a")
+    await estimated(place, made)
+    [kept] = await place.artifacts.keys("label-projects")
+    freed = await collect_garbage(place.store, place.artifacts, settle_s=0)
+    assert kept not in freed.deleted and freed.kept == 2
+    for label in await place.labels(made):
+        await place.projects.undo(label.annotator_id)
+    await place.projects.delete(place.project, made.id)
+    assert (await collect_garbage(place.store, place.artifacts, settle_s=0)).deleted == (kept,)
 
 
 async def test_where_all_pairs_are_sent_those_answered_so_far_are_drawn_by_lot(place):

@@ -167,6 +167,18 @@ async def test_a_training_answer_stays(people):
     assert await people.projects.change(ada, task.id, Answer("tie")) == first
 
 
+async def test_training_is_not_undone_since_its_answer_was_told(people):
+    made = await people.make([pair(1, training=True, gold="a"), pair(2)])
+    ada = await people.annotator(made)
+    [training] = await people.projects.next_tasks(ada, 1)
+    await people.projects.submit(ada, training.id, FIRST)
+    assert await people.projects.undo(ada) is None
+    [real] = await people.projects.next_tasks(ada, 1)
+    await people.projects.submit(ada, real.id, FIRST)
+    assert (await people.projects.undo(ada)).id == real.id
+    assert await people.projects.undo(ada) is None
+
+
 async def test_an_answer_taken_back_leaves_what_its_page_shows_again(people):
     ada = await people.annotator(await people.make([pair(1)]))
     [task] = await people.projects.next_tasks(ada, 1)
