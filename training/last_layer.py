@@ -16,7 +16,7 @@ class LastLayer:
     """Changes what the layer and its MLP do when a packed batch comes; without one they are as they were."""
 
     def __init__(self, layer: nn.Module) -> None:
-        self._reads_U: Tensor | None = None  # each token once
+        self._reads_U: Tensor | None = None
         mlp = getattr(layer, "mlp", None)
         if isinstance(mlp, nn.Module):
             layer.forward = self._told(layer.forward)
@@ -25,7 +25,7 @@ class LastLayer:
     def _told(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def told(*arguments: object, **options: object) -> Tensor:
             packed = options.get("packed")
-            self._reads_U = packed.source_N.unique() if isinstance(packed, PackedGroups) else None
+            self._reads_U = packed.reads_U if isinstance(packed, PackedGroups) else None
             try:
                 return forward(*arguments, **options)
             finally:

@@ -45,8 +45,9 @@ class Manifest:
     `notes` what a reader must know (an unqualified judge, the same judge for training and proof, rows dropped).
     `files` (path in the bundle, hash) covers every file of the bundle but the manifest. `kind` says what the adapter
     makes of its base; `normal` is where a reward model's scores lie. `reward_model` is the adapter that scored a
-    policy's replies (the hash is of its weights), None where none did. `sweep` names all adapters of which it was
-    picked, `started_from` the one with which the training began; None where it began at the base.
+    policy's replies (the hash is of its weights), None where none did; where the score is the mean over an ensemble,
+    `reward_ensemble` are its further members. `sweep` names all adapters of which it was picked, `started_from` the one
+    with which the training began; None where it began at the base.
     """
 
     run: str
@@ -70,6 +71,7 @@ class Manifest:
     kind: Kind = "policy"
     normal: NormalScores | None = None
     reward_model: ModelIdentity | None = None
+    reward_ensemble: tuple[ModelIdentity, ...] = ()
     sweep: Sweep | None = None
     started_from: StartedFrom | None = None
 
@@ -99,6 +101,8 @@ def manifest_from_json(text: str) -> Manifest:
             values[name] = ModelIdentity(**values[name])
         if values.get("reward_model") is not None:
             values["reward_model"] = ModelIdentity(**values["reward_model"])
+        # None was there before members beside the first were named.
+        values["reward_ensemble"] = tuple(ModelIdentity(**one) for one in values.get("reward_ensemble", ()))
         if values.get("normal") is not None:
             values["normal"] = NormalScores(**values["normal"])
         if values.get("started_from") is not None:

@@ -12,7 +12,12 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+)
 
 from training import attention
 from training.adapters import read_adapter
@@ -25,7 +30,7 @@ from training.lora import LoraLinear
 from training.memory import memory_advice, smaller_model
 from training.packing import PackedGroups, TokenGroup, pack_groups
 from training.precision import Numbers
-from training.quantising import is_quantised, quantisation
+from training.quantising import is_quantised
 from training.sharding import room_to_load, shard_base, shares_base
 from training.trunk import Trunk, check_replay, decoder_layers, layer_lists
 
@@ -100,6 +105,20 @@ def load_base(
     if len(lists := layer_lists(base)) == 1:
         LastLayer(lists[0][1][-1])
     return base
+
+
+def quantisation(config: TrainConfig, numbers: Numbers) -> dict[str, object]:
+    """What transformers is told besides: NF4 weights with quantised constants; nothing where they stay as they are."""
+    if not is_quantised(config):
+        return {}
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=numbers.dtype,
+        )
+    }
 
 
 def with_adapter(base: PreTrainedModel, config: TrainConfig, numbers: Numbers, *, head: nn.Module, task: str) -> Policy:

@@ -48,6 +48,7 @@ class PackedGroups:
     """T input tokens of G groups, N reply tokens to score, R replies in the order of the groups.
 
     - `source_N`: the input token whose hidden state predicts reply token n (for the first one the prompt's last).
+    - `reads_U`: the same input tokens, each once, in order.
     - `reply_N`: which reply the token belongs to.
     - `opening_tokens`, `group_lengths`: how many tokens stand before the first group, and in each one.
     - `masks`: one matrix a group, 0 where its token (a row) sees another and -inf where it does not. The columns are
@@ -58,6 +59,7 @@ class PackedGroups:
     positions_T: Tensor
     targets_N: Tensor
     source_N: Tensor
+    reads_U: Tensor
     reply_N: Tensor
     lengths_R: Tensor
     opening_tokens: int
@@ -106,6 +108,7 @@ def pack_groups(groups: Sequence[TokenGroup], dtype: torch.dtype, device: torch.
         positions_T=on_device(positions),
         targets_N=on_device(targets),
         source_N=on_device(source),
+        reads_U=on_device(sorted(set(source))),
         reply_N=on_device(reply_index),
         lengths_R=on_device(lengths),
         opening_tokens=opening,

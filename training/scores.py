@@ -23,7 +23,7 @@ def pack_finished(policy: Policy, groups: Sequence[TokenGroup]) -> PackedGroups:
     packed = pack_groups(whole, policy.numbers.dtype, policy.numbers.device)
     ends_R = packed.lengths_R.cumsum(0) - 1
     source_N, targets_N, reply_N = (every[ends_R] for every in (packed.source_N, packed.targets_N, packed.reply_N))
-    return replace(packed, source_N=source_N, targets_N=targets_N, reply_N=reply_N)
+    return replace(packed, source_N=source_N, reads_U=source_N, targets_N=targets_N, reply_N=reply_N)
 
 
 def check_scores(policy: Policy, head: nn.Module, group: TokenGroup) -> None:

@@ -29,7 +29,7 @@ def trainer_of(method: Method) -> Callable[[TrainConfig], dict[str, object]]:
     def train(config: TrainConfig) -> dict[str, object]:
         if this_rank().world > 1 and isinstance(config, OnlineConfig):
             raise ConfigError(f"{method} trains in one process: start it without a launcher (sampler: vllm is faster)")
-        refuse_quantising(config, resolve_numbers(config.precision))
+        refuse_quantising(config, on_gpu=resolve_numbers(config.precision).device.type == "cuda")
         return train_in_memory(trainer, config)
 
     return train

@@ -130,6 +130,7 @@ def _manifest(
     context: RunContext, stages: dict[str, StageRecord], config: dict[str, JsonValue], report: Report
 ) -> Manifest:
     scores = stages["train"].result.get("reward_model")
+    reward_models = _reward_models(stages)
     return Manifest(
         run=context.run.id,
         method=context.request.training.method,
@@ -152,25 +153,21 @@ def _manifest(
         notes=notes_of(context, stages, report),
         kind="policy" if scores is None else "reward_model",
         normal=None if scores is None else evidence_from(scores).normal,
-        reward_model=_reward_model(stages),
+        reward_model=reward_models[0] if reward_models else None,
+        reward_ensemble=reward_models[1:],
         sweep=report.sweep,
         started_from=_started_from(context),
     )
 
 
-def _reward_model(stages: dict[str, StageRecord]) -> ModelIdentity | None:
-    """Which adapter scored the replies, where one did; it is on the same base, under its licence."""
+def _reward_models(stages: dict[str, StageRecord]) -> tuple[ModelIdentity, ...]:
+    """Which adapters scored the replies, where any did; they are on the same base, under its licence."""
     scores = stages["train"].result.get("scores")
-    found = scores.get("reward_adapter") if isinstance(scores, dict) else None
-    return ModelIdentity(str(found["name"]), str(found["sha256"]), "") if isinstance(found, dict) else None
-
-
-def _further_members(stages: dict[str, StageRecord]) -> str:
-    """By name and hash; empty where one reward model scored, or none."""
-    scores = stages["train"].result.get("scores") if "train" in stages else None
-    found = scores.get("reward_ensemble") if isinstance(scores, dict) else None
-    members = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    return ", ".join(f"{one['name']} ({one['sha256']})" for one in members)
+    if not isinstance(scores, dict):
+        return ()
+    further = scores.get("reward_ensemble")
+    found = [scores.get("reward_adapter"), *(further if isinstance(further, list) else ())]
+    return tuple(ModelIdentity(str(one["name"]), str(one["sha256"]), "") for one in found if isinstance(one, dict))
 
 
 def _started_from(context: RunContext) -> StartedFrom | None:
@@ -191,10 +188,6 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
     if weights is not None:
         shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         notes.append(f"What scored the policy's own replies in training, with its weight: {shown}.")
-    if members := _further_members(stages):
-        notes.append(
-            f"The reward model's score is the mean over an ensemble, of which these are members too: {members}."
-        )
     if report.evaluation and (weights is None or weights.get("judge") or context.request.training.reads_pairs):
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
     if context.start is not None:

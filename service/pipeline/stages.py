@@ -18,8 +18,10 @@ from service.pipeline.mix import run_mix
 from service.pipeline.revise import run_revise
 from service.pipeline.sample import run_sample
 from service.pipeline.sweep import run_sweep
+from service.pipeline.trainer_knobs import trainer_config
 from service.schemas import STAGES, Stage
 from service.store.records import JsonObject, NewEvent
+from training.quantising import refuse_quantising
 
 MOST_SERVER_DEATHS = 5
 STAGE_WORK: Mapping[Stage, Callable[[RunContext], Awaitable[JsonObject]]] = {
@@ -34,10 +36,17 @@ STAGE_WORK: Mapping[Stage, Callable[[RunContext], Awaitable[JsonObject]]] = {
 
 
 async def run_stage(context: RunContext, stage: Stage) -> None:
-    """Ensure that the stage's result is recorded. Done twice at once it is still recorded once."""
+    """Ensure that the stage's result is recorded. Done twice at once it is still recorded once.
+
+    Raises ConfigError before the first stage where this machine cannot train as is asked.
+    """
     runs = context.tools.store.runs
-    if stage in await runs.stages(context.run.id):
+    done = await runs.stages(context.run.id)
+    if stage in done:
         return
+    if "train" in context.request.stages and "train" not in done:
+        # At the first stage already: what comes before the training may be dear.
+        refuse_quantising(trainer_config(context.request.training), on_gpu=not context.tools.engines.side_by_side)
     began = time.monotonic()
     context.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     await runs.add_event(context.run.id, NewEvent(stage, "stage", data={"status": "started"}))

@@ -106,9 +106,19 @@ def test_what_dpo_misses():
 
 def test_what_growth_misses():
     few, many = SideRun(16, (8.0,), (0.5,), 100), SideRun(128, (70.0,), (0.5,), 104)
-    found = growth.figures(few, many) | {"long_prompt_ratio": 1.3}
+    found = growth.figures(growth.Size(few, 400), growth.Size(many, 404)) | {"long_prompt_ratio": 1.3}
     assert found["speed_ratio"] == pytest.approx(128 / 70 / 2)
     assert growth.missed(found) == ["speed_ratio", "long_prompt_ratio"]
+
+
+def test_the_largest_step_is_counted_without_what_its_rows_share():
+    sizes = [(10, 0), (12, 8), (12, 8), (12, 8), (20, 0), (9, 0)]  # prompts, and what of them another row computes
+    train = [
+        {"prompt_ids": [0] * prompt, "chosen_ids": [0, 0], "rejected_ids": [0], "shared": shared}
+        for prompt, shared in sizes
+    ]
+    # Four pairs a step; of the replies one token goes in: 11 + 3 x 5 = 26, and 21 + 10 = 31.
+    assert growth.largest_step_tokens(Start(train, [])) == 31
 
 
 def test_the_peer_is_as_right_as_its_scores():

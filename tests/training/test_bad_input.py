@@ -333,7 +333,7 @@ def test_another_fault_is_not_called_memory():
 def test_four_bits_need_a_gpu_and_the_error_says_what_to_do(tmp_path: Path, tiny: Path):
     config = config_of("dpo", tmp_path, tiny, [], quantise="nf4")
     with pytest.raises(ConfigError, match=r"quantise: nf4 needs a CUDA GPU.*leave it none here"):
-        refuse_quantising(config, Numbers(torch.device("cpu"), "fp32"))
+        refuse_quantising(config, on_gpu=False)
     both = config_of("dpo", tmp_path, tiny, [], quantise="nf4", shard_base=True)
     with pytest.raises(ConfigError, match="nf4 and shard_base exclude each other"):
-        refuse_quantising(both, Numbers(torch.device("cuda"), "bf16"))
+        refuse_quantising(both, on_gpu=True)

@@ -141,6 +141,17 @@ def test_a_reward_models_card_says_how_well_it_orders_and_how_to_load_it(tmp_pat
     assert (found.kind, found.normal) == ("reward_model", evidence.normal)
 
 
+def test_every_reward_model_of_an_ensemble_is_named(tmp_path: Path):
+    first, *further = (ModelIdentity(f"rm-{n}", str(n) * 64, "") for n in range(3))
+    manifest = replace(make_inputs(tmp_path / "in").manifest, reward_model=first, reward_ensemble=tuple(further))
+    values = json.loads(manifest_to_json(manifest))
+    assert [one["name"] for one in values["reward_ensemble"]] == ["rm-1", "rm-2"]
+    found = manifest_from_json(json.dumps(values))
+    assert (found.reward_model, list(found.reward_ensemble)) == (first, further)
+    del values["reward_ensemble"]  # as it was before the others were named
+    assert manifest_from_json(json.dumps(values)).reward_ensemble == ()
+
+
 def test_a_manifest_from_before_there_were_kinds_is_a_policys(tmp_path: Path):
     values = json.loads(manifest_to_json(make_inputs(tmp_path / "in").manifest))
     del values["kind"], values["normal"]

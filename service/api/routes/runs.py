@@ -1,6 +1,8 @@
 """Runs: start one (or ask what it would cost), follow, cancel, resume, and read what its stages made."""
 
+import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -15,6 +17,7 @@ from service.api.state import Backend, BackendHere, KeyHere
 from service.api.wire import After, Deleted, Limit, Page, RunBody, page_of
 from service.errors import InvalidInput, NotFound
 from service.exchange.run_rows import Kind, run_rows
+from service.model_folder import refuse_unknown_targets
 from service.pipeline.development import FEWEST, development_count
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
@@ -244,6 +247,8 @@ async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: 
     model = await backend.store.models.get(project_id, request.model)
     if model.path is None:
         raise InvalidInput(f"model: {model.name!r} is an endpoint; training needs a folder with weights")
+    if "train" in request.stages:
+        await asyncio.to_thread(refuse_unknown_targets, request.training.lora_targets, Path(model.path))
     prompts = await backend.store.prompt_sets.get(project_id, request.prompts)
     if not prompts.train:
         raise InvalidInput(f"prompts: {prompts.name!r} has no prompt of the split train")

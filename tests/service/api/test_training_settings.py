@@ -111,6 +111,24 @@ async def test_what_nobody_would_read_is_a_422_that_names_it(service: Service, t
     assert (await service.http.get("/v1/runs")).json()["data"] == []
 
 
+@pytest.mark.parametrize("query", ["", "?dry_run=true"])
+async def test_a_layer_that_the_base_lacks_is_refused_before_anything_is_sampled(
+    service: Service, tmp_path: Path, query: str
+) -> None:
+    body = await service.run_body(tmp_path / "m")
+    wanted = body | {"training": {"lora_targets": ["q_proj", "q_prj"]}}
+    # Of a model of no known type nothing can be said.
+    assert (await service.http.post("/v1/runs?dry_run=true", json=wanted)).status_code == 201
+    (tmp_path / "m" / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    refused = await service.http.post(f"/v1/runs{query}", json=wanted)
+    assert refused.status_code == 422 and refused.json()["detail"].startswith(
+        "training.lora_targets: no linear layer is called 'q_prj'; take of down_proj, gate_proj, k_proj, o_proj, q_proj"
+    )
+    assert (await service.http.get("/v1/runs")).json()["data"] == []
+    untrained = wanted | {"stages": ["sample"]}
+    assert (await service.http.post("/v1/runs?dry_run=true", json=untrained)).status_code == 201
+
+
 async def test_a_reward_run_needs_no_held_out_prompts_and_asks_for_no_replies_to_them(
     service: Service, tmp_path: Path
 ) -> None:

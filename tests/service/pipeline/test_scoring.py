@@ -83,9 +83,10 @@ async def test_checks_judge_and_reward_model_lead_to_a_proven_adapter(tmp_path: 
         assert (await report_on(bench, run.id))["principles"] != []
         manifest = json.loads((await unpacked(bench, run, tmp_path) / "manifest.json").read_text())
         assert (manifest["method"], manifest["kind"]) == ("ppo", "policy")
-        assert manifest["reward_model"] == {
-            "name": "kind-scores", "sha256": reward.manifest["adapter_sha256"], "licence": "",
-        }  # fmt: skip
+        first, second = (
+            {"name": "kind-scores", "sha256": one.manifest["adapter_sha256"], "licence": ""} for one in (reward, other)
+        )
+        assert (manifest["reward_model"], manifest["reward_ensemble"]) == (first, [second])
         assert manifest["config"]["principles"] == ["brevity", "kindness"]
         assert manifest["config"]["judge_protocol"] == "pointwise"
         assert str(tmp_path) not in json.dumps(manifest)
@@ -93,9 +94,9 @@ async def test_checks_judge_and_reward_model_lead_to_a_proven_adapter(tmp_path: 
         assert any("checks 1, judge 2, reward_model 0.5" in note for note in manifest["notes"])
         config = manifest["config"]
         assert len(config["reward_model_1_sha256"]) == 64 and config["spread_weight"] == 0.5
-        assert any(f"members too: kind-scores ({other.manifest['adapter_sha256']})" in n for n in manifest["notes"])
         card = (tmp_path / "bundle" / "README.md").read_text()
-        assert "reward model kind-scores" in card and "`kindness`: trusted" in card
+        assert "reward model kind-scores (a LoRA" in card and "`kindness`: trusted" in card
+        assert f"of the same ensemble (their mean scored) | `{other.manifest['adapter_sha256']}`" in card
         standing = (await report_on(bench, run.id))["qualification"]
         assert [one["verdict"] for one in standing["per_principle"]] == ["trusted", "unproven", "trusted"]
     finally:

@@ -1,12 +1,14 @@
 """The stages in order against the scripted server and the tiny model, in one process."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from judges.records import Message, PrincipleVerdict, Prompt, Sample
+from service.engines import EnginePool
 from service.errors import RunFailed
 from service.pipeline.context import open_context
 from service.pipeline.stages import run_stage
@@ -14,6 +16,7 @@ from service.schemas import STAGES, Stage
 from service.shards import keys_in, read_shards
 from tests.service.pipeline.bench import CONTEXT_TOKENS, Bench, add_law, add_run, open_bench, prompts, report_on
 from training.bundle import verify_bundle
+from training.errors import ConfigError
 from training.rows import PreferenceRow
 from training.tiny import build_tiny_model
 
@@ -57,6 +60,32 @@ async def test_a_whole_run_leaves_adapter_and_report(tmp_path: Path, tiny: Path)
         assert [e.seq for e in events] == list(range(1, len(events) + 1))
         assert [e.stage for e in events if e.type == "stage" and e.data.get("status") == "finished"] == list(STAGES)
     finally:
+        await bench.close()
+
+
+class OnCpu(EnginePool):
+    """A pool on a machine without a GPU."""
+
+    @property
+    def side_by_side(self) -> bool:
+        return True
+
+
+async def test_four_bits_without_a_gpu_are_refused_before_anything_is_sampled(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home")
+    tools = replace(bench.tools, engines=OnCpu(bench.settings))
+    try:
+        wanted = {"pairs_per_step": 4, "max_tokens": 2048, "quantise": "nf4"}
+        run = await add_run(bench, tiny, training=wanted)
+        with pytest.raises(ConfigError, match="quantise: nf4 needs a CUDA GPU"):
+            await run_stage(await open_context(run.id, tools), "sample")
+        assert await bench.store.runs.stages(run.id) == {}
+        assert [event.stage for event in await bench.store.runs.events(run.id)] == [None]  # that it is queued
+        # What trains nothing needs no GPU.
+        untrained = await add_run(bench, tiny, training=wanted, stages=("sample",))
+        await run_stage(await open_context(untrained.id, tools), "sample")
+    finally:
+        await tools.engines.close()
         await bench.close()
 
 
