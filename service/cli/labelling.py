@@ -109,7 +109,7 @@ def route(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
 @app.command("quality")
 def quality(
     project: Project,
-    as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON, with each two people.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
