@@ -17,7 +17,7 @@ _PATH = "/v1/label-projects"
 
 @dataclass(frozen=True, slots=True)
 class LabelProject:
-    """`open_tasks` lack answers; `labels` are those given so far."""
+    """`open_tasks` lack answers; `labels` are those given so far; `left_out_replies` are in no ranking."""
 
     id: str
     name: str
@@ -26,6 +26,7 @@ class LabelProject:
     tasks: int
     open_tasks: int
     labels: int
+    left_out_replies: int
     created_at: str
 
 
