@@ -162,7 +162,6 @@ def test_what_was_typed_in_a_refused_answer_stays(served: Served, begun: Begun):
     section = page.get_by_role("region", name="What you wrote and could not be taken")
     expect(section).to_contain_text("Ten minutes' <b>work</b>.")
     press(page, "s")  # no text of the person's own goes with a skip
-    page.goto("/label")
     expect(page.get_by_role("heading", name="is closed")).to_be_visible()
     expect(section.get_by_role("listitem")).to_have_count(1)
     expect(section).to_contain_text("Not taken: label project 'too late' is closed; thank you")

@@ -1,4 +1,5 @@
-// What was typed in an answer that the service refused: shown, and kept in this browser until the person removes it.
+// What was typed in an answer that the service refused: shown, and kept in this browser until the person removes it,
+// a week at most.
 const OLD_MS = 7 * 24 * 3600 * 1000;
 
 export class Refused {
