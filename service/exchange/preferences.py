@@ -22,13 +22,15 @@ from service.exchange.records import BrokenLine, Line, RepeatedRow, is_csv, refu
 from training.errors import RowError
 from training.rows import PreferenceRow, conversation_id, row_object
 
+# Of so many first lines one tells the format, or the file has none.
+_LOOKED_AT = 100
 _MATTER_BITS = 128
 _MATTER = (1 << _MATTER_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class PreferenceFile:
-    """A file's bytes and what is known of them; without a format it is told by the first line.
+    """A file's bytes and what is known of them; without a format it is told by the first line that has one.
 
     `origin` stands in each row, so that a person finds where it came from.
     """
@@ -58,7 +60,7 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
     Our own rows say themselves where they come from; two of them with one id are a fault.
     """
     cells = is_csv(file.data, file.filename, file.content_type)
-    format, seen, empty = file.format, _Seen(), True
+    format, seen, empty, unknown = file.format, _Seen(), True, 0
     for line in scan_lines(file.data, file.filename, file.content_type):
         empty = False
         if isinstance(line, BrokenLine):
@@ -71,6 +73,11 @@ def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLin
             for row in rows:
                 seen.refuse_other(row)
         except ValueError as error:
+            unknown += format is None
+            if unknown == _LOOKED_AT:
+                raise InvalidInput(
+                    f"{line.place}: {error}; so it is on the lines before; nothing was stored"
+                ) from error
             yield BrokenLine(line.place, str(error))
             continue
         except RowError as error:  # it names the line itself

@@ -46,6 +46,12 @@ class LabelProjectRecord:
     created_at: str
     plan: JsonObject
 
+    @property
+    def left_out_replies(self) -> int:
+        """Replies of the source that are in no ranking, as their prompts have more than one may hold."""
+        found = self.plan.get("left_out_replies", 0)
+        return found if isinstance(found, int) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class NewLabelProject:

@@ -26,6 +26,20 @@ def test_two_people_and_the_judge(capsys):
     assert "judge on 12 questions, gold too: right on gold -, with people's majority 50 % (25-75)" in told
 
 
+def test_each_two_people(capsys):
+    # Bo says what Ada does nine times of twelve; of the other three, each has one name of both replies.
+    labels = [
+        *labels_of("ann_1", "a" * 6 + "b" * 6),
+        *labels_of("ann_2", "a" * 6 + "b" * 3 + "aaa", start=100),
+        *labels_of("ann_3", "aaa", start=200),
+    ]
+    print_quality(quality_report(labels), {"ann_1": "Ada", "ann_2": "Bo"})
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    # With the names of the replies exchanged too, chance agrees in half: (0.75 - 0.5) / 0.5. Wilson: 0.468 to 0.911.
+    assert ["Ada", "Bo", "12", "75", "%", "(47-91)", "0.50"] in told
+    assert " ".join(next(line for line in told if line[1:3] == ["pairs", "of"])).startswith("2 pairs of people share")
+
+
 def test_the_training_round_of_each(capsys):
     rounds = labels_of("ann_1", "aab", gold="a", training=True)
     print_quality(quality_report([*rounds, *labels_of("ann_2", "a", start=50)]), {"ann_1": "Ada"})

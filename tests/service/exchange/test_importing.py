@@ -39,6 +39,20 @@ def test_broken_lines_are_skipped_and_named_where_asked(tmp_path: Path) -> None:
     assert [row.origin for row in batch] == ["p.jsonl, line 1", "p.jsonl, line 5"]
 
 
+def test_the_first_line_may_be_the_broken_one(tmp_path: Path) -> None:
+    found = import_preferences(file('{"foo": 1}\n' + GOOD), tmp_path / "rows", skip_broken=True)
+    assert (found.rows, found.report["skipped_lines"]) == (1, 1)
+    assert str(found.report["skipped"]).startswith("['line 1: no known format has the keys foo")
+    with pytest.raises(InvalidInput, match="line 1: no known format has the keys foo"):
+        import_preferences(file('{"foo": 1}\n' + GOOD), tmp_path / "rows", skip_broken=False)
+
+
+def test_a_file_of_no_format_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"line 100: no known format .*; so it is on the lines before"):
+        import_preferences(file('{"foo": 1}\n' * 99 + '{"foo": 1}\n' + GOOD), tmp_path / "rows", skip_broken=True)
+    assert import_preferences(file('{"foo": 1}\n' * 99 + GOOD), tmp_path / "rows", skip_broken=True).rows == 1
+
+
 def test_a_table_with_a_short_row_and_a_line_that_is_no_utf8(tmp_path: Path) -> None:
     text = "prompt,chosen,rejected\nWhy?,Because.,Hm.\nonly,two\n"
     assert import_preferences(file(text, "p.csv"), tmp_path / "a", skip_broken=True).report["skipped_lines"] == 1
