@@ -62,6 +62,32 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLabel:
+    """An answer with its task. `replies`, `choice` and `ranking` are in the task's own order, `order` is the page's."""
+
+    id: str
+    task_id: str
+    annotator_id: str
+    kind: str
+    pair_id: str
+    prompt: list[JsonValue]
+    replies: list[str]
+    principle_id: str | None
+    routed_by: str
+    p_sent: float | None
+    gold: str | None
+    training: bool
+    judge_p_a: float | None
+    choice: str
+    order: list[int]
+    ranking: list[int]
+    rewrite: str
+    comment: str
+    seconds: float
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class GatheredSet:
     """A preference set made of a label project's answers."""
 
@@ -86,7 +112,7 @@ class Calls(Protocol):
 
 
 class LabelProjectCalls:
-    """Label projects: make, invite, route again, gather, close, delete."""
+    """Label projects: make, invite, route again, read, gather, close, delete."""
 
     def create_label_project(self: Calls, request: LabelProjectRequest) -> LabelProject:
         """Pairs of a preference set or of a run become tasks."""
@@ -120,6 +146,10 @@ class LabelProjectCalls:
     def label_quality(self: Calls, id: str) -> QualityReport:
         """Agreement, each annotator, and the judge as one more annotator."""
         return TypeAdapter(QualityReport).validate_python(self._get(f"{_path(id)}/quality"))
+
+    def task_labels(self: Calls, id: str) -> Iterator[TaskLabel]:
+        """Every answer in the order in which they came, skips and training too; not what was taken back."""
+        return self._all(f"{_path(id)}/labels", TaskLabel)
 
     def gather_labels(
         self: Calls,

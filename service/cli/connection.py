@@ -56,6 +56,11 @@ def print_record(record: Record) -> None:
     typer.echo(json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False, default=str))
 
 
+def print_line(record: Record) -> None:
+    """A record as JSON in one line."""
+    typer.echo(json.dumps(dataclasses.asdict(record), ensure_ascii=False, default=str))
+
+
 def print_rows(records: Iterable[Record], fields: tuple[str, ...]) -> None:
     """Some fields of each record, separated by tabs: for people and for `cut`."""
     for record in records:

@@ -8,7 +8,7 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_record, print_rows
+from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, print_line, print_record, print_rows
 from service.cli.errors import UnreadableRequest
 from service.cli.quality_table import print_quality
 from service.client import Client
@@ -123,6 +123,23 @@ def quality(
         print_record(report)
     else:
         print_quality(report, names)
+
+
+@app.command("labels")
+def labels(
+    project: Project,
+    commented: Annotated[bool, typer.Option("--commented", help="Only answers beside which a comment stands.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Every answer so far with its task and comment, one JSON object a line; skips and training too.
+
+    Example: `charter label labels helpful --commented`
+    """
+    with connect(url, key) as client:
+        for label in client.task_labels(project):
+            if label.comment or not commented:
+                print_line(label)
 
 
 @app.command("export")

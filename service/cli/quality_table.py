@@ -11,10 +11,12 @@ from service.demo.tables import percent, points
 from service.labelling.figures import AnnotatorQuality, Drift, Number, QualityReport, Rate, Unknown
 
 _WIDEST = 160
-_HEADS = ("who", "labels", "skips", "gold", "majority", "seconds", "quick", "first", "drift", "repeats", "weight")
-_LEGEND = """gold: right where the right choice is known; majority: with most of the others. quick: faster than the text
-can be read. first: took the reply shown first (50 % is unbiased). drift: points from the first half to the last.
-repeats: the same answer to the same question again. weight: what a label counts by `weights: measured`. -: too few."""
+_OF_WORK = ("gold", "majority", "seconds", "quick", "first", "drift", "repeats", "weight")
+_HEADS = ("who", "training", "labels", "skips", *_OF_WORK)
+_LEGEND = """training: right in the training round. gold: right where the right choice is known; majority: with most of
+the others. quick: faster than the text can be read. first: took the reply shown first (50 % is unbiased). drift: points
+from the first half to the last. repeats: the same answer to the same question again; of rankings, as the majority, the
+pairs in the same order. weight: what a label counts by `weights: measured`. -: too few."""
 
 
 def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
@@ -40,8 +42,9 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
     judge = report.judge
     if judge.questions:
         console.print(
-            f"judge on {judge.questions} of these questions: gold {_rate(judge.gold_accuracy)}, with people's majority "
-            f"{_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, alpha with it {_number(judge.alpha)}"
+            f"judge on {judge.questions} questions, gold too: right on gold {_rate(judge.gold_accuracy)}, "
+            f"with people's majority {_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, "
+            f"alpha with it {_number(judge.alpha)}"
         )
     for estimate in judge.estimated:
         under = f" under {estimate.principle_id}" if estimate.principle_id else ""
@@ -51,6 +54,7 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
 
 def _cells(one: AnnotatorQuality) -> tuple[str, ...]:
     return (
+        f"{one.training_right} of {one.training}" if one.training else "-",
         *(str(one.labels), str(one.skips), _rate(one.gold_accuracy), _rate(one.with_majority)),
         *(_number(one.median_seconds, 1), _rate(one.quick_share), _rate(one.first_share)),
         *(_drift(one.drift), _rate(one.repeats), f"{one.weight:.2f}"),

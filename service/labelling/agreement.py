@@ -1,7 +1,11 @@
-"""How far people agree beyond chance, and how far a judge agrees with them, from labels of one project.
+"""How far people agree beyond chance, and how far a judge agrees with them, from choices of one project.
 
-Krippendorff's alpha is the library's: nominal over choices, ordinal over the places that replies got in rankings.
+Krippendorff's alpha is the library's, nominal over choices. Rankings are compared in rankings.py.
 Cohen's kappa is `judges.calibration.agreement`'s. What too few labels allow is Unknown, with the reason, never 0.
+
+Which reply is called a is the source's choice: in a preference set it is the chosen one. Were it to count, people who
+are right would nearly always say a, and chance would seem to agree as often as they do. So for both every question is
+counted twice, once with the names of its replies exchanged: a and b then are equally frequent.
 """
 
 import math
@@ -19,7 +23,9 @@ from service.labelling.figures import Number, PairAgreement, Rate, Unknown
 from service.store.label_records import Choice, TaskLabel
 
 FEWEST = 10
+_SHARED = "questions with two answers"
 CHOICES: tuple[Choice, ...] = ("a", "b", "tie", "both_bad")
+_EXCHANGED = {"a": "b", "b": "a"}
 # What was asked: a pair, under a principle or overall.
 Question = tuple[str, str | None]
 # Each annotator's first choice on each question.
@@ -63,6 +69,11 @@ def first_choices(labels: Sequence[TaskLabel]) -> Choices:
     return found
 
 
+def ungraded(labels: Sequence[TaskLabel]) -> list[TaskLabel]:
+    """Without gold, which everybody gets and most get right: agreement on it would say how easy it is."""
+    return [label for label in labels if label.gold is None]
+
+
 def majority(said: Sequence[str]) -> str | None:
     """The choice named most often; None where nobody answered or two choices share the first place."""
     ranked = Counter(said).most_common(2)
@@ -77,22 +88,12 @@ def nominal_alpha(choices: Choices) -> Number:
     for mine in choices.values():
         for question, choice in mine.items():
             counts[question][choice] += 1
-    return alpha_of_counts([[count[choice] for choice in CHOICES] for count in counts.values()], "nominal")
-
-
-def ordinal_alpha(labels: Sequence[TaskLabel]) -> Number:
-    """Krippendorff's alpha of the places that replies got in rankings, near places counting as near."""
-    places: dict[tuple[Question, int], Counter[int]] = defaultdict(Counter)
-    seen: set[tuple[str, Question]] = set()
-    for label in in_order(labels):
-        who = (label.annotator_id, question_of(label))
-        if label.choice != "ranked" or label.training or who in seen:
-            continue
-        seen.add(who)
-        for place, reply in enumerate(label.ranking):
-            places[question_of(label), reply][place] += 1
-    deepest = max((place for count in places.values() for place in count), default=0)
-    return alpha_of_counts([[count[place] for place in range(deepest + 1)] for count in places.values()], "ordinal")
+    shared = [count for count in counts.values() if count.total() > 1]
+    if len(shared) < FEWEST:
+        return too_few(len(shared), _SHARED)
+    named = [[count[choice] for choice in CHOICES] for count in shared]
+    exchanged = [[count[_EXCHANGED.get(choice, choice)] for choice in CHOICES] for count in shared]
+    return alpha_of_counts([*named, *exchanged], "nominal")
 
 
 def pair_agreements(choices: Choices) -> tuple[PairAgreement, ...]:
@@ -109,7 +110,7 @@ def kappa(first: Sequence[str], second: Sequence[str], what: str) -> Number:
     if len(first) < FEWEST:
         return too_few(len(first), what)
     try:
-        return cohen_kappa(first, second)
+        return cohen_kappa([*first, *_exchanged(first)], [*second, *_exchanged(second)])
     except Undefined as error:
         return Unknown(str(error))
 
@@ -118,7 +119,7 @@ def alpha_of_counts(counts: Sequence[Sequence[int]], level: Literal["nominal", "
     """Krippendorff's alpha from how often each value was given to each unit; a unit with one answer says nothing."""
     shared = [row for row in counts if sum(row) > 1]
     if len(shared) < FEWEST:
-        return too_few(len(shared), "questions with two answers")
+        return too_few(len(shared), _SHARED)
     used = [value for value in range(len(shared[0])) if any(row[value] for row in shared)]
     if len(used) < 2:
         return Unknown("every shared answer is the same; agreement beyond chance has no value")
@@ -127,6 +128,10 @@ def alpha_of_counts(counts: Sequence[Sequence[int]], level: Literal["nominal", "
     table = np.array([[row[value] for value in used] for row in shared])
     alpha = float(krippendorff.alpha(value_counts=table, value_domain=used, level_of_measurement=level))
     return alpha if math.isfinite(alpha) else Unknown("the library gives no value for these answers")
+
+
+def _exchanged(said: Sequence[str]) -> list[str]:
+    return [_EXCHANGED.get(choice, choice) for choice in said]
 
 
 def _pair(first: str, second: str, choices: Choices) -> PairAgreement:

@@ -22,10 +22,13 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer that something is known of: what is right, or what most of the others say."""
+    """An answer that something is known of: what is right, or what most of the others say.
+
+    `right` is 1 or 0, of a ranking the share of its pairs.
+    """
 
     label: TaskLabel
-    right: bool
+    right: float
 
 
 def drift(gold: Sequence[Answered], followed: Sequence[Answered]) -> Drift | Unknown:

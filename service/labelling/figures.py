@@ -19,7 +19,10 @@ Number = float | Unknown
 
 @dataclass(frozen=True, slots=True)
 class PairAgreement:
-    """Two annotators on the `shared` questions that both answered."""
+    """Two annotators on the `shared` questions that both answered.
+
+    Of rankings, `agreement` is the share of pairs in the same order, and `kappa` the mean of Kendall's tau.
+    """
 
     first: str
     second: str
@@ -70,9 +73,14 @@ class AnnotatorQuality:
     """`first_share` is how often the reply shown first was taken, of the choices of one reply: sides are shuffled, so
     0.5 is no bias. `quick_share` are answers faster than their text can be read. `repeats` is how often the same
     question got the same answer again. `weight` is what a label counts in the mix, 1 for an annotator like most.
+    `training` are the answers of the training round, skips too, and `training_right` those that were right.
+
+    Of rankings, `with_majority` and `repeats` are of the pairs in the same order, a ranking counting as one answer.
     """
 
     annotator_id: str
+    training: int
+    training_right: int
     labels: int
     skips: int
     gold_accuracy: Rate
@@ -101,9 +109,12 @@ class JudgeEstimate:
 
 @dataclass(frozen=True, slots=True)
 class JudgeQuality:
-    """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator.
+    """The judge's choice is the side that it believes in, a tie at one half; "both bad" it cannot say.
 
-    All but `estimated` is of the pairs that were labelled, however those were chosen.
+    So `gold_accuracy` and `with_majority` are of questions where gold or people's majority name a reply or a tie, and a
+    tie of either is half right. `kappa` is of those where both name a reply. `alpha` has the judge as one more
+    annotator, who has no answer where most people say a tie or both bad. All but `estimated` is of the pairs that were
+    labelled, however those were chosen.
     """
 
     questions: int
@@ -116,7 +127,8 @@ class JudgeQuality:
 
 @dataclass(frozen=True, slots=True)
 class QualityReport:
-    """`questions` are pairs under a principle or overall, `overlapping` those that two people or more answered.
+    """`questions` are pairs under a principle or overall, `overlapping` those that two people or more answered, both
+    without gold: of that, `gold_accuracy` and people's weights alone are made.
 
     `alpha` is Krippendorff's over choices, `ranking_alpha` his ordinal one over places in rankings.
     """

@@ -3,8 +3,10 @@
 Training, gold and repeats measure people; they become no rows, but tell how reliable each person is.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Literal
 
 from judges.records import Conversation
@@ -20,7 +22,11 @@ from training.rows import PreferenceRow
 
 # What a person's vote weighs: the same as anybody's, or by how often that person is right (reliability.py).
 PeopleWeights = Literal["equal", "measured"]
+# The tag of a row beside whose votes somebody wrote something.
+COMMENT = "comment"
 _MEASURES = ("training", "gold", "repeat")
+# A prompt, two texts in a fixed order, and whose votes: one person's, or everybody's where it is empty.
+_Group = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +64,40 @@ def rows_from_labels(labels: Sequence[TaskLabel], *, aggregate: bool, weights: P
     """A person's votes on one pair under several principles are averaged; `per_principle` keeps each.
 
     Measured, a row weighs what its person does; an aggregated one has the mean weight of its votes, and its belief is
-    their share by weight. It keeps the votes, so that a cap can take out one person's.
+    their share by weight. It keeps the votes, so that a cap can take out one person's. Where more of the votes on a
+    pair say that both replies are bad than name one or a tie, there is none.
     """
     measured = {one.annotator_id: one.weight for one in reliabilities(labels)} if weights == "measured" else {}
     counted = [label for label in labels if label.routed_by not in _MEASURES]
-    groups: dict[tuple[object, ...], list[_Vote]] = {}
+    groups: dict[_Group, list[_Vote]] = {}
     for label in counted:
         for vote in _votes(label, measured.get(label.annotator_id, 1.0)):
             person = "" if aggregate else label.annotator_id
             groups.setdefault((vote.prompt, *sorted((vote.a, vote.b)), person), []).append(vote)
+    bad = _both_bad(counted, measured) if aggregate else {}
     return LabelRows(
-        rows=tuple(_row(votes, aggregate) for votes in groups.values()),
+        rows=tuple(
+            _row(votes, aggregate)
+            for group, votes in groups.items()
+            if bad.get(group, 0.0) <= math.fsum(vote.weight for vote in votes)
+        ),
         asks_revision=tuple(dict.fromkeys(label.pair_id for label in counted if label.choice == "both_bad")),
         skips=sum(label.choice == "skip" for label in counted),
         measuring=len(labels) - len(counted),
         weights=measured,
     )
+
+
+def _both_bad(labels: Sequence[TaskLabel], weights: Mapping[str, float]) -> Mapping[_Group, float]:
+    """By how much weight all people together say of two texts that both are bad."""
+    found: dict[_Group, float] = {}
+    for label in labels:
+        if label.choice == "both_bad":
+            texts = sorted(set(label.replies))
+            weight = weights.get(label.annotator_id, 1.0) * (ranked_weight(len(texts)) if label.kind == "rank" else 1.0)
+            for one, other in combinations(texts, 2):
+                found[label.prompt, one, other, ""] = found.get((label.prompt, one, other, ""), 0.0) + weight
+    return found
 
 
 def _votes(label: TaskLabel, weight: float) -> Iterable[_Vote]:
@@ -115,7 +139,8 @@ def _row(votes: Sequence[_Vote], aggregate: bool) -> PreferenceRow:
     origin = f"{_whose(first.label.label_project_id)}pair {first.pair_id}"
     row = human_row(Pair(first.prompt, one, other, annotators=(voice,)), origin)
     row = row_of_votes(row, [_cast(vote) for vote in votes])
-    return replace(row, tags=(*_shown(votes, row.chosen), *_ranked(votes), *_sent(first.label), *row.tags))
+    told = (*_shown(votes, row.chosen), *_ranked(votes), *_sent(first.label), *_comments(votes))
+    return replace(row, tags=(*told, *row.tags))
 
 
 def _cast(vote: _Vote) -> CastVote:
@@ -134,6 +159,14 @@ def _ranked(votes: Sequence[_Vote]) -> tuple[tuple[str, str], ...]:
     """The size of the ranking that the row is a part of; people rank the same replies."""
     most = max(vote.ranked for vote in votes)
     return ((RANKED, str(most)),) if most else ()
+
+
+def _comments(votes: Sequence[_Vote]) -> tuple[tuple[str, str], ...]:
+    """What people wrote beside their answers, each once; of several people with their ids."""
+    people = {vote.label.annotator_id for vote in votes}
+    told = dict.fromkeys((vote.label.annotator_id, vote.label.comment) for vote in votes if vote.label.comment)
+    texts = [text if len(people) == 1 else f"{who}: {text}" for who, text in told]
+    return ((COMMENT, "\n".join(texts)),) if texts else ()
 
 
 def _sent(label: TaskLabel) -> tuple[tuple[str, str], ...]:

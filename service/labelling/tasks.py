@@ -33,6 +33,8 @@ class _Sent:
 
 def tasks_of(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> list[NewTask]:
     """All tasks in their order. Raises InvalidInput where there is nothing to ask, or too much."""
+    if request.kind == "rewrite" and request.repeat_share:
+        raise InvalidInput("repeat_share: texts that people write are not compared; leave it out, or compare or rank")
     known = {pair.pair_id: pair for pair in pairs}
     gold = [_gold_task(request, known, number) for number in range(len(request.gold))]
     decided = {task.pair_id for task in gold}

@@ -18,6 +18,7 @@ from service.labelling.rows import PeopleWeights
 from service.labelling.schemas import Name, PersonName
 from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
 from service.pages.guidelines import guideline_of, law_of
+from service.pages.label_views import comment_view
 from service.pages.work_curves import work_of
 from service.store.label_records import LabelProjectRecord
 from service.store.records import KeyRecord
@@ -61,6 +62,23 @@ async def quality(id: str, request: Request, backend: BackendHere, key: KeyHere)
         "fewest": FEWEST,
     }
     template = "ui_quality_part.html" if "HX-Request" in request.headers else "ui_quality.html"
+    return ui_page(request, template, "label-projects", context)
+
+
+@router.get("/{id}/comments")
+async def comments(id: str, request: Request, backend: BackendHere, key: KeyHere, before: Before = None) -> Response:
+    """What people wrote beside their answers, newest first, as a piece of the project's page or a page of their own."""
+    project = await backend.store.label_projects.get(key.project_id, id)
+    people = await backend.store.label_projects.annotators(key.project_id, project.id)
+    found = await backend.store.overview.commented(project.id, before, PER_PAGE)
+    names = {person.id: person.name for person in people}
+    context: dict[str, object] = {
+        "project": project,
+        "page": list_page(
+            [comment_view(label, names) for label in found], request, shown(found)[-1].label_id if found else None
+        ),
+    }
+    template = "ui_comments_part.html" if "HX-Request" in request.headers else "ui_comments.html"
     return ui_page(request, template, "label-projects", context)
 
 

@@ -1,6 +1,6 @@
 """What the labelling page shows of a task: its texts made fit for a page, its principle, and the person's progress."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
@@ -65,6 +65,18 @@ class AnsweredView:
     turns: tuple[TurnView, ...]
     replies: tuple[ReplyView, ...]
     better: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommentView:
+    """What somebody wrote beside the answer that `said` tells; `task` is how its page stood."""
+
+    who: str
+    said: str
+    at: str
+    principle_id: str
+    comment: str
+    task: AnsweredView
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,18 @@ def answered_view(label: TaskLabel) -> AnsweredView:
         turns=turn_views(label.prompt),
         replies=tuple(ReplyView(LETTERS[at], at, at + 1, written(text)) for at, text in enumerate(replies)),
         better="" if right is None else LETTERS[label.order.index(right)],
+    )
+
+
+def comment_view(label: TaskLabel, names: Mapping[str, str]) -> CommentView:
+    """`names` are people's, by annotator id."""
+    return CommentView(
+        who=names.get(label.annotator_id, label.annotator_id),
+        said=said_on_page(label.choice, label.order, label.ranking),
+        at=label.created_at,
+        principle_id=label.principle_id or "",
+        comment=label.comment,
+        task=answered_view(label),
     )
 
 

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.schemas import STAGES, Stage
 from service.store.database import Database
-from service.store.label_records import LabelProjectRecord
-from service.store.label_rows import project_record
+from service.store.label_records import LabelProjectRecord, TaskLabel
+from service.store.label_rows import project_record, task_label
 from service.store.label_tables import LabelProject, LabelTask
 from service.store.lookup import Row, find, json_object
 from service.store.records import (
@@ -23,7 +23,7 @@ from service.store.records import (
 )
 from service.store.resources import adapter_record, constitution_record, preference_set_record
 from service.store.runs import event_record, run_record
-from service.store.tables import Adapter, Constitution, Event, PreferenceSet, Run, StageResult
+from service.store.tables import Adapter, Constitution, Event, Label, PreferenceSet, Run, StageResult
 
 # More points than a curve has pixels tell nothing.
 MOST_STEPS = 2000
@@ -134,6 +134,20 @@ class Overview:
         )
         async with self._db.read() as session:
             return [RoutedTasks(reason, count, answers) for reason, count, answers in await session.execute(query)]
+
+    async def commented(self, label_project_id: str, before: str | None, limit: int) -> list[TaskLabel]:
+        """A label project's answers with a comment, skips and training too, newest first."""
+        query = (
+            select(Label, LabelTask)
+            .join(LabelTask, LabelTask.id == Label.task_id)
+            .where(Label.label_project_id == label_project_id, Label.undone_at.is_(None), Label.comment != "")
+            .order_by(Label.id.desc())
+            .limit(limit + 1)
+        )
+        if before:
+            query = query.where(Label.id < before.replace("\0", ""))
+        async with self._db.read() as session:
+            return [task_label(label, task) for label, task in await session.execute(query)]
 
     async def last_seq(self, run_id: str) -> int:
         """The number of the run's newest event."""

@@ -14,6 +14,7 @@ from service.errors import InvalidInput, NotAllowed
 from service.exchange.formats.pair import Pair
 from service.exchange.preferences import human_row
 from service.labelling.human_sets import HumanSet, add_human_set
+from service.labelling.rows import COMMENT
 from service.store.label_records import AnnotatorRecord, Answer
 from service.store.label_rows import as_one_text
 from service.store.records import KeyRecord, LabelRecord
@@ -164,6 +165,7 @@ def _row(label: LabelRecord) -> PreferenceRow:
     p_chosen = 0.5 if label.choice == "tie" else 1.0
     pair = Pair((Message("user", label.prompt),), winner, loser, p_chosen, 1.0, (label.annotator,))
     row = human_row(pair, f"label {label.id}")
+    row = replace(row, tags=((COMMENT, label.comment),)) if label.comment else row
     if label.principle_id is None:
         return row
     # What one says under one principle is another answer than what they say overall, or under another one.

@@ -172,12 +172,14 @@ async def test_a_broken_pair_names_its_line(service: Service) -> None:
 
 
 async def test_labels_become_a_preference_set(service: Service) -> None:
-    label = {"annotator": "ann_1", "prompt": "Why?", "a": "Hm.", "b": "Because.", "choice": "b"}
+    label = {"annotator": "ann_1", "prompt": "Why?", "a": "Hm.", "b": "Because.", "choice": "b", "comment": "True."}
     for choice in ("b", "skip", "both_bad"):
         assert (await service.http.post("/v1/labels", json=label | {"choice": choice})).status_code == 201
     made = (await service.http.post("/v1/labels/preference-set", json={})).json()
     row = (await service.http.get(f"/v1/preference-sets/{made['id']}/rows")).json()["data"]
     assert [(r["chosen"], r["annotators"]) for r in row] == [("Because.", ["ann_1"])]
+    out = await service.http.get(f"/v1/preference-sets/{made['id']}/export", params={"format": "charter"})
+    assert json.loads(out.text)["tags"] == {"comment": "True."}
     for principle, choice in (("honest", "a"), ("kind", "b")):
         await service.http.post("/v1/labels", json=label | {"principle_id": principle, "choice": choice})
     made = (await service.http.post("/v1/labels/preference-set", json={})).json()

@@ -23,7 +23,15 @@ def test_two_people_and_the_judge(capsys):
     assert "100 % (76-100)" in [cell.strip() for cell in ada]
     assert any(line.strip().startswith("ann_2") for line in told.splitlines())
     assert "Over time" not in told  # twelve answers are no window
-    assert "judge on 12 of these questions: gold -, with people's majority 50 % (25-75)" in told
+    assert "judge on 12 questions, gold too: right on gold -, with people's majority 50 % (25-75)" in told
+
+
+def test_the_training_round_of_each(capsys):
+    rounds = labels_of("ann_1", "aab", gold="a", training=True)
+    print_quality(quality_report([*rounds, *labels_of("ann_2", "a", start=50)]), {"ann_1": "Ada"})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["Ada", "2", "of", "3", "0"] in [line[:5] for line in lines]
+    assert ["ann_2", "-", "1"] in [line[:3] for line in lines]
 
 
 def test_windows_of_twenty_answers_as_the_page_has_them(capsys):

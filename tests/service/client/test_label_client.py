@@ -35,12 +35,15 @@ def test_a_project_from_its_file_to_a_preference_set(client, live, tmp_path):
     with httpx.Client(base_url=live.process.url, headers=headers, trust_env=False) as http:
         path = f"/v1/label-projects/{client.label_project('by command').id}/tasks/next?annotator={ada}"
         [task] = http.get(path).json()["data"]
-        http.post("/v1/labels", json={"task_id": task["id"], "annotator": ada, "choice": "tie"}).raise_for_status()
+        said = {"task_id": task["id"], "annotator": ada, "choice": "tie", "comment": "Both are short."}
+        http.post("/v1/labels", json=said).raise_for_status()
+    [told] = [json.loads(line) for line in charter("labels", "by command", "--commented").splitlines()]
+    assert (told["choice"], told["comment"], told["annotator_id"]) == ("tie", "Both are short.", ada)
     assert '"rows": 1' in charter("export", "by command", "--name", "answers", "--weights", "measured")
     told = charter("quality", "by command")
     assert told.startswith("1 labels, 0 skips, 0 training answers; 1 questions, 0 of them answered by two")
     assert "Krippendorff's alpha: too few" in told
-    assert any(line.split()[:3] == ["Ada", "1", "0"] for line in told.splitlines())
+    assert any(line.split()[:4] == ["Ada", "-", "1", "0"] for line in told.splitlines())
     assert json.loads(charter("quality", "by command", "--json"))["annotators"][0]["annotator_id"] == ada
     assert charter("revoke", "by command", "Ada") == "revoked Ada\n"
     assert '"status": "closed"' in charter("close", "by command")

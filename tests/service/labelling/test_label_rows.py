@@ -78,6 +78,33 @@ def test_both_bad_asks_for_a_revision_and_a_skip_makes_nothing():
     assert (made.rows, made.asks_revision, made.skips) == ((), ("p1",), 1)
 
 
+def test_most_votes_for_both_bad_make_no_row_of_all_votes():
+    bad = [label(choice="both_bad"), label("ann_2", "both_bad")]
+    made = rows_from_labels([*bad, label("ann_3")], aggregate=True)
+    assert (made.rows, made.asks_revision) == ((), ("p1",))
+    # Each one's own row says what that person said.
+    assert said(rows_from_labels([*bad, label("ann_3")], aggregate=False)) == [("x", "y", 1.0, ("ann_3",))]
+    # Two against two: there is a row; a tie is a vote of those who do not find both bad.
+    even = rows_from_labels([*bad, label("ann_3"), label("ann_4", "tie")], aggregate=True)
+    assert said(even) == [("x", "y", 0.75, ("ann_3", "ann_4"))] and even.asks_revision == ("p1",)
+
+
+def test_most_is_by_weight_where_that_is_measured():
+    # Gold makes 1.58 of ann_1 and 0.1 of the two others: their two votes for both bad are 0.2.
+    labels = [*gold("ann_1", True), *gold("ann_2", False), *gold("ann_3", False)]
+    votes = [label(), label("ann_2", "both_bad"), label("ann_3", "both_bad")]
+    made = rows_from_labels([*labels, *votes], aggregate=True, weights="measured")
+    assert said(made) == [("x", "y", 1.0, ("ann_1",))]
+
+
+def test_a_ranking_that_was_refused_counts_as_its_pairs_do():
+    kind = {"kind": "rank", "replies": ("x", "y", "z")}
+    ranked = label("ann_3", "ranked", ranking=(0, 1, 2), **kind)
+    refused = [label(name, "both_bad", **kind) for name in ("ann_1", "ann_2")]
+    assert len(rows_from_labels([*refused[:1], ranked], aggregate=True).rows) == 3
+    assert rows_from_labels([*refused, ranked], aggregate=True).rows == ()
+
+
 def test_a_better_text_is_chosen_over_the_original():
     better = label(kind="rewrite", replies=("draft",), choice="rewritten", rewrite="better")
     same = label("ann_2", kind="rewrite", replies=("draft",), choice="rewritten", rewrite="draft")
@@ -123,6 +150,15 @@ def test_where_the_page_showed_the_chosen_reply_is_kept():
     both = [label(choice="a", order=(0, 1)), label("ann_2", choice="a", order=(1, 0))]
     (row,) = rows_from_labels(both, aggregate=True).rows
     assert [name for name, _ in row.tags] == ["votes"]
+
+
+def test_comments_stay_with_the_row():
+    one, two = label(comment="It cites a source."), label("ann_2", comment="Shorter,\nand true.")
+    again = label(principle_id="kind", comment="It cites a source.")
+    rows = rows_from_labels([one, two, again, label("ann_3")], aggregate=False).rows
+    assert [dict(row.tags).get("comment") for row in rows] == ["It cites a source.", "Shorter,\nand true.", None]
+    (row,) = rows_from_labels([one, two, again], aggregate=True).rows
+    assert dict(row.tags)["comment"] == "ann_1: It cites a source.\nann_2: Shorter,\nand true."
 
 
 def gold(annotator, right, count=10):

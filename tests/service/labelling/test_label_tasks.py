@@ -139,6 +139,7 @@ def test_rankings_and_rewrites():
             "None is not asked",
         ),
         ({"routing": {"policy": "random", "budget_labels": 1}, "overlap": 2}, "no pair to ask"),
+        ({"kind": "rewrite", "repeat_share": 0.2}, "repeat_share: texts that people write are not compared"),
     ],
 )
 def test_what_cannot_be_asked_says_why(more, said):

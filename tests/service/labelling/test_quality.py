@@ -49,21 +49,100 @@ def test_kappa_of_the_textbook_example():
     assert pair.agreement == wilson(35, 50)
 
 
-def test_ordinal_alpha_counts_near_places_as_near():
-    def ranked(who, ranking, n):
-        return label(who, f"pair_{n}", "ranked", kind="rank", replies=("x", "y", "z"), ranking=ranking, number=n)
+def test_agreement_does_not_hang_on_which_reply_is_called_a():
+    # 40 questions, 36 agreed, 2 x 2 not, and the judge says a each time, as where a is a set's chosen reply:
+    # observed 0.9, chance 1/2, so kappa 0.8. Of each question in both namings, 80 units with 160 answers, 80 of them a:
+    # alpha = 1 - 0.1 / (1 - 2 * 80 * 79 / (160 * 159)) = 1 - 0.1 * 159 / 80.
+    said = {"x": "a" * 36 + "aabb", "y": "a" * 36 + "bbaa"}
+    named = [one for who, choices in said.items() for one in labels_of(who, choices, judge_p_a=0.9)]
+    turned = {"a": "b", "b": "a"}
+    other = [
+        dataclasses.replace(one, choice=turned[one.choice], judge_p_a=0.1, order=(1, 0)) if at % 2 else one
+        for at, one in enumerate(labels_of("x", said["x"], judge_p_a=0.9) + labels_of("y", said["y"], judge_p_a=0.9))
+    ]
+    for labels in (named, other):
+        report = quality_report(labels)
+        assert report.alpha == pytest.approx(1 - 0.1 * 159 / 80)
+        assert report.pairs[0].kappa == pytest.approx(0.8)
+        # The four that people part on have no majority; the judge has all the others right.
+        assert report.judge.kappa == pytest.approx(1)
+    assert quality_report(named) == quality_report(other)
 
-    same = [ranked(who, (0, 1, 2), n) for who in "xy" for n in range(4)]
-    near = [*same[:7], ranked("y", (0, 2, 1), 3)]
-    far = [*same[:7], ranked("y", (2, 1, 0), 3)]
+
+def ranked(who, ranking, n, **more):
+    """Of the replies x, y and z of pair n."""
+    return label(who, f"pair_{n}", "ranked", kind="rank", replies=("x", "y", "z"), ranking=ranking, **more)
+
+
+def test_ordinal_alpha_counts_near_places_as_near():
+    same = [ranked(who, (0, 1, 2), n, number=n) for who in "xy" for n in range(4)]
+    near = [*same[:7], ranked("y", (0, 2, 1), 3, number=3)]
+    far = [*same[:7], ranked("y", (2, 1, 0), 3, number=3)]
     assert quality_report(same).ranking_alpha == pytest.approx(1)
     assert 1 > quality_report(near).ranking_alpha > quality_report(far).ranking_alpha
     assert isinstance(quality_report(same).alpha, Unknown)
 
 
+def test_rankings_are_compared_by_their_pairs():
+    # Of x y z, (0, 2, 1) has two of three pairs in the order of (0, 1, 2), tau 1/3; (2, 1, 0) has none, tau -1.
+    first = [ranked("x", (0, 1, 2), n, number=n) for n in range(12)]
+    again = [ranked("x", (0, 2, 1) if n < 9 else (2, 1, 0), n, number=20 + n, routed_by="repeat") for n in range(12)]
+    other = [ranked("y", (0, 2, 1), n, number=40 + n) for n in range(12)]
+    report = quality_report([*first, *again, *other])
+    assert (report.questions, report.overlapping) == (12, 12)
+    assert annotator(report, "x").repeats == wilson(9 * 2 / 3, 12)
+    assert annotator(report, "x").with_majority == annotator(report, "y").with_majority == wilson(12 * 2 / 3, 12)
+    (pair,) = report.pairs
+    assert (pair.shared, pair.agreement) == (12, wilson(8, 12))
+    assert pair.kappa == pytest.approx(1 / 3)
+
+
+def test_the_others_order_is_that_of_most_of_them_pair_by_pair():
+    # y and z both put 0 before 2, and part on the other two pairs; x has 2 before 0.
+    labels = [
+        ranked(who, ranking, n, number=n)
+        for who, ranking in (("x", (2, 1, 0)), ("y", (1, 0, 2)), ("z", (0, 2, 1)))
+        for n in range(10)
+    ]
+    report = quality_report(labels)
+    assert annotator(report, "x").with_majority == wilson(0, 10)
+    # x and z part on 0 and 1 and on 0 and 2, and agree on 2 before 1; y has 1 before 2.
+    assert annotator(report, "y").with_majority == wilson(0, 10)
+
+
+def test_who_ranks_against_all_others_weighs_little():
+    # The prior's 8 of 10 and ten rankings of three pairs at 3/4 of a label each: 30.5 of 32.5, and 8 of 32.5.
+    orders = {"x": (0, 1, 2), "y": (0, 1, 2), "z": (2, 1, 0)}
+    found = reliabilities([ranked(who, order, n, number=n) for who, order in orders.items() for n in range(10)])
+    assert [one.accuracy for one in found] == pytest.approx([30.5 / 32.5, 30.5 / 32.5, 8 / 32.5], abs=2e-3)
+    assert [one.checked for one in found] == [10, 10, 10]
+    assert found[2].weight == LEAST_WEIGHT < 1 < found[0].weight
+
+
 def test_newcombe_of_the_published_example():
     # Newcombe (1998), Statistics in Medicine 17, table II: 56/70 against 48/80, method 10.
     assert difference(wilson(48, 80), wilson(56, 70)) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
+def test_gold_is_no_part_of_agreement():
+    # Everybody is right on gold. Of twelve open questions x and y agree on six: as often as chance, kappa 0.
+    gold = [row for who in "xyz" for row in labels_of(who, " " * 20 + "ab" * 10, gold="a", judge_p_a=0.9)]
+    graded = [dataclasses.replace(row, gold=row.choice, routed_by="gold") for row in gold]
+    asked = [*labels_of("x", "a" * 12, judge_p_a=0.9), *labels_of("y", "ab" * 6, judge_p_a=0.9)]
+    report = quality_report([*asked, *graded])
+    assert (report.questions, report.overlapping) == (12, 12)
+    assert report.gold_accuracy == wilson(60, 60)
+    assert [(pair.shared, pair.agreement, pair.kappa) for pair in report.pairs] == [(12, wilson(6, 12), 0)]
+    assert report.alpha == quality_report(asked).alpha == pytest.approx(1 - 0.5 * 47 / 24)
+    assert annotator(report, "x").with_majority == wilson(6, 12)
+    assert isinstance(annotator(report, "z").with_majority, Unknown)
+    # The judge says a: right on half of the gold; beside the majority, the six that x and y agree on.
+    assert report.judge.gold_accuracy == wilson(10, 20)
+    assert "too few: 6" in report.judge.with_majority.reason
+    # Weights rest on gold: ten in ten, with the prior.
+    assert annotator(report, "z").weight > 1
+    alone = quality_report(graded)
+    assert (alone.questions, alone.overlapping) == (0, 0) and isinstance(alone.alpha, Unknown)
 
 
 def test_an_annotator_in_numbers():
@@ -110,8 +189,10 @@ def test_work_over_time_by_windows_of_twenty():
     # 30 right, then 25 wrong: twenties of 20, 10 and none right; of 55 the last 15 are a window of their own.
     gold = labels_of("x", "a" * 30 + "b" * 25, gold="a")
     slow = [dataclasses.replace(one, seconds=float(place)) for place, one in enumerate(gold, start=1)]
-    found = annotator(quality_report([*slow, *labels_of("y", "a" * 55)]), "x").over_time
-    assert found.gold == found.agreement
+    found = annotator(quality_report(slow), "x").over_time
+    beside = [*(dataclasses.replace(one, gold=None) for one in slow), *labels_of("y", "a" * 55)]
+    followed = annotator(quality_report(beside), "x").over_time
+    assert found.gold == followed.agreement and found.agreement == followed.gold == ()
     assert found.gold == (
         Window(1, 20, 20, wilson(20, 20)),
         Window(21, 40, 20, wilson(10, 20)),
@@ -145,21 +226,47 @@ def test_training_answers_measure_nothing():
     assert annotator(report, "x").weight == 1
 
 
+def test_the_training_round_is_told_of_each_person():
+    rounds = [*labels_of("x", "bbas", gold="a", training=True), *labels_of("y", "aaaa", gold="a", training=True)]
+    report = quality_report([*rounds, label("z", "later", number=90)])
+    told = [(one.annotator_id, one.training_right, one.training, one.labels, one.skips) for one in report.annotators]
+    assert told == [("x", 1, 4, 0, 0), ("y", 4, 4, 0, 0), ("z", 0, 0, 1, 0)]
+
+
 def test_the_judge_is_one_more_annotator():
     people = [
         row
         for who in ("x", "y")
         for row in (
-            *labels_of(who, "a" * 10, judge_p_a=0.9, gold="a"),
+            *labels_of(who, "a" * 10, judge_p_a=0.9),
             *labels_of(who, " " * 10 + "bbbbb", judge_p_a=0.7),
+            *labels_of(who, " " * 15 + "a" * 10, judge_p_a=0.9, gold="a"),
         )
     ]
     judge = quality_report(people).judge
-    assert judge.questions == 15
+    assert judge.questions == 25
     assert judge.gold_accuracy == wilson(10, 10)
     assert judge.with_majority == wilson(10, 15)
-    assert judge.kappa == pytest.approx(0)  # it said a each time: chance agrees as often
+    assert judge.kappa == pytest.approx((10 / 15 - 1 / 2) / (1 / 2))
     assert judge.alpha < quality_report(people).alpha == pytest.approx(1)
+
+
+def test_what_a_judge_cannot_say_is_no_error_of_its():
+    # 12 both bad, 8 ties, 20 times the judge's choice: of 28, 20 right and 8 half right; kappa of the 20.
+    people = [row for who in "xy" for row in labels_of(who, "x" * 12 + "t" * 8 + "a" * 20, judge_p_a=0.9)]
+    report = quality_report(people)
+    assert report.judge.with_majority == wilson(24, 28)
+    assert report.judge.kappa == pytest.approx(1)
+    assert report.judge.alpha == report.alpha == pytest.approx(1)
+    # The same on gold.
+    gold = quality_report([dataclasses.replace(row, gold=row.choice) for row in people]).judge
+    assert gold.gold_accuracy == wilson(24, 28)
+
+
+def test_a_judge_in_doubt_is_half_right():
+    judge = quality_report([row for who in "xy" for row in labels_of(who, "ab" * 10, judge_p_a=0.5)]).judge
+    assert judge.with_majority == wilson(10, 20)
+    assert isinstance(judge.kappa, Unknown)
 
 
 def test_weights_by_hand():

@@ -69,6 +69,7 @@ class Seeded:
             "/ui/label-projects",
             f"/ui/label-projects/{self.label_project}",
             f"/ui/label-projects/{self.label_project}/quality",
+            f"/ui/label-projects/{self.label_project}/comments",
             "/ui/adapters",
             f"/ui/adapters/{self.adapter}",
         )
@@ -95,8 +96,12 @@ async def seed(backend: Backend, project: str) -> Seeded:
     return Seeded(old, new, finished, living, preference_set, adapter, await _labelled(backend, project, new))
 
 
+# By the number of the task beside whose answer it stands.
+_COMMENTS = {0: HOSTILE, 3: "It names its source."}
+
+
 async def _labelled(backend: Backend, project: str, law: str) -> str:
-    """Twelve tasks that two people have answered alike, of thirteen; a judge believes in the first reply of each."""
+    """Twelve tasks of thirteen that two people answered alike, with comments; a judge believes in each first reply."""
     store = backend.store.label_projects
     tasks = [compare(n, judge_p_a=0.9, routed_by="flip" if n else "random") for n in range(13)]
     new = NewLabelProject(project, "sky", guideline=f"**Be kind.** {HOSTILE}", constitution_id=law, overlap=2)
@@ -107,7 +112,7 @@ async def _labelled(backend: Backend, project: str, law: str) -> str:
             [task] = await store.next_tasks(person.id, 1)
             wanted = 0 if number % 2 else 1
             choice = "first" if task.order[0] == wanted else "second"
-            await store.submit(person.id, task.id, Answer(choice, seconds=9))
+            await store.submit(person.id, task.id, Answer(choice, comment=_COMMENTS.get(number, ""), seconds=9))
     return made.id
 
 

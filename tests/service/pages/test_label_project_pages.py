@@ -9,6 +9,7 @@ from service.labelling.projects import create_project
 from service.labelling.schemas import LabelProjectRequest
 from service.store.label_records import Answer
 from tests.service.pages.conftest import Pages
+from tests.service.pages.label_seed import compare, seed
 
 
 def page_of(pages: Pages) -> str:
@@ -96,6 +97,42 @@ async def test_the_rest_is_routed_again(pages: Pages) -> None:
     assert "Route again" in (await pages.person.get(path)).text
     done = (await pages.person.post(f"{path}/route", data=csrf)).text
     assert "By 1 labelled pairs of the random part, 1 tasks that nobody had seen made way for 1 others." in done
+
+
+async def test_a_training_round_is_told_of_each_person(pages: Pages) -> None:
+    store = pages.backend.store
+    rounds = [compare(number, routed_by="training", training=True, gold="a") for number in range(3)]
+    project, _ = await seed(pages.backend, pages.project, [*rounds, compare(9)])
+    [ada] = await store.label_projects.annotators(pages.project, project.id)
+    for right in (True, False, True):
+        [task] = await store.label_projects.next_tasks(ada.id, 1)
+        await store.label_projects.submit(
+            ada.id, task.id, Answer("first" if (task.order[0] == 0) == right else "second")
+        )
+    told = (await pages.person.get(f"/ui/label-projects/{project.id}/quality")).text
+    assert '<th scope="row" dir="auto">Ada</th>\n    <td class="number">2 of 3</td>' in told
+
+
+async def test_comments_stand_beside_their_tasks(pages: Pages) -> None:
+    store = pages.backend.store
+    project, _ = await seed(pages.backend, pages.project, [compare(number) for number in range(23)])
+    path = f"/ui/label-projects/{project.id}/comments"
+    assert "Nobody has written a comment" in (await pages.person.get(path)).text
+    [ada] = await store.label_projects.annotators(pages.project, project.id)
+    for number in range(23):
+        [task] = await store.label_projects.next_tasks(ada.id, 1)
+        said = "" if number == 0 else f"Why <{number}>"
+        await store.label_projects.submit(ada.id, task.id, Answer("second" if number < 22 else "skip", said))
+    part = (await pages.person.get(path, headers={"HX-Request": "true"})).text
+    shown = re.findall(r"Why &lt;(\d+)&gt;", part)
+    assert shown == [str(number) for number in range(22, 2, -1)] and "<html" not in part
+    assert "Skipped" in part and "Reply B is better" in part and "Second reply" in part
+    [older] = re.findall(r'href="([^"]+before=[^"]+)"', part)
+    rest = (await pages.person.get(older)).text
+    assert re.findall(r"Why &lt;(\d+)&gt;", rest) == ["2", "1"] and ">Ada<" in rest and "Newest" in rest
+    assert f'hx-get="{path}"' in (await pages.person.get(f"/ui/label-projects/{project.id}")).text
+    async with pages.stranger() as stranger:
+        assert (await stranger.get(path)).status_code == 303
 
 
 async def test_who_may_only_read_is_offered_nothing_to_change(pages: Pages) -> None:
