@@ -46,8 +46,8 @@ def import_preferences(file: PreferenceFile, into: Path, *, skip_broken: bool) -
     if not rows:
         refuse(broken)
         raise InvalidInput("no row holds a submitted answer; nothing was stored")
-    report |= {"repeated_rows": len(repeated), "repeated": list[JsonValue](repeated[:_NAMED])}
     report |= notices.report()
+    report |= {"repeated_rows": len(repeated), "repeated": list[JsonValue](repeated[:_NAMED])}
     if skip_broken:
         report |= {"skipped_lines": len(broken), "skipped": list[JsonValue](broken[:_NAMED])}
     return Imported(rows, report["human"] == rows, sha256_of(into), report)
