@@ -37,7 +37,7 @@ def import_preferences(file: PreferenceFile, into: Path, *, skip_broken: bool) -
     repeated: list[str] = []
     write_preference_rows(into, _whole(scan_preferences(file), broken, repeated))
     if not skip_broken:
-        refuse(broken)
+        refuse(broken, "; mend the file, or leave such lines out (skip_broken)")
     with into.open("rb") as written:
         report: JsonObject = PreferenceRows(written).counts()
     rows = int(str(report["rows"]))

@@ -97,11 +97,11 @@ def decode(data: bytes) -> str:
         raise InvalidInput(f"line {line}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
 
 
-def refuse(problems: list[str]) -> None:
-    """Raise InvalidInput for all of them, the first in its message; nothing was stored."""
+def refuse(problems: list[str], advice: str = "") -> None:
+    """Raise InvalidInput for all of them, the first in its message, with advice; nothing was stored."""
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise InvalidInput(f"{problems[0]}{more}; nothing was stored", tuple(problems[:_SHOWN_PROBLEMS]))
+        raise InvalidInput(f"{problems[0]}{more}; nothing was stored{advice}", tuple(problems[:_SHOWN_PROBLEMS]))
 
 
 def _jsonl(data: bytes) -> Iterator[Line | BrokenLine]:
