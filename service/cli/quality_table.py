@@ -37,8 +37,9 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
     judge = report.judge
     if judge.questions:
         console.print(
-            f"judge on {judge.questions} of these questions: gold {_rate(judge.gold_accuracy)}, with people's majority "
-            f"{_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, alpha with it {_number(judge.alpha)}"
+            f"judge on {judge.questions} of these questions, {judge.ties} left open: "
+            f"gold {_rate(judge.gold_accuracy)}, with people's majority {_rate(judge.with_majority)}, "
+            f"kappa {_number(judge.kappa)}, alpha with it {_number(judge.alpha)}"
         )
     for estimate in judge.estimated:
         under = f" under {estimate.principle_id}" if estimate.principle_id else ""

@@ -103,6 +103,8 @@ class JudgeEstimate:
 class JudgeQuality:
     """The judge's choice is the side that it believes in, a tie at one half. `alpha` has it as one more annotator.
 
+    `ties` of its `questions` it leaves open: there it agrees only with people who say so too.
+
     All but `estimated` is of the pairs that were labelled, however those were chosen.
     """
 
@@ -111,6 +113,7 @@ class JudgeQuality:
     with_majority: Rate
     kappa: Number
     alpha: Number
+    ties: int = 0
     estimated: tuple[JudgeEstimate, ...] = ()
 
 

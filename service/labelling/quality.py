@@ -81,6 +81,7 @@ def _judge_quality(ordered: Sequence[TaskLabel]) -> JudgeQuality:
         ),
         kappa=kappa(people, judge, "questions beside a majority"),
         alpha=nominal_alpha({**choices, JUDGE: believed}),
+        ties=sum(choice == "tie" for choice in believed.values()),
     )
 
 

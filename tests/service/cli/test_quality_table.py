@@ -22,7 +22,7 @@ def test_two_people_and_the_judge(capsys):
     ada = next(line.split("  ") for line in told.splitlines() if line.strip().startswith("Ada"))
     assert "100 % (76-100)" in [cell.strip() for cell in ada]
     assert any(line.strip().startswith("ann_2") for line in told.splitlines())
-    assert "judge on 12 of these questions: gold -, with people's majority 50 % (25-75)" in told
+    assert "judge on 12 of these questions, 0 left open: gold -, with people's majority 50 % (25-75)" in told
 
 
 def test_the_judge_on_all_pairs(capsys):
