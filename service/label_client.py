@@ -17,7 +17,7 @@ _PATH = "/v1/label-projects"
 
 @dataclass(frozen=True, slots=True)
 class LabelProject:
-    """`open_tasks` lack answers; `labels` are those given so far."""
+    """`open_tasks` lack answers; `labels` are those given so far; `left_out_replies` are in no ranking."""
 
     id: str
     name: str
@@ -26,6 +26,7 @@ class LabelProject:
     tasks: int
     open_tasks: int
     labels: int
+    left_out_replies: int
     created_at: str
 
 
@@ -168,9 +169,9 @@ class LabelProjectCalls:
     def close_label_project(self: Calls, id: str) -> LabelProject:
         return TypeAdapter(LabelProject).validate_python(self._post(f"{_path(id)}/close", None))
 
-    def delete_label_project(self: Calls, id: str) -> None:
-        """Refused while it has labels."""
-        self.delete(_path(id))
+    def delete_label_project(self: Calls, id: str, *, with_labels: bool = False) -> None:
+        """Refused while it has labels, unless these are deleted too; sets that were made of them keep their rows."""
+        self.delete(f"{_path(id)}?with_labels={str(with_labels).lower()}")
 
 
 def _path(id: str) -> str:

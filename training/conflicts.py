@@ -6,7 +6,7 @@ Standard library. Left out: what their rows count (mix_sources.py).
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from training.people_votes import REVIEWED, compared, leaning_to, logit, p_first, pair_key, sigmoid
@@ -57,7 +57,9 @@ def settled_rows(
         contested += against
         out.add(row.id)
         if policy == "average":
-            changed.update((other.id, averaged(changed.get(other.id, other), row, weightless)) for other in against)
+            # Each of several people gets a part of the one verdict, or it would count once for each.
+            part = replace(row, weight=row.weight / len(against))
+            changed.update((other.id, averaged(changed.get(other.id, other), part, weightless)) for other in against)
         elif policy == "drop" or (policy == "review" and not of_review):
             # The whole pair goes: what is left would be a minority's word, a tie, or an answer to another question.
             out.update(other.id for other in labels)
@@ -70,7 +72,8 @@ def settled_rows(
 def averaged(person: PreferenceRow, machine: PreferenceRow, weightless: Set[str] = frozenset()) -> PreferenceRow:
     """One human row for two beliefs: the product of their odds, the lighter row's in proportion to the weights.
 
-    The machine's is the one on the person's question. The row is turned around where the machine outweighs.
+    The machine's is the one on the person's question. The row is turned around where the machine outweighs. It weighs
+    what the heavier one did: a person who counts little takes little from the machine, not the whole pair from the set.
     """
     heavier = max(person.weight, machine.weight)
     if heavier == 0:
@@ -78,7 +81,7 @@ def averaged(person: PreferenceRow, machine: PreferenceRow, weightless: Set[str]
     said = compared(machine, person, weightless)
     belief = math.fsum(logit(one.belief) for one in said) / max(len(said), 1)
     pull = person.weight * logit(p_first(person)) + machine.weight * belief
-    return leaning_to(person, sigmoid(pull / heavier))
+    return replace(leaning_to(person, sigmoid(pull / heavier)), weight=heavier)
 
 
 def _sides_with(machine: PreferenceRow, person: PreferenceRow, weightless: Set[str]) -> float:

@@ -221,7 +221,9 @@ def _changed(
     net, said = _leaning(rows), _leaning(machine)
     wins = {pair_key(row): (p_first(row) - 0.5) * net.get(pair_key(row), 0.0) > 0 for row in contested}
     total = math.fsum(row.weight for row in rows)
-    of_people = math.fsum(row.weight for row in rows if row.source == "human")
+    # An average has the weight of the heavier side: what is above the person's own is the machine's.
+    own = {row.id: row.weight for row in contested}
+    of_people = math.fsum(min(row.weight, own.get(row.id, row.weight)) for row in rows if row.source == "human")
     return PeopleChanged(
         decided=len({pair_key(row) for row in rows if row.source == "human"}),
         conflicts_won=sum(wins.values()),

@@ -113,7 +113,7 @@ def read_votes(rows: Iterable[PreferenceRow]) -> Votes:
     own: dict[str, _Twos] = defaultdict(_Twos)
     for votes in _by_pair(row for row in rows if row.p_chosen > 0.5).values():
         for one, other in itertools.combinations(votes, 2):
-            if set(one.annotators) & set(other.annotators):
+            if not _two_people(one, other):
                 continue
             labels = twos_in(one.tags, other.tags)
             for twos in (everybody, *(own[name] for name in (*one.annotators, *other.annotators))):
@@ -202,3 +202,8 @@ def _pooled(own: Sequence[PreferenceRow], votes: Votes, usual: float) -> Prefere
     asked = next((tag for row in own for tag in row.tags if tag[0] == REVIEWED), None)
     tags = kept.tags if asked is None else tuple(dict.fromkeys((*kept.tags, asked)))
     return replace(leaning_to(kept, sigmoid(pull)), weight=heaviest, annotators=names, tags=tags)
+
+
+def _two_people(one: PreferenceRow, other: PreferenceRow) -> bool:
+    """Whether they are known to be of different people. A row of nobody's name may be anybody's."""
+    return bool(one.annotators and other.annotators) and not set(one.annotators) & set(other.annotators)

@@ -8,7 +8,10 @@ from service.store.label_records import ProjectStatus, TaskKind
 
 
 class LabelProjectBody(Wire):
-    """`open_tasks` lack answers; `labels` are those given so far, without training and skips."""
+    """`open_tasks` lack answers; `labels` are those given so far, without training and skips.
+
+    `left_out_replies` of the source are in no ranking: a prompt's first nine are.
+    """
 
     id: str
     name: str
@@ -24,6 +27,7 @@ class LabelProjectBody(Wire):
     tasks: int
     open_tasks: int
     labels: int
+    left_out_replies: int
     created_at: str
 
 

@@ -1,6 +1,7 @@
 """`charter label`: label projects are made from a file of settings, people are invited, their answers are gathered."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -108,7 +109,7 @@ def route(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
 @app.command("quality")
 def quality(
     project: Project,
-    as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON, with each two people.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
@@ -175,12 +176,17 @@ def close(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
 
 
 @app.command("delete")
-def delete(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
-    """Delete a label project. Refused while it has labels.
+def delete(
+    project: Project,
+    with_labels: Annotated[bool, typer.Option("--with-labels", help="Delete its labels too, for good.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Delete a label project. Refused while it has labels, unless --with-labels deletes these too.
 
     Example: `charter label delete helpful`
     """
-    delete_with(Client.delete_label_project, project, url, key)
+    delete_with(partial(Client.delete_label_project, with_labels=with_labels), project, url, key)
 
 
 def _request(file: Path | None, usual: Mapping[str, str], asked: Mapping[str, str]) -> LabelProjectRequest:

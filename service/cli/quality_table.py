@@ -1,6 +1,6 @@
 """`charter label quality`: how far people agree, each annotator and the judge, as tables, and windows of their work."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -8,7 +8,7 @@ from rich.table import Table
 
 from judges.intervals import Interval
 from service.demo.tables import percent, points
-from service.labelling.figures import AnnotatorQuality, Drift, Number, QualityReport, Rate, Unknown
+from service.labelling.figures import AnnotatorQuality, Drift, Number, PairAgreement, QualityReport, Rate, Unknown
 
 _WIDEST = 160
 _OF_WORK = ("gold", "majority", "seconds", "quick", "first", "drift", "repeats", "weight")
@@ -36,13 +36,16 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
     if report.annotators:
         console.print(table)
         console.print(_LEGEND)
+    if report.pairs:
+        _print_pairs(console, report.pairs, names)
     if lines := [line for one in report.annotators for line in _over_time(names, one)]:
         console.print("Over time, by windows of twenty answers, with 95 % intervals:")
         console.print("\n".join(lines))
     judge = report.judge
     if judge.questions:
         console.print(
-            f"judge on {judge.questions} questions, gold too: right on gold {_rate(judge.gold_accuracy)}, "
+            f"judge on {judge.questions} questions, gold too, {judge.ties} left open: "
+            f"right on gold {_rate(judge.gold_accuracy)}, "
             f"with people's majority {_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, "
             f"alpha with it {_number(judge.alpha)}"
         )
@@ -50,6 +53,19 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
         under = f" under {estimate.principle_id}" if estimate.principle_id else ""
         told = estimate.accuracy.reason if isinstance(estimate.accuracy, Unknown) else _rate(estimate.accuracy)
         console.print(f"judge on all pairs{under}, by {estimate.labels} labelled ones of the random part: {told}")
+
+
+def _print_pairs(console: Console, pairs: Sequence[PairAgreement], names: Mapping[str, str]) -> None:
+    """Each two people in a line, but for those who share too few questions: these are counted."""
+    told = [pair for pair in pairs if isinstance(pair.agreement, Interval)]
+    table = Table("each two people", "", "shared", "the same", "kappa", box=box.SIMPLE_HEAD, pad_edge=False)
+    for pair in told:
+        who = (names.get(one, one) for one in (pair.first, pair.second))
+        table.add_row(*who, str(pair.shared), _rate(pair.agreement), _number(pair.kappa))
+    if told:
+        console.print(table)
+    if few := len(pairs) - len(told):
+        console.print(f"{few} pairs of people share too few questions to compare them")
 
 
 def _cells(one: AnnotatorQuality) -> tuple[str, ...]:

@@ -25,8 +25,8 @@ def print_set_report(answer: JsonValue) -> None:
     _print_orders(console, report.orders)
     twice, leaks = report.duplicates, report.leakage
     console.print(
-        f"duplicates: {twice.exact} exact, {twice.contradicting} contradicting, {twice.near} near in "
-        f"{twice.near_groups} groups"
+        f"duplicates: {twice.exact} exact, {twice.near} near in {twice.near_groups} groups; beside these "
+        f"{twice.second_opinions} second opinions; {twice.contradicting} rows contradict most on the same texts"
     )
     if leaks.held_out:
         console.print(

@@ -1,22 +1,27 @@
 """Cells of a table: what has no column of its own stands in one as JSON.
 
 A text that would be taken for JSON is written as a JSON text, so that every text comes back as it was; any other text
-stands as it is, and so do the cells of tables that other programs wrote.
+stands as it is, and so do the cells of tables that other programs wrote. An empty cell is a missing value, so an empty
+reply is written as a JSON text too.
 """
 
 import json
+from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-# An empty reply is a reply; any other empty cell says nothing.
+# Without one of these there is no pair; any other empty cell says nothing.
 REPLIES = frozenset({"chosen", "rejected", "chosen_response", "rejected_response"})
+_EMPTY_TEXT = '""'
 
 
 def parsed_cell(text: str) -> JsonValue:
     """A list, an object, or a text."""
     if text[:1] not in ("[", "{", '"'):
         return text
+    if text == _EMPTY_TEXT:
+        return ""
     try:
         value: JsonValue = json.loads(text)
     except (ValueError, RecursionError):
@@ -35,13 +40,17 @@ def cell_of(value: JsonValue) -> str:
     return to_json(value).decode()
 
 
+def cells_of(line: Mapping[str, JsonValue], names: Iterable[str]) -> list[str]:
+    """A CSV's row, as `parsed_row` reads it."""
+    values = ((name, line.get(name)) for name in names)
+    return [_EMPTY_TEXT if value == "" and name in REPLIES else cell_of(value) for name, value in values]
+
+
 def parsed_row(row: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """A CSV's row: cells parsed, empty ones left out."""
-    return {
-        name: parsed_cell(cell) if isinstance(cell, str) else cell
-        for name, cell in row.items()
-        if cell != "" or name in REPLIES
-    }
+    """A CSV's row: cells parsed, empty ones left out. Raises ValueError for a pair that lacks a reply."""
+    if missing := [name for name, cell in row.items() if cell == "" and name in REPLIES]:
+        raise ValueError(f"the cell of {missing[0]} is empty; write the reply, or {_EMPTY_TEXT} for an empty one")
+    return {name: parsed_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items() if cell != ""}
 
 
 def mapping_of(value: JsonValue) -> dict[str, JsonValue] | None:

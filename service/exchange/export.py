@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from service.exchange.cells import cell_of
+from service.exchange.cells import cells_of
 from service.exchange.formats import charter
 from service.exchange.formats.registry import LAYOUTS, Format, Layout
 from service.exchange.pairs_together import pairs_together
@@ -76,7 +76,7 @@ def _csv(lines: Lines, layout: Layout) -> Iterator[bytes]:
     names: list[str] = layout.schema.names
     header: list[list[str]] = [names]
     for batch in lines:
-        yield _csv_text(header + [[cell_of(line.get(name)) for name in names] for line in batch])
+        yield _csv_text(header + [cells_of(line, names) for line in batch])
         header = []
     if header:
         yield _csv_text(header)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from service.errors import InvalidInput
+from service.exchange.notices import Noticed, Notices
 from service.exchange.preferences import PreferenceFile, scan_preferences
 from service.exchange.records import BrokenLine, RepeatedRow, refuse
 from service.preference_rows import PreferenceRows
@@ -23,7 +24,7 @@ _BYTES_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """`report` has the set's counts, the rows that stood in the file before, and the lines that were skipped."""
+    """`report` has the set's counts, the rows that stood in the file before, what was noticed, and what was skipped."""
 
     rows: int
     human: bool
@@ -35,15 +36,17 @@ def import_preferences(file: PreferenceFile, into: Path, *, skip_broken: bool) -
     """Write the set's file. Raises InvalidInput with every broken line, unless those may be skipped."""
     broken: list[str] = []
     repeated: list[str] = []
-    write_preference_rows(into, _whole(scan_preferences(file), broken, repeated))
+    notices = Notices()
+    write_preference_rows(into, _whole(_rest(scan_preferences(file), notices), broken, repeated))
     if not skip_broken:
-        refuse(broken)
+        refuse(broken, "; mend the file, or leave such lines out (skip_broken)")
     with into.open("rb") as written:
         report: JsonObject = PreferenceRows(written).counts()
     rows = int(str(report["rows"]))
     if not rows:
         refuse(broken)
         raise InvalidInput("no row holds a submitted answer; nothing was stored")
+    report |= notices.report()
     report |= {"repeated_rows": len(repeated), "repeated": list[JsonValue](repeated[:_NAMED])}
     if skip_broken:
         report |= {"skipped_lines": len(broken), "skipped": list[JsonValue](broken[:_NAMED])}
@@ -63,6 +66,17 @@ def sha256_of(path: Path) -> str:
         while data := file.read(_BYTES_AT_ONCE):
             digest.update(data)
     return digest.hexdigest()
+
+
+def _rest(
+    read: Iterable[PreferenceRow | BrokenLine | RepeatedRow | Noticed], notices: Notices
+) -> Iterator[PreferenceRow | BrokenLine | RepeatedRow]:
+    """All but what was noticed, which goes into `notices`."""
+    for one in read:
+        if isinstance(one, Noticed):
+            notices.add(one)
+        else:
+            yield one
 
 
 def _whole(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from service.preference_rows import PreferenceRows
 from training.rows import PreferenceRow
 
+Hashes = npt.NDArray[np.int64]
 # Of rows of a usual size, some 30 MB.
 MOST_WAITING = 20_000
 
@@ -18,31 +19,47 @@ def pairs_together(stored: PreferenceRows, most_waiting: int = MOST_WAITING) -> 
 
     Where more than `most_waiting` rows wait for another, those go as they are: their pairs are several lines then.
     """
-    pair_N, left_P = _pairs(stored)
+    hash_N = np.fromiter(_pair_hashes(stored), np.int64, stored.rows)
+    hash_P, left_P = _repeated(hash_N)
     waiting: defaultdict[int, list[PreferenceRow]] = defaultdict(list)
     number = 0
     for batch in stored.batches():
         ready: list[PreferenceRow] = []
-        for row in batch:
-            pair = int(pair_N[number])
-            number += 1
+        for row, pair in zip(batch, _places(hash_P, hash_N[number : number + len(batch)]), strict=True):
+            if pair is None:
+                ready.append(row)
+                continue
             left_P[pair] -= 1
             if left_P[pair]:
                 waiting[pair].append(row)
             else:
                 ready += [*waiting.pop(pair, ()), row]
+        number += len(batch)
         if sum(map(len, waiting.values())) > most_waiting:
             ready += [row for rows in waiting.values() for row in rows]
             waiting.clear()
         yield tuple(ready)
 
 
-def _pairs(stored: PreferenceRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The number of each row's pair, and how many rows each pair has. Sixteen bytes a row."""
-    hashes = [np.zeros(0, np.int64)]
+def _pair_hashes(stored: PreferenceRows) -> Iterator[int]:
+    """The same for rows on one pair. Eight bytes a row are kept of them."""
     for batch in stored.columns(["prompt", "chosen", "rejected"]):
         cells = zip(*(batch.column(name).to_pylist() for name in batch.schema.names), strict=True)
-        codes = (hash((prompt, *sorted(replies))) for prompt, *replies in cells)
-        hashes.append(np.fromiter(codes, np.int64, batch.num_rows))
-    _, pair_N, rows_P = np.unique(np.concatenate(hashes), return_inverse=True, return_counts=True)
-    return pair_N.astype(np.int64), rows_P.astype(np.int64)
+        yield from (hash((prompt, *sorted(replies))) for prompt, *replies in cells)
+
+
+def _repeated(hash_N: Hashes) -> tuple[Hashes, Hashes]:
+    """Of the pairs with more rows than one the hashes, which rise, and how many rows each has."""
+    sorted_N = np.sort(hash_N)
+    again = sorted_N[1:][sorted_N[1:] == sorted_N[:-1]]
+    hash_P, times_P = np.unique(again, return_counts=True)
+    return hash_P, times_P + 1
+
+
+def _places(hash_P: Hashes, hash_B: Hashes) -> list[int | None]:
+    """Of a batch's rows, where each one's pair stands among the repeated ones; None where it is not repeated."""
+    if not len(hash_P):
+        return [None] * len(hash_B)
+    place_B = np.minimum(np.searchsorted(hash_P, hash_B), len(hash_P) - 1)
+    found_B = hash_P[place_B] == hash_B
+    return [place if found else None for place, found in zip(place_B.tolist(), found_B.tolist(), strict=True)]

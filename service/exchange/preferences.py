@@ -17,17 +17,20 @@ from service.exchange.formats import charter
 from service.exchange.formats.pair import Pair
 from service.exchange.formats.registry import LAYOUTS, Format, sniff_format
 from service.exchange.messages import as_json
+from service.exchange.notices import Notice, Noticed
 from service.exchange.records import BrokenLine, Line, RepeatedRow, is_csv, refuse, scan_lines
 from training.errors import RowError
 from training.rows import PreferenceRow, conversation_id, row_object
 
+# Of so many first lines one tells the format, or the file has none.
+_LOOKED_AT = 100
 _MATTER_BITS = 128
 _MATTER = (1 << _MATTER_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class PreferenceFile:
-    """A file's bytes and what is known of them; without a format it is told by the first line.
+    """A file's bytes and what is known of them; without a format it is told by the first line that has one.
 
     `origin` stands in each row, so that a person finds where it came from.
     """
@@ -51,31 +54,40 @@ def read_preferences(
     return rows
 
 
-def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLine | RepeatedRow]:
-    """The rows one by one, and what is no row. Raises InvalidInput for a file of no format.
+def scan_preferences(file: PreferenceFile) -> Iterator[PreferenceRow | BrokenLine | RepeatedRow | Noticed]:
+    """The rows one by one, what is no row, and what there is to say. Raises InvalidInput for a file of no format.
 
     Our own rows say themselves where they come from; two of them with one id are a fault.
     """
     cells = is_csv(file.data, file.filename, file.content_type)
-    format, seen, empty = file.format, _Seen(), True
+    format, seen, empty, unknown = file.format, _Seen(), True, 0
     for line in scan_lines(file.data, file.filename, file.content_type):
         empty = False
         if isinstance(line, BrokenLine):
             yield line
             continue
-        line = replace(line, value=parsed_row(line.value)) if cells else line
-        format = format or sniff_format(line)
         try:
+            line = replace(line, value=parsed_row(line.value)) if cells else line
+            format = format or sniff_format(line)
             rows = list(_rows_of(line, format, file.origin))
             for row in rows:
                 seen.refuse_other(row)
         except ValueError as error:
+            unknown += format is None
+            if unknown == _LOOKED_AT:
+                raise InvalidInput(
+                    f"{line.place}: {error}; so it is on the lines before; nothing was stored"
+                ) from error
             yield BrokenLine(line.place, str(error))
             continue
         except RowError as error:  # it names the line itself
             yield BrokenLine(line.place, str(error).removeprefix(f"{line.place}: "))
             continue
+        if not rows:
+            yield Noticed(line.place, "unanswered")
+        yield from (Noticed(line.place, said) for said in dict.fromkeys(one for row in rows for one in row.notices))
         for row in rows:
+            yield from seen.noticed(row, line)
             yield seen.repeated(row, line) or row.row
     if empty:
         raise InvalidInput("there are no rows; write one JSON object a line")
@@ -102,10 +114,8 @@ def row_of_pair(pair: Pair, origin: str) -> PreferenceRow:
     """A pair as a row; its id is a hash of what was said and by whom, so an upload twice over adds nothing."""
     if pair.chosen == pair.rejected:
         raise ValueError("chosen and rejected are the same text")
-    who: list[str] = list(pair.annotators) if pair.source == "human" else [pair.source, pair.judge]
-    matter = json.dumps([as_json(pair.prompt), pair.chosen, pair.rejected, who], ensure_ascii=False)
     return PreferenceRow(
-        id=("h" if pair.source == "human" else "m") + hashlib.sha256(matter.encode()).hexdigest()[:24],
+        id=_id(pair),
         prompt_id=conversation_id(pair.prompt),
         prompt=pair.prompt,
         chosen=pair.chosen,
@@ -121,13 +131,25 @@ def row_of_pair(pair: Pair, origin: str) -> PreferenceRow:
     )
 
 
+def _id(pair: Pair) -> str:
+    who: list[str] = list(pair.annotators) if pair.source == "human" else [pair.source, pair.judge]
+    matter = json.dumps([as_json(pair.prompt), pair.chosen, pair.rejected, who], ensure_ascii=False)
+    return ("h" if pair.source == "human" else "m") + hashlib.sha256(matter.encode()).hexdigest()[:24]
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A row of a line. `own`: the line gave it as one of ours, with its id. Rows of one `matter` are the same."""
+    """A row of a line. `own`: the line gave it as one of ours, with its id. Rows of one `matter` are the same.
+
+    `contrary` is the id of the row by which nobody's name says the opposite; empty where the row has a name or no
+    winner. `notices` are of its line.
+    """
 
     row: PreferenceRow
     own: bool
     matter: int
+    contrary: str = ""
+    notices: tuple[Notice, ...] = ()
 
 
 class _Seen:
@@ -141,6 +163,13 @@ class _Seen:
         known = self._first.get(_digest(read.row.id)) if read.own else None
         if known is not None and known & _MATTER != read.matter:
             raise ValueError(f"the id {read.row.id!r} stands on another row already; give each its own")
+
+    def noticed(self, read: _Read, line: Line) -> Iterator[Noticed]:
+        """Rows of nobody's name beside an earlier one: of one person or of two, nobody can tell."""
+        if read.contrary and _digest(read.row.id) in self._first:
+            yield Noticed(line.place, "agrees_unnamed")
+        elif read.contrary and _digest(read.contrary) in self._first:
+            yield Noticed(line.place, "contradicts_unnamed")
 
     def repeated(self, read: _Read, line: Line) -> RepeatedRow | None:
         """None for the first of its id, which is remembered."""
@@ -162,7 +191,9 @@ def _rows_of(line: Line, format: Format, origin: str) -> Iterator[_Read]:
             row = row_of_pair(one, f"{origin}, {line.place}")
             # Its id says all the rest, and its origin only on which line it stands.
             said = (row.p_chosen, row.weight, row.per_principle, row.tags)
-            yield _Read(row, False, _number(repr(said).encode()))
+            unnamed = row.source == "human" and not row.annotators and row.p_chosen != 0.5
+            contrary = _id(replace(one, chosen=one.rejected, rejected=one.chosen)) if unnamed else ""
+            yield _Read(row, False, _number(repr(said).encode()), contrary, one.notices)
 
 
 def _number(matter: bytes) -> int:

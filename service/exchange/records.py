@@ -19,7 +19,8 @@ MAX_TABLE_BYTES = 1_000_000_000
 _ROWS_AT_ONCE = 64
 # Blanks before the bracket of an array.
 _LOOKED_AT = 4096
-_SHOWN_PROBLEMS = 20
+# Of the faults of one file, so that an answer stays a page that can be read.
+_NAMED_PROBLEMS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,17 @@ def decode(data: bytes) -> str:
         raise InvalidInput(f"line {line}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
 
 
-def refuse(problems: list[str]) -> None:
-    """Raise InvalidInput for all of them, the first in its message; nothing was stored."""
+def refuse(problems: list[str], advice: str = "") -> None:
+    """Raise InvalidInput for all of them, the first in its message, with advice; nothing was stored.
+
+    A thousand are named, and how many more there are.
+    """
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise InvalidInput(f"{problems[0]}{more}; nothing was stored", tuple(problems[:_SHOWN_PROBLEMS]))
+        named = problems[:_NAMED_PROBLEMS]
+        if len(problems) > len(named):
+            named.append(f"and {len(problems) - len(named)} more places; mend these first")
+        raise InvalidInput(f"{problems[0]}{more}; nothing was stored{advice}", tuple(named))
 
 
 def _jsonl(data: bytes) -> Iterator[Line | BrokenLine]:
@@ -153,18 +160,22 @@ def _array(text: str) -> Iterator[Line | BrokenLine]:
 
 def _csv(text: str) -> Iterator[Line | BrokenLine]:
     csv.field_size_limit(MAX_LINE_BYTES)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    columns: list[str] = []
+    first = 1  # the line on which the row begins; a cell may hold line breaks
     try:
-        columns = list(reader.fieldnames or ())
-        if twice := [name for name in columns if columns.count(name) > 1]:
-            raise InvalidInput(f"line 1: the column {twice[0]!r} stands twice; nothing was stored")
-        for row in reader:
-            if None in row or None in row.values():
-                yield BrokenLine(f"line {reader.line_num}", "not as many cells as the header")
-            else:
-                yield Line(reader.line_num, dict(row))
+        for cells in reader:
+            if cells and not columns:
+                columns = cells
+                if twice := [name for name in columns if columns.count(name) > 1]:
+                    raise InvalidInput(f"line {first}: the column {twice[0]!r} stands twice; nothing was stored")
+            elif cells and len(cells) != len(columns):
+                yield BrokenLine(f"line {first}", "not as many cells as the header")
+            elif cells:
+                yield Line(first, dict(zip(columns, cells, strict=True)))
+            first = reader.line_num + 1
     except csv.Error as error:
-        raise InvalidInput(f"line {max(1, reader.line_num)}: not CSV: {error}; nothing was stored") from error
+        raise InvalidInput(f"line {first}: not CSV: {error}; nothing was stored") from error
 
 
 def _parquet(data: bytes) -> Iterator[Line | BrokenLine]:

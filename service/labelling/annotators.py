@@ -23,11 +23,9 @@ from service.labelling.agreement import (
 from service.labelling.drift import Answered, drift, over_time
 from service.labelling.figures import AnnotatorQuality
 from service.labelling.rankings import Rankings, alike, alike_most, rankings_in
+from service.labelling.skimming import is_quick
 from service.store.label_records import TaskLabel
 
-# Nobody reads 15 words a second: 200 to 400 a minute is usual (Rayner et al. 2016), so this is skimming at the best.
-WORDS_PER_SECOND = 15.0
-LEAST_SECONDS = 1.0
 Said = TypeVar("Said")
 
 
@@ -62,12 +60,6 @@ def annotator_quality(
         repeats=rate(sum(repeats), len(repeats), "repeated questions"),
         weight=weight,
     )
-
-
-def is_quick(label: TaskLabel) -> bool:
-    """Faster than the replies can be skimmed, or than a second. The prompt is not counted: it may be known."""
-    words = sum(len(reply.split()) for reply in label.replies)
-    return label.seconds < max(LEAST_SECONDS, words / WORDS_PER_SECOND)
 
 
 def seconds_per_label(labels: Sequence[TaskLabel], otherwise: float) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from service.artifacts import Artifacts
 from service.errors import InvalidInput
+from service.labelling.rows import is_of_project
 from service.shards import read_shard, to_parquet
 from service.store.label_records import LabelProjectRecord
 from service.store.records import REVIEW_KIND, JsonObject, PreferenceSetRecord
@@ -35,13 +36,20 @@ async def of_project(store: Store, project: LabelProjectRecord, rows: Rows) -> R
     return tuple(replace(row, tags=(*row.tags, (REVIEWED, source.id))) for row in rows)
 
 
-async def with_earlier(artifacts: Artifacts, earlier: PreferenceSetRecord, rows: Rows) -> Rows:
-    """The rows of a human set, and these after them; of two with one id, the new one. Raises InvalidInput."""
+async def with_earlier(
+    artifacts: Artifacts, earlier: PreferenceSetRecord, project: LabelProjectRecord, rows: Rows
+) -> Rows:
+    """The rows of a human set, and these after them; of two with one id, the new one. Raises InvalidInput.
+
+    `rows` are all that the project's answers make, so what an earlier set had of them goes: made with other settings it
+    would count the same votes twice.
+    """
     if earlier.kind != "human":
         raise InvalidInput(f"add_to: set {earlier.name!r} is {earlier.kind}, not people's; name a human set")
     there = await read_shard(artifacts, earlier.artifact, PreferenceRow)
     new = {row.id for row in rows}
-    return (*(row for row in there if row.id not in new), *rows)
+    kept = (row for row in there if row.id not in new and not is_of_project(row, project.id))
+    return (*kept, *rows)
 
 
 async def add_human_set(store: Store, artifacts: Artifacts, project_id: str, new: HumanSet) -> PreferenceSetRecord:

@@ -7,7 +7,7 @@ from service.artifacts import Artifacts
 from service.errors import InvalidInput
 from service.labelling.schemas import LabelProjectRequest
 from service.labelling.sources import SourcePair, pairs_of_run, pairs_of_set
-from service.labelling.tasks import tasks_of
+from service.labelling.tasks import left_out_replies, tasks_of
 from service.store.label_records import LabelProjectRecord, NewLabelProject
 from service.store.store import Store
 
@@ -35,6 +35,7 @@ async def create_project(
     constitution_id = await _constitution_id(store, project_id, constitution, request)
     # A hundred thousand pairs take seconds: other requests are answered meanwhile.
     tasks = await asyncio.to_thread(tasks_of, request, pairs)
+    left_out = await asyncio.to_thread(left_out_replies, request, pairs)
     new = NewLabelProject(
         project_id=project_id,
         name=request.name,
@@ -46,7 +47,7 @@ async def create_project(
         overlap=request.overlap,
         gold_share=request.gold_share if len(request.gold) > request.training_tasks else 0.0,
         budget_labels=request.budget_labels,
-        plan=request.model_dump(mode="json", include=_PLAN),
+        plan=request.model_dump(mode="json", include=_PLAN) | {"left_out_replies": left_out},
     )
     return await store.label_projects.create(new, tasks)
 
@@ -69,7 +70,7 @@ def request_of(project: LabelProjectRecord) -> LabelProjectRequest:
             "run": None if project.preference_set_id else project.run_id,
             "principles": list(project.principle_ids),
             "overlap": project.overlap,
-            **project.plan,
+            **{name: value for name, value in project.plan.items() if name in _PLAN},
         }
     )
 

@@ -63,11 +63,12 @@ def route_pairs(
 
     `random_share` of the budget is a uniform sample of all candidates, whatever their gain; take at least ten pairs
     for an interval. With an overlap of k people a pair, give budget / k. Equal gains: each prompt's first pair before
-    any second, then by a hash of the seed. The order of the candidates changes nothing.
+    any second, then by a hash of the seed; all are equal, new prompts too, where the model's labels do not show which
+    way the evidence points. The order of the candidates changes nothing.
     """
     _check(candidates, budget, random_share)
     gains_N = expected_gains(candidates, model)
-    bonus_N = _novelty_N(candidates)
+    bonus_N = _novelty_N(candidates) if model.shown else np.ones(len(candidates))
     ranking = _ranking(candidates, gains_N * bonus_N, seed)
     if budget >= len(candidates):
         return tuple(Routed(candidates[n].pair_id, "all", 1.0) for n in ranking)
@@ -83,7 +84,11 @@ def route_pairs(
     return (
         *(Routed(candidates[n].pair_id, "random", probability[n]) for n in random_part),
         *(
-            Routed(candidates[n].pair_id, _cause(candidates[n], by_others, n in plain), probability[n])
+            Routed(
+                candidates[n].pair_id,
+                _cause(candidates[n], by_others, n in plain) if model.shown else "drawn",
+                probability[n],
+            )
             for n, by_others in zip(rest, raised, strict=True)
         ),
     )

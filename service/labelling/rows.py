@@ -77,7 +77,7 @@ def rows_from_labels(labels: Sequence[TaskLabel], *, aggregate: bool, weights: P
     bad = _both_bad(counted, measured) if aggregate else {}
     return LabelRows(
         rows=tuple(
-            _row(votes)
+            _row(votes, aggregate)
             for group, votes in groups.items()
             if bad.get(group, 0.0) <= math.fsum(vote.weight for vote in votes)
         ),
@@ -120,14 +120,24 @@ def _votes(label: TaskLabel, weight: float) -> Iterable[_Vote]:
     return [_Vote(label.pair_id, label.prompt, a, b, p_a, weight, ranked, label) for a, b, p_a in found if a != b]
 
 
-def _row(votes: Sequence[_Vote]) -> PreferenceRow:
+def is_of_project(row: PreferenceRow, label_project_id: str) -> bool:
+    """Whether an earlier set of the project's answers had this row."""
+    return row.origin.startswith(_whose(label_project_id))
+
+
+def _whose(label_project_id: str) -> str:
+    """What the rows of a project say of where they come from, before the pair."""
+    return f"label project {label_project_id}, "
+
+
+def _row(votes: Sequence[_Vote], aggregate: bool) -> PreferenceRow:
     """All votes are on the same two texts, in either order."""
     first = votes[0]
     one, other = sorted((first.a, first.b))
-    people = tuple(dict.fromkeys(vote.label.annotator_id for vote in votes))
-    # Its id is of the texts in a fixed order, so that it stays when the votes change.
-    origin = f"label project {first.label.label_project_id}, pair {first.pair_id}"
-    row = human_row(Pair(first.prompt, one, other, annotators=people), origin)
+    # Its id is of the texts in a fixed order and of whose row it is, so that it stays when votes change or come in.
+    voice = first.label.label_project_id if aggregate else first.label.annotator_id
+    origin = f"{_whose(first.label.label_project_id)}pair {first.pair_id}"
+    row = human_row(Pair(first.prompt, one, other, annotators=(voice,)), origin)
     row = row_of_votes(row, [_cast(vote) for vote in votes])
     told = (*_shown(votes, row.chosen), *_ranked(votes), *_sent(first.label), *_comments(votes))
     return replace(row, tags=(*told, *row.tags))

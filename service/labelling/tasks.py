@@ -74,6 +74,13 @@ def budget_of(request: LabelProjectRequest, seconds_per_label: float) -> int:
     return labels // (request.overlap * max(1, len(request.principles)))
 
 
+def left_out_replies(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> int:
+    """How many replies of the source are in no ranking, as their prompts have more than one may hold."""
+    if request.kind != "rank":
+        return 0
+    return sum(max(0, len(_texts(one.pairs)) - _RANKED_AT_MOST) for one in askables(request, pairs))
+
+
 def _sent(request: LabelProjectRequest, asked: Sequence[Askable]) -> list[_Sent]:
     """Which are sent, and why."""
     routing = request.routing
@@ -112,7 +119,12 @@ def _replies(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> tuple
         return pairs[0].a, pairs[0].b
     if request.kind == "rewrite":
         return (_weaker(pairs[0]),)
-    return tuple(dict.fromkeys(text for pair in pairs for text in (pair.a, pair.b)))[:_RANKED_AT_MOST]
+    return _texts(pairs)[:_RANKED_AT_MOST]
+
+
+def _texts(pairs: Sequence[SourcePair]) -> tuple[str, ...]:
+    """Each once."""
+    return tuple(dict.fromkeys(text for pair in pairs for text in (pair.a, pair.b)))
 
 
 def _weaker(pair: SourcePair) -> str:

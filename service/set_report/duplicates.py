@@ -17,13 +17,24 @@ def duplicates_in(rows: Sequence[PreferenceRow], near: float) -> Duplicates:
         said = tuple(f"{turn.role}: {turn.content}" for turn in row.prompt)
         same[(*said, *sorted((row.chosen, row.rejected)))].append(row)
     groups = NearTexts({found[0].id: _matter(found[0]) for found in same.values()}, near).groups()
+    voices = [len(set(map(_voice, found))) for found in same.values()]
     return Duplicates(
-        exact=sum(len(found) - 1 for found in same.values()),
+        exact=len(rows) - sum(voices),
+        second_opinions=sum(voices) - len(same),
         contradicting=sum(_against(found) for found in same.values()),
         near=sum(map(len, groups)),
         near_groups=len(groups),
         groups=groups[:_SHOWN],
     )
+
+
+def _voice(row: PreferenceRow) -> tuple[str, str, frozenset[str], frozenset[str]]:
+    """Who says so, and of a person under which principles: that is another answer than overall.
+
+    Of rows without a name nobody can tell, and they count as one's.
+    """
+    under = (id for id, _ in row.per_principle) if row.source == "human" else ()
+    return row.source, row.judge, frozenset(row.annotators), frozenset(under)
 
 
 def _matter(row: PreferenceRow) -> str:

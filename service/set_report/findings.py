@@ -102,13 +102,15 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """`exact` rows repeat another's prompt and replies, `contradicting` ones name another winner for them.
+    """`exact` rows repeat another one's prompt and replies in the same voice: such a text weighs twice in training.
 
-    `near` rows belong to groups of near-duplicates (prompt and both replies) that are no exact ones; `groups` are the
-    ids of the largest. A text read twice weighs twice in training.
+    `second_opinions` repeat them too, each the first of another person or judge: a pair that two people labelled is no
+    copy. `contradicting` rows name another winner than most do on the same texts, whoever said so. `near` rows belong
+    to groups of near-duplicates (prompt and both replies) that are no exact ones; `groups` are the ids of the largest.
     """
 
     exact: int
+    second_opinions: int
     contradicting: int
     near: int
     near_groups: int

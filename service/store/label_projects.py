@@ -101,15 +101,17 @@ class LabelProjects(Annotators):
             await session.flush()
             return project_record(row)
 
-    async def delete(self, project_id: str, id: str) -> None:
-        """With its annotators and tasks. Raises Conflict while people's labels depend on it."""
+    async def delete(self, project_id: str, id: str, *, with_labels: bool = False) -> None:
+        """With its annotators and tasks. Raises Conflict while people's labels depend on it, unless these go too."""
         async with self._db.write() as session:
             row = await _locked(session, project_id, id)
             of_this = Label.label_project_id == row.id
             used = select(Label.id).where(of_this, Label.undone_at.is_(None)).order_by(Label.id)
-            if labels := list(await session.scalars(used)):
+            if not with_labels and (labels := list(await session.scalars(used))):
                 more = f" and {len(labels) - 1} more labels" if len(labels) > 1 else ""
-                raise Conflict(f"label project {row.id} has {labels[0]}{more}; delete those first, or close it")
+                raise Conflict(
+                    f"label project {row.id} has {labels[0]}{more}; delete it with_labels, or close it to keep them"
+                )
             await session.execute(delete(Label).where(of_this))
             tasks = select(LabelTask.id).where(LabelTask.label_project_id == row.id)
             await session.execute(delete(TaskAssignment).where(TaskAssignment.task_id.in_(tasks)))

@@ -13,10 +13,11 @@ from service.store.records import JsonObject
 TaskKind = Literal["compare", "rank", "rewrite"]
 Choice = Literal["a", "b", "tie", "both_bad", "skip"]
 ProjectStatus = Literal["open", "closed"]
-# Why a pair was sent to people. `random` pairs stay a random sample, so that estimates from them stay unbiased.
-RoutedBy = Literal["random", "flip", "close", "disagreement", "novel", "gold", "training", "repeat", "all"]
-# For what a label on them should correct: of these, another routing may choose others.
-TARGETED: tuple[RoutedBy, ...] = ("flip", "close", "disagreement", "novel")
+# Why a pair was sent to people. `random` pairs stay a random sample, so that estimates from them stay unbiased; `drawn`
+# ones are of what another routing found left, and no sample of all pairs.
+RoutedBy = Literal["random", "flip", "close", "disagreement", "novel", "drawn", "gold", "training", "repeat", "all"]
+# For what a label on them should correct, or for want of any sign of that: another routing may choose others.
+TARGETED: tuple[RoutedBy, ...] = ("flip", "close", "disagreement", "novel", "drawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,12 @@ class LabelProjectRecord:
     labels: int
     created_at: str
     plan: JsonObject
+
+    @property
+    def left_out_replies(self) -> int:
+        """Replies of the source that are in no ranking, as their prompts have more than one may hold."""
+        found = self.plan.get("left_out_replies", 0)
+        return found if isinstance(found, int) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,24 @@ def test_an_answer_that_is_refused_is_told(served: Served, begun: Begun):
     expect(page.get_by_role("heading", name="is closed")).to_be_visible()
 
 
+def test_what_was_typed_in_a_refused_answer_stays(served: Served, begun: Begun):
+    page, project = begun([rewrite(1), rewrite(2), rewrite(3)], "too late")
+    served.do(served.backend.store.label_projects.close(served.project_id, project.id))
+    page.get_by_label("Your better reply").fill("Ten minutes' <b>work</b>.")
+    press(page, "Control+Enter")
+    says(page, "An answer was not taken: label project 'too late' is closed; thank you. What you wrote stands below.")
+    section = page.get_by_role("region", name="What you wrote and could not be taken")
+    expect(section).to_contain_text("Ten minutes' <b>work</b>.")
+    press(page, "s")  # no text of the person's own goes with a skip
+    expect(page.get_by_role("heading", name="is closed")).to_be_visible()
+    expect(section.get_by_role("listitem")).to_have_count(1)
+    expect(section).to_contain_text("Not taken: label project 'too late' is closed; thank you")
+    section.get_by_role("button", name="Remove").click()
+    expect(section).to_be_hidden()
+    page.reload()
+    expect(section).to_be_hidden()
+
+
 def test_a_session_that_ended_keeps_the_answer(served: Served, begun: Begun):
     page, project = begun([compare(n) for n in range(1, 4)], "lapsed")
     cookies = page.context.cookies()

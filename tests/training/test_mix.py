@@ -148,6 +148,23 @@ def test_averaging_multiplies_the_odds():
     row = averaged(person, other)
     assert (row.chosen, row.rejected, row.source) == ("Y", "X", "human")
     assert row.p_chosen == pytest.approx(0.697830, abs=1e-6)
+    assert row.weight == 2.0
+
+
+def test_a_weak_annotator_does_not_take_the_machines_weight_from_a_pair():
+    # log-odds of Y: (1 * log 9 - 0.1 * log 99) / 1 = 1.7377, so 0.85039, and the pair still weighs what the verdict did
+    person = make_row("h", chosen="X", rejected="Y", p_chosen=1.0, weight=0.1)
+    verdict = make_row("m", chosen="Y", rejected="X", p_chosen=0.9, weight=1.0, source="ai")
+    config = MixConfig(ratio=1, conflict="average")
+    mixed = mix_rows([person], [verdict], config)
+    (row,) = mixed.rows
+    assert mixed.report.people.weight_share == pytest.approx(0.1)
+    assert (row.chosen, row.weight) == ("Y", 1.0) and row.p_chosen == pytest.approx(0.85039, abs=1e-5)
+    # Three such people each get a third of the verdict: (log 9 / 3 - 0.1 * log 99) / (1 / 3) = 0.81863, so 0.69396.
+    three = [replace(person, id=f"h{n}", annotators=(f"ann_{n}",)) for n in range(3)]
+    rows = mix_rows(three, [verdict], config).rows
+    assert {row.chosen for row in rows} == {"Y"} and sum(row.weight for row in rows) == pytest.approx(1.0)
+    assert rows[0].p_chosen == pytest.approx(0.69396, abs=1e-5)
 
 
 def test_a_tie_and_another_prompt_are_no_conflict():

@@ -67,6 +67,15 @@ def test_one_person_or_few_shared_pairs_tell_nothing():
     assert read_votes(twice).people is None  # the same person twice is no second opinion
 
 
+def test_rows_of_nobodys_name_say_nothing_of_agreement():
+    # An import keeps the contradictions alone: of equal rows without a name it cannot tell one person from two.
+    against = [vote(n, name, name == "ann", annotators=()) for n in range(20) for name in ("ann", "bo")]
+    assert read_votes(against) == Votes(None, {})
+    assert pooled_votes(against, read_votes(against)) == tuple(against)
+    named = two_people(82, 18)
+    assert read_votes([*named, *(vote(n, "cy", False, annotators=()) for n in range(100))]) == read_votes(named)
+
+
 def test_votes_on_a_pair_multiply_their_odds():
     # accuracies 0.9 (odds 9) and 0.6 (odds 1.5): against each other 6 to 1 for ann
     known = Votes(Agreement(100, 0.8), {"ann": 0.9, "bo": 0.6})

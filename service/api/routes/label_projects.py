@@ -100,9 +100,17 @@ async def close(id: str, backend: BackendHere, key: KeyHere) -> LabelProjectBody
 
 
 @router.delete("/{id}", operation_id="delete_label_project")
-async def delete(id: str, backend: BackendHere, key: KeyHere) -> Deleted:
-    """With its annotators and tasks. Refused while it has labels."""
-    await backend.store.label_projects.delete(key.project_id, id)
+async def delete(
+    id: str,
+    backend: BackendHere,
+    key: KeyHere,
+    with_labels: Annotated[bool, Query(description="Delete the labels too, for good.")] = False,
+) -> Deleted:
+    """With its annotators and tasks. Refused while it has labels, unless `with_labels` deletes these too.
+
+    Preference sets that were made of the labels keep their rows.
+    """
+    await backend.store.label_projects.delete(key.project_id, id, with_labels=with_labels)
     return Deleted(id=id)
 
 
@@ -192,7 +200,7 @@ async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHer
     rows = await of_project(backend.store, project, made.rows)
     if chosen.add_to is not None:
         earlier = await backend.store.preference_sets.get(key.project_id, chosen.add_to)
-        rows = await with_earlier(backend.artifacts, earlier, rows)
+        rows = await with_earlier(backend.artifacts, earlier, project, rows)
     report: JsonObject = {
         "rows": len(rows),
         "human": len(rows),

@@ -14,8 +14,20 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from service.exchange.cells import mapping_of, parsed_cell
-from service.exchange.formats.extras import Answer, chosen_second, rows_of_answers, voices_of, write_extras
-from service.exchange.formats.pair import Pair, as_number, number_within, picked_tags, ranking_tags
+from service.exchange.formats.extras import (
+    RECORD_META,
+    Answer,
+    chosen_second,
+    machine_score,
+    of_record,
+    record_id,
+    record_tags,
+    rows_of_answers,
+    score_of,
+    voices_of,
+    write_extras,
+)
+from service.exchange.formats.pair import Pair, as_number, picked_tags, ranking_tags
 from service.exchange.formats.pair_records import pair_records
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
 from training.rows import PreferenceRow
@@ -23,6 +35,7 @@ from training.rows import PreferenceRow
 # Their shape depends on the questions: in a table they are JSON.
 SCHEMA = pa.schema([(name, pa.string()) for name in ("external_id", "fields", "metadata", "responses", "suggestions")])
 _REPLY = "response"
+_ASKED = ("preference", "ranking")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +57,11 @@ def read(value: dict[str, JsonValue]) -> Iterator[PreferenceRow | Pair]:
     if len(replies) < 2:
         raise ValueError(f"fields needs two replies, as response_a and response_b; it has {', '.join(fields)}")
     said, suggested = (_plain(value.get(name)) for name in ("responses", "suggestions"))
-    answers = [answer for one in (*_responses(said), *_suggestions(suggested)) for answer in _answers(one, replies)]
-    yield from rows_of_answers(prompt, answers, value.get("metadata"), "metadata")
+    given = (*_responses(said, replies), *_suggestions(suggested, replies))
+    answers = [answer for one in given for answer in _answers(one, replies)]
+    metadata = value.get("metadata")
+    record = record_tags(value.get("external_id") or value.get("id"), metadata, {})
+    yield from rows_of_answers(prompt, answers, metadata, "metadata", record)
 
 
 def write(rows: Iterable[PreferenceRow]) -> Iterator[dict[str, JsonValue]]:
@@ -67,11 +83,11 @@ def _record(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
             responses += [{"values": values, "status": "submitted", "user_id": who or None} for who in voices_of(row)]
         else:
             machine: dict[str, JsonValue] = {"question_name": "preference", "type": "model", "value": picked}
-            suggestions.append(machine | {"agent": row.judge, "score": row.p_chosen})
+            suggestions.append(machine | {"agent": row.judge, "score": score_of(row)})
     return {
-        "external_id": rows[0].id,
+        "external_id": record_id(rows) or rows[0].id,
         "fields": {"prompt": as_json(rows[0].prompt), "response_a": first, "response_b": second},
-        "metadata": write_extras(rows),
+        "metadata": of_record(rows, RECORD_META) | write_extras(rows),
         "responses": responses,
         "suggestions": suggestions,
     }
@@ -80,23 +96,19 @@ def _record(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
 def _answers(given: _Given, replies: Mapping[str, str]) -> Iterator[Answer]:
     names = list(replies)
     part = ranking_tags(len(given.value)) if isinstance(given.value, list) else picked_tags(len(names))
+    told = machine_score(given.score if given.machine else None, "a suggestion's score")
     for good, bad, tied in _decided(given.value, replies):
-        belief = 0.5 if tied else _belief(given)
+        belief, score = (0.5, "") if tied else (told.belief, told.score)
         first = good == names[0] if len(names) == 2 and not tied else None
-        yield Answer(replies[good], replies[bad], belief, given.who, given.machine, first, part)
+        yield Answer(replies[good], replies[bad], belief, given.who, given.machine, first, part, score)
 
 
-def _belief(given: _Given) -> float:
-    if given.machine and given.score is not None:
-        return number_within(given.score, 1.0, "a suggestion's score", 0.5, 1.0)
-    return 1.0
-
-
-def _responses(value: JsonValue) -> Iterator[_Given]:
+def _responses(value: JsonValue, replies: Mapping[str, str]) -> Iterator[_Given]:
     """The server's list of {values: {question: {value}}, status, user_id}, or the SDK's {question: [{value}]}."""
     if isinstance(value, dict):
-        answers = _of_question(value)
-        for item in answers if isinstance(answers, list) else ():
+        answers = {name: items for name, items in value.items() if isinstance(items, list)}
+        asked = _asked({name: [_value(item) for item in items] for name, items in answers.items()}, replies)
+        for item in answers[asked] if asked is not None else ():
             if isinstance(item, dict) and item.get("status", "submitted") == "submitted":
                 yield _Given(item.get("value"), _who(item.get("user_id")), machine=False)
         return
@@ -104,26 +116,50 @@ def _responses(value: JsonValue) -> Iterator[_Given]:
         raise ValueError("responses is not a list")
     for item in value or ():
         if isinstance(item, dict) and item.get("status") == "submitted":
-            answer = _of_question(mapping_of(item.get("values")) or {})
-            said = answer.get("value") if isinstance(answer, dict) else None
-            yield _Given(said, _who(item.get("user_id")), machine=False)
+            said = {name: _value(answer) for name, answer in (mapping_of(item.get("values")) or {}).items()}
+            asked = _asked({name: [answer] for name, answer in said.items()}, replies)
+            if asked is not None and said[asked] is not None:
+                yield _Given(said[asked], _who(item.get("user_id")), machine=False)
 
 
-def _suggestions(value: JsonValue) -> Iterator[_Given]:
-    """The server's list, or the SDK's {question: {value, agent, score}}."""
-    items = [_of_question(value)] if isinstance(value, dict) else value if isinstance(value, list) else []
+def _suggestions(value: JsonValue, replies: Mapping[str, str]) -> Iterator[_Given]:
+    """The server's list, in which each item names its question or only its id, or the SDK's {question: {value}}."""
+    if isinstance(value, dict):
+        asked = _asked({name: [_value(item)] for name, item in value.items()}, replies)
+        items: Sequence[JsonValue] = [] if asked is None else [value[asked]]
+    else:
+        listed = value if isinstance(value, list) else []
+        items = [one for one in listed if _question(one) in _ASKED or _names_replies(_value(one), replies)]
     for item in items:
         if isinstance(item, dict):
             machine = item.get("type", "model") != "human"
             yield _Given(item.get("value"), _who(item.get("agent")), machine, item.get("score"))
 
 
-def _of_question(answers: Mapping[str, JsonValue]) -> JsonValue:
-    """The answer to `preference`, to `ranking`, or to the only question there is."""
-    for name in ("preference", "ranking"):
-        if name in answers:
-            return answers[name]
-    return next(iter(answers.values())) if len(answers) == 1 else None
+def _asked(answers: Mapping[str, Sequence[JsonValue]], replies: Mapping[str, str]) -> str | None:
+    """Which question asks for the better reply: `preference`, `ranking`, or the only one whose answers name replies."""
+    known = [name for name in _ASKED if name in answers]
+    found = known or [name for name in answers if any(_names_replies(one, replies) for one in answers[name])]
+    return found[0] if known or len(found) == 1 else None
+
+
+def _names_replies(value: JsonValue, replies: Mapping[str, str]) -> bool:
+    """Whether it is a label of the replies or a ranking. A rating may be a reply's number, and is none."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(place, dict) and "value" in place for place in value)
+    return isinstance(value, str) and value in (
+        *replies,
+        *map(_short, replies),
+        *(("tie",) if len(replies) == 2 else ()),
+    )
+
+
+def _value(item: JsonValue) -> JsonValue:
+    return item.get("value") if isinstance(item, dict) else None
+
+
+def _question(item: JsonValue) -> JsonValue:
+    return item.get("question_name") if isinstance(item, dict) else None
 
 
 def _plain(value: JsonValue) -> JsonValue:

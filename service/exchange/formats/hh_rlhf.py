@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from judges.records import Conversation, Message
 from service.exchange.formats.pair import Pair
+from service.exchange.notices import parting
 from training.implicit_prompts import shared_prefix
 from training.rows import PreferenceRow
 
@@ -17,9 +18,9 @@ _NAMES = {"user": "Human", "assistant": "Assistant"}
 
 
 def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
-    yield Pair(
-        *shared_prefix(_transcript(value.get("chosen"), "chosen"), _transcript(value.get("rejected"), "rejected"))
-    )
+    whole = _transcript(value.get("chosen"), "chosen"), _transcript(value.get("rejected"), "rejected")
+    prompt, chosen, rejected = shared_prefix(*whole)
+    yield Pair(prompt, chosen, rejected, notices=parting(prompt, *whole))
 
 
 def write(row: PreferenceRow) -> dict[str, JsonValue]:

@@ -13,14 +13,27 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from service.exchange.cells import list_of, mapping_of
-from service.exchange.formats.extras import Answer, chosen_second, rows_of_answers, voices_of, write_extras
-from service.exchange.formats.pair import Pair, number_within, one_question, ranking_tags
+from service.exchange.formats.extras import (
+    RECORD_DATA,
+    RECORD_META,
+    Answer,
+    chosen_second,
+    machine_score,
+    of_record,
+    record_id,
+    record_tags,
+    rows_of_answers,
+    score_of,
+    voices_of,
+    write_extras,
+)
+from service.exchange.formats.pair import Pair, one_question, ranking_tags
 from service.exchange.formats.pair_records import pair_records
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
 from training.rows import PreferenceRow
 
 # Their shape depends on the configuration: in a table they are JSON.
-SCHEMA = pa.schema([(name, pa.string()) for name in ("data", "annotations", "predictions", "meta")])
+SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "data", "annotations", "predictions", "meta")])
 PROMPTS = ("prompt", "question", "instruction", "input")
 SIDES = (
     ("response_a", "response_b"),
@@ -53,7 +66,9 @@ def read(value: dict[str, JsonValue]) -> Iterator[PreferenceRow | Pair]:
     name = next((known for known in PROMPTS if known in data), PROMPTS[0])
     prompt = ends_with_user(conversation(data.get(name), f"data.{name}"), f"data.{name}")
     answers = [*_annotated(data, value.get("annotations")), *_predicted(data, value.get("predictions"))]
-    yield from rows_of_answers(prompt, answers, value.get("meta"), "meta")
+    known = {name, *(side for both in SIDES for side in both), *LISTS}
+    record = record_tags(value.get("id"), value.get("meta"), {key: data[key] for key in data if key not in known})
+    yield from rows_of_answers(prompt, answers, value.get("meta"), "meta", record)
 
 
 def write(rows: Iterable[PreferenceRow]) -> Iterator[dict[str, JsonValue]]:
@@ -73,15 +88,26 @@ def _task(rows: Sequence[PreferenceRow]) -> dict[str, JsonValue]:
         picked = _pick("left" if row.chosen == left else "right")
         if row.source == "human":
             answer: dict[str, JsonValue] = {"was_cancelled": False, "result": [picked]}
-            annotations += [answer | ({"completed_by": {"email": who}} if who else {}) for who in voices_of(row)]
+            annotations += [answer | ({"completed_by": _account(who)} if who else {}) for who in voices_of(row)]
         else:
-            predictions.append({"model_version": row.judge, "score": row.p_chosen, "result": [picked]})
-    return {
-        "data": {"prompt": prompt, "response_a": left, "response_b": right},
+            predictions.append({"model_version": row.judge, "score": score_of(row), "result": [picked]})
+    own: dict[str, JsonValue] = {} if (id := record_id(rows)) is None else {"id": _number_or_text(id)}
+    return own | {
+        "data": of_record(rows, RECORD_DATA) | {"prompt": prompt, "response_a": left, "response_b": right},
         "annotations": annotations,
         "predictions": predictions,
-        "meta": write_extras(rows),
+        "meta": of_record(rows, RECORD_META) | write_extras(rows),
     }
+
+
+def _account(who: str) -> JsonValue:
+    """As Label Studio names people: by the number of their account, or by their email."""
+    number = _number_or_text(who)
+    return number if isinstance(number, int) else {"email": who}
+
+
+def _number_or_text(id: str) -> int | str:
+    return int(id) if id.isascii() and id.isdecimal() and str(int(id)) == id else id
 
 
 def _pick(side: str) -> JsonValue:
@@ -102,14 +128,15 @@ def _annotated(data: Mapping[str, JsonValue], annotations: JsonValue) -> Iterato
 
 
 def _predicted(data: Mapping[str, JsonValue], predictions: JsonValue) -> Iterator[Answer]:
-    """A machine's order. A score below one half is not a belief in it, and is refused."""
+    """A machine's order, and the belief in it that its score may be."""
     for prediction in list_of(predictions):
         if isinstance(prediction, dict):
-            belief = number_within(prediction.get("score"), 1.0, "a prediction's score", 0.5, 1.0)
-            judge = prediction.get("model_version")
+            told = machine_score(prediction.get("score"), "a prediction's score")
+            version = prediction.get("model_version")
+            judge = "" if version is None else str(version)
             for one in _decided(data, prediction):
-                first = None if belief == 0.5 else one.left
-                yield Answer(one.good, one.bad, belief, "" if judge is None else str(judge), True, first, one.part)
+                first = None if told.belief == 0.5 else one.left
+                yield Answer(one.good, one.bad, told.belief, judge, True, first, one.part, told.score)
 
 
 def _decided(data: Mapping[str, JsonValue], answer: Mapping[str, JsonValue]) -> Iterator[_Decided]:

@@ -35,7 +35,8 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
     chosen, rejected = (text.removesuffix(_END) if templated else text for text in texts)
     scores = belief_of_scores(value, "chosen_reward", "rejected_reward")
     p_chosen = number_within(value.get("p_chosen"), scores.p_chosen, "p_chosen", 0.5, 1.0)
-    yield Pair(ends_with_user(prompt, "prompt"), chosen, rejected, p_chosen, tags=scores.tags)
+    asked = ends_with_user(prompt, "prompt")
+    yield Pair(asked, chosen, rejected, p_chosen, tags=scores.tags, notices=scores.notices)
 
 
 def write(row: PreferenceRow) -> dict[str, JsonValue]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from judges.records import Conversation
+from service.exchange.notices import Notice
 from training.ranked import PICKED, RANKED
 from training.rows import PreferenceRow, Source
 
@@ -14,7 +15,10 @@ _PAIR = 2
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What every format holds at least; `tags` keep the numbers of a format that are no belief: margin, scores."""
+    """What every format holds at least; `tags` keep the numbers of a format that are no belief: margin, scores.
+
+    `notices` are what an import has to say of its line.
+    """
 
     prompt: Conversation
     chosen: str
@@ -26,14 +30,16 @@ class Pair:
     judge: str = ""
     per_principle: tuple[tuple[str, float], ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What two scores say: the belief, and the scores themselves where they say more than it."""
+    """What two scores say: the belief, and the scores themselves where they say more than it, or another thing."""
 
     p_chosen: float
     tags: tuple[tuple[str, str], ...]
+    notices: tuple[Notice, ...] = ()
 
 
 def belief_of_scores(value: dict[str, JsonValue], chosen: str, rejected: str) -> Scores:
@@ -46,7 +52,8 @@ def belief_of_scores(value: dict[str, JsonValue], chosen: str, rejected: str) ->
         return Scores(1.0, ())
     if value.get("p_chosen") is None and high + low == 1 and high >= low >= 0:
         return Scores(high, ())
-    return Scores(0.5 if high == low else 1.0, ((chosen, repr(high)), (rejected, repr(low))))
+    against: tuple[Notice, ...] = ("scores_against",) if high < low else ()
+    return Scores(0.5 if high == low else 1.0, ((chosen, repr(high)), (rejected, repr(low))), against)
 
 
 def scores_of(row: PreferenceRow, chosen: str, rejected: str) -> dict[str, JsonValue]:

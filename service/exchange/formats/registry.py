@@ -8,7 +8,6 @@ from typing import Literal, get_args
 import pyarrow as pa
 from pydantic import JsonValue
 
-from service.errors import InvalidInput
 from service.exchange.formats import (
     argilla,
     charter,
@@ -90,7 +89,7 @@ LAYOUTS: Mapping[Format, Layout] = {
 
 
 def sniff_format(line: Line) -> Format:
-    """The format of a first line. Raises InvalidInput that says what was seen."""
+    """The format of a first line. Raises ValueError that says what was seen."""
     keys = set(line.value)
     if {"id", "prompt_id", "source", "chosen", "rejected"} <= keys:
         return "charter"
@@ -109,7 +108,6 @@ def sniff_format(line: Line) -> Format:
         if isinstance(chosen, str) and chosen.startswith("\n\nHuman:") and "prompt" not in keys:
             return "hh-rlhf"
         return "ultrafeedback" if {"score_chosen", "score_rejected"} <= keys else "trl"
-    raise InvalidInput(
-        f"{line.place}: no known format has the keys {', '.join(sorted(keys))}; name it with ?format= "
-        f"({', '.join(FORMATS)})"
+    raise ValueError(
+        f"no known format has the keys {', '.join(sorted(keys))}; name it with ?format= ({', '.join(FORMATS)})"
     )

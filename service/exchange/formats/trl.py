@@ -16,6 +16,7 @@ from service.exchange.formats.pair import (
     tag_number,
 )
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
+from service.exchange.notices import not_held, parting
 from training.implicit_prompts import shared_prefix, split_texts
 from training.rows import PreferenceRow
 
@@ -30,6 +31,7 @@ IMPLICIT_STANDARD = pa.schema([("chosen", pa.string()), ("rejected", pa.string()
 def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
     """Any of the four, and the columns of ours that a line may have beside."""
     chosen, rejected = value.get("chosen"), value.get("rejected")
+    notices = not_held(value)
     if "prompt" in value and not (_is_whole(chosen) and _is_whole(rejected)):
         prompt = ends_with_user(conversation(value["prompt"], "prompt"), "prompt")
         good, bad = reply(chosen, "chosen"), reply(rejected, "rejected")
@@ -37,7 +39,9 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
         text, good, bad = split_texts(chosen, rejected)
         prompt = conversation(text, "the text that both begin with")
     else:
-        prompt, good, bad = shared_prefix(conversation(chosen, "chosen"), conversation(rejected, "rejected"))
+        whole = conversation(chosen, "chosen"), conversation(rejected, "rejected")
+        prompt, good, bad = shared_prefix(*whole)
+        notices = (*notices, *parting(prompt, *whole))
     scores = belief_of_scores(value, "score_chosen", "score_rejected")
     yield Pair(
         prompt,
@@ -47,6 +51,7 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
         number_within(value.get("weight"), 1.0, "weight", 0.0, 1e6),
         _annotators(value),
         tags=_tags(value, scores),
+        notices=(*notices, *scores.notices),
     )
 
 

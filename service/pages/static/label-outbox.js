@@ -50,7 +50,7 @@ export class Outbox {
       const problem = status === 204 ? null : read(text);
       if (problem === null) this.told.saved(answer);
       else if (problem.code === "answered_before") this.told.answeredBefore(answer);
-      else this.told.refused(answer.task, problem.detail ?? "the service gave no reason");
+      else this.told.refused(answer, problem.detail ?? "the service gave no reason");
     }
     this.sending = false;
   }

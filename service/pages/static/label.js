@@ -4,14 +4,16 @@ import { rememberGuideline } from "./label-guideline.js";
 import { listenToKeys } from "./label-keys.js";
 import { Outbox } from "./label-outbox.js";
 import { makeRanking } from "./label-ranking.js";
+import { Refused } from "./label-refused.js";
 
 // A second press of a key that was meant once must not answer a task that nobody has read.
 const UNREAD_MS = 200;
 const REFILL_MS = 2000;
 
 class Desk {
-  constructor(work) {
+  constructor(work, kept) {
     this.work = work;
+    this.kept = kept;
     this.status = document.getElementById("status");
     this.undo = document.getElementById("undo");
     this.wantsUndo = false;
@@ -22,7 +24,7 @@ class Desk {
     this.outbox = new Outbox(work.dataset.annotator, () => this.csrf, {
       saved: (answer) => this.saved(answer),
       answeredBefore: (answer) => this.answeredBefore(answer),
-      refused: (task, detail) => this.refused(task, detail),
+      refused: (answer, detail) => this.refused(answer, detail),
       trouble: (text) => this.say(text, true),
     });
   }
@@ -158,10 +160,11 @@ class Desk {
     else if (!this.outbox.waiting) location.assign("/label");
   }
 
-  refused(task, detail) {
-    this.answered.delete(task);
+  refused(answer, detail) {
+    this.answered.delete(answer.task);
     this.wantsUndo = false;
-    this.say(`An answer was not taken: ${detail}`, true);
+    const isKept = this.kept.keep(answer, detail);
+    this.say(`An answer was not taken: ${detail}${isKept ? ". What you wrote stands below." : ""}`, true);
     this.settle(false);
   }
 
@@ -179,9 +182,11 @@ class Desk {
 }
 
 const work = document.getElementById("work");
+const refused = document.getElementById("refused");
+const kept = refused && new Refused(refused);
 document.getElementById("next")?.focus();
 if (work) {
-  const desk = new Desk(work);
+  const desk = new Desk(work, kept);
   desk.start();
   listenToKeys(desk);
   rememberGuideline();

@@ -58,6 +58,17 @@ async def test_the_project_as_it_was_made(service, made):
     assert (await service.http.get(BASE)).json()["data"] == [made]
 
 
+async def test_replies_that_no_ranking_holds_are_counted(service, made):
+    rows = "".join(f'{{"prompt": "q", "chosen": "reply {n}", "rejected": "reply {n + 1}"}}\n' for n in range(10))
+    await service.http.post("/v1/preference-sets?name=eleven", content=rows)
+    routing = {"policy": "uncertain", "budget_labels": 1, "random_share": 1}
+    body = {"name": "order", "preference_set": "eleven", "kind": "rank", "routing": routing}
+    ranked = (await service.http.post(BASE, json=body)).json()
+    assert (ranked["tasks"], ranked["left_out_replies"], made["left_out_replies"]) == (1, 2, 0)
+    again = await service.http.post(f"{BASE}/order/route")  # what was asked for is read back from what is kept
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+
+
 async def test_an_annotator_answers_by_cookie_and_token(service, made):
     invitation = await invite(service, made)
     client, token = await page(service, invitation)
@@ -260,6 +271,9 @@ async def test_answers_about_pairs_under_review_say_so_and_join_the_earlier_labe
     assert [("reviewed" in json.loads(line)["tags"]) for line in lines] == [False] * 4 + [True] * 4
     twice = await service.http.post(f"{BASE}/again/preference-set", json={"name": "twice", "add_to": "both"})
     assert twice.json()["rows"] == 8  # the same answers are there once
+    other_way = {"name": "votes", "add_to": "both", "aggregate": True}
+    votes = await service.http.post(f"{BASE}/again/preference-set", json=other_way)
+    assert votes.json()["rows"] == 8  # also as one row a pair
     refused = await service.http.post(f"{BASE}/again/preference-set", json={"add_to": "review-run"})
     assert (refused.status_code, "name a human set" in refused.json()["detail"]) == (422, True)
     unnamed = await service.http.post(f"{BASE}/again/preference-set", json={"add_to": "nothing"})

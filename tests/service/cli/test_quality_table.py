@@ -23,7 +23,21 @@ def test_two_people_and_the_judge(capsys):
     assert "100 % (76-100)" in [cell.strip() for cell in ada]
     assert any(line.strip().startswith("ann_2") for line in told.splitlines())
     assert "Over time" not in told  # twelve answers are no window
-    assert "judge on 12 questions, gold too: right on gold -, with people's majority 50 % (25-75)" in told
+    assert "judge on 12 questions, gold too, 0 left open: right on gold -, with people's majority 50 % (25-75)" in told
+
+
+def test_each_two_people(capsys):
+    # Bo says what Ada does nine times of twelve; of the other three, each has one name of both replies.
+    labels = [
+        *labels_of("ann_1", "a" * 6 + "b" * 6),
+        *labels_of("ann_2", "a" * 6 + "b" * 3 + "aaa", start=100),
+        *labels_of("ann_3", "aaa", start=200),
+    ]
+    print_quality(quality_report(labels), {"ann_1": "Ada", "ann_2": "Bo"})
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    # With the names of the replies exchanged too, chance agrees in half: (0.75 - 0.5) / 0.5. Wilson: 0.468 to 0.911.
+    assert ["Ada", "Bo", "12", "75", "%", "(47-91)", "0.50"] in told
+    assert " ".join(next(line for line in told if line[1:3] == ["pairs", "of"])).startswith("2 pairs of people share")
 
 
 def test_the_training_round_of_each(capsys):

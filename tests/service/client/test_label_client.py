@@ -50,6 +50,9 @@ def test_a_project_from_its_file_to_a_preference_set(client, live, tmp_path):
     for command in ("delete", "route"):
         refused = CliRunner().invoke(app, ["label", command, "by command"], env=own)
         assert isinstance(refused.exception, ApiError) and refused.exception.status == 409
+    assert charter("delete", "by command", "--with-labels") == "deleted by command\n"
+    assert "by command" not in charter("list")
+    assert "answers" in [one.name for one in client.preference_sets()]  # made of the labels before
 
 
 def test_a_project_is_routed_again(client, live, tmp_path):

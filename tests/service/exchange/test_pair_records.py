@@ -123,6 +123,38 @@ def test_an_answer_that_was_changed_in_the_tool_is_a_new_one() -> None:
     assert back[0] == both and [row.annotators for row in back[1:]] == [("ann_3",)]
 
 
+def test_a_tools_own_record_comes_out_as_the_same_record() -> None:
+    answer = {"values": {"preference": {"value": "a"}}, "status": "submitted", "user_id": "u"}
+    fields = {"prompt": "Why?", "response_a": "Because.", "response_b": "Hm."}
+    given = {"id": "r1", "external_id": "E1", "metadata": {"country": "DE", "turns": 2}, "fields": fields}
+    rows = read([given | {"responses": [answer]}], "argilla")
+    assert dict(rows[0].tags)["record_id"] == "E1"
+    (record,) = lines(rows, "argilla")
+    assert record["external_id"] == "E1"
+    assert {name: value for name, value in record["metadata"].items() if name != "charter_rows"} == given["metadata"]
+    assert read([record], "argilla") == rows
+    # A ranking of three is three records, which cannot all be the one that it came from.
+    three = given | {"fields": fields | {"response_c": "So."}, "responses": [answer]}
+    assert "E1" not in [one["external_id"] for one in lines(read([three], "argilla"), "argilla")]
+
+
+def test_a_task_of_label_studio_keeps_its_id_its_data_and_its_people() -> None:
+    picked = [{"type": "pairwise", "value": {"selected": "left"}}]
+    who = [1, {"id": 2, "email": "x@y.z"}, {"email": "ann_1"}]
+    task = {
+        "id": 5,
+        "data": {"question": "Why?", "text1": "Because.", "text2": "Hm.", "lang": "de", "turn": 3},
+        "annotations": [{"completed_by": one, "result": picked} for one in who],
+        "meta": {"batch": 7},
+    }
+    rows = read([task], "label-studio")
+    (again,) = lines(rows, "label-studio")
+    assert (again["id"], again["meta"]["batch"]) == (5, 7)
+    assert again["data"] == {"lang": "de", "turn": 3, "prompt": "Why?", "response_a": "Because.", "response_b": "Hm."}
+    assert [one["completed_by"] for one in again["annotations"]] == [1, {"email": "x@y.z"}, {"email": "ann_1"}]
+    assert read([again], "label-studio") == rows
+
+
 def test_other_texts_are_not_the_row_that_was_written() -> None:
     (record,) = lines([ROW], "argilla")
     record["fields"]["response_a"] = "Because it is so."

@@ -58,6 +58,17 @@ def test_each_format(value: object, prompt: tuple[Message, ...]) -> None:
     assert (row.source, row.p_chosen, row.weight, row.origin) == ("human", 1.0, 1.0, "people, line 1")
 
 
+def test_text_parts_the_developers_turn_and_several_messages_are_read() -> None:
+    asked = [
+        turn("developer", "Be brief."),
+        {"role": "user", "content": [{"type": "text", "text": one} for one in "ab"]},
+    ]
+    outputs = {"preferred_output": [turn("assistant", "Well."), GOOD], "non_preferred_output": [BAD_REPLY]}
+    (row,) = read({"input": {"messages": asked}, **outputs})
+    assert row.prompt == (Message("system", "Be brief."), Message("user", "a\nb"))
+    assert (row.chosen, row.rejected) == ("Well.\n\nBecause.", "Hm.")
+
+
 def test_two_conversations_that_part_early_are_compared_where_they_part() -> None:
     chosen = "\n\nHuman: Why?\n\nAssistant: Because.\n\nHuman: Thanks\n\nAssistant: Welcome."
     (row,) = read({"chosen": chosen, "rejected": "\n\nHuman: Why?\n\nAssistant: Hm."})
@@ -108,7 +119,7 @@ BAD = {"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({"prompt": "Why?", "chosen": "Because.", "rejected": None}, "rejected is neither a text nor"),
+        ({"prompt": "Why?", "chosen": "Because.", "rejected": None}, "rejected is missing"),
         ({"prompt": "Why?", "chosen": "Because."}, "no known format has the keys chosen, prompt"),
         (BAD | {"rejected": "Because."}, "the same text"),
         (BAD | {"prompt": " "}, "prompt is empty"),
@@ -116,15 +127,16 @@ BAD = {"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}
         (BAD | {"prompt": []}, "neither a text nor a list"),
         (BAD | {"prompt": [turn("tool", "x")]}, "prompt[0].role is 'tool'"),
         (BAD | {"chosen": [turn("assistant", "x"), turn("user", "y")]}, "one message of the assistant"),
+        (BAD | {"prompt": [{"role": "user", "content": [{"type": "image_url"}]}]}, "content[0] is no part of type"),
         (BAD | {"p_chosen": 0.4}, "from 0.5 to 1"),
         (BAD | {"p_chosen": True}, "p_chosen is True"),
         (BAD | {"weight": -1}, "weight is -1"),
         ({"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "no transcript"}, "rejected does not begin"),
         ({"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: c\n\nAssistant: d"}, "the same prompt"),
         ({"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: a"}, "must end with the assistant"),
-        ({"input": {}, "preferred_output": [], "non_preferred_output": []}, "input.messages is neither"),
-        ({"fields": {"prompt": "a", "response_a": "x", "response_b": "y"}, "responses": [{"status": "submitted"}]},
-         "must be a, b or tie"),
+        ({"input": {}, "preferred_output": [], "non_preferred_output": []}, "input.messages is missing"),
+        ({"fields": {"prompt": "a", "response_a": "x", "response_b": "y"},
+          "responses": [ANSWER | {"values": {"preference": {"value": "left"}}}]}, "must be a, b or tie"),
         ({"id": "r", "prompt_id": "p", "source": "robot", **BAD}, "'source' must be one of"),
         ({"question": "a", "answer": "b"}, "no known format has the keys answer, question"),
     ],
@@ -140,6 +152,23 @@ def test_every_fault_is_told_and_its_own_line() -> None:
         read(BAD, {"prompt": "x"}, BAD, BAD | {"weight": "heavy"})
     assert [problem.split(":")[0] for problem in told.value.problems] == ["line 2", "line 4"]
     assert "(and 1 more); nothing was stored" in str(told.value)
+
+
+def test_a_row_of_a_table_is_named_by_its_first_line() -> None:
+    text = 'prompt,chosen,rejected\n"Why\nis\nthat?",a,b\n\n"So\nwhat?",same,same\nx,y\n'
+    with pytest.raises(InvalidInput) as told:
+        read_preferences(text.encode(), "people.csv", "", None, "people.csv")
+    assert [problem.split(":")[0] for problem in told.value.problems] == ["line 6", "line 8"]
+    (row,) = read_preferences("".join(text.splitlines(keepends=True)[:4]).encode(), "p.csv", "", None, "p.csv")
+    assert row.origin == "p.csv, line 2"
+
+
+def test_an_empty_cell_is_a_missing_reply_and_not_an_empty_one() -> None:
+    text = 'prompt,chosen,rejected\nWhy?,Because.,\nHow?,"""""",So.\n'
+    with pytest.raises(InvalidInput, match="line 2: the cell of rejected is empty"):
+        read_preferences(text.encode(), "p.csv", "", None, "p.csv")
+    (row,) = read_preferences(text.replace("Why?,Because.,\n", "").encode(), "p.csv", "", None, "p.csv")
+    assert (row.chosen, row.rejected) == ("", "So.")
 
 
 def test_two_rows_of_ours_with_one_id_are_a_fault() -> None:

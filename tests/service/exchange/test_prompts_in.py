@@ -136,10 +136,14 @@ def test_a_table_that_unpacks_to_gigabytes_is_refused_unread() -> None:
         read(bomb)
 
 
-def test_a_file_with_many_faults_is_told_by_its_first_twenty() -> None:
+def test_every_fault_of_a_file_is_named_and_of_very_many_how_many_more() -> None:
     with pytest.raises(InvalidInput) as told:
         read("{}\n" * 500)
-    assert "(and 499 more)" in str(told.value) and len(told.value.problems) == 20
+    assert "(and 499 more)" in str(told.value)
+    assert [problem.split(":")[0] for problem in told.value.problems] == [f"line {n}" for n in range(1, 501)]
+    with pytest.raises(InvalidInput) as told:
+        read("{}\n" * 1234)
+    assert len(told.value.problems) == 1001 and told.value.problems[-1].startswith("and 234 more places")
 
 
 JSON = st.recursive(

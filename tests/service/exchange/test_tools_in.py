@@ -6,7 +6,7 @@ import pytest
 
 from judges.records import Message
 from service.errors import InvalidInput
-from service.exchange.preferences import read_preferences
+from service.exchange.preferences import read_preferences, write_preferences
 from training.rows import PreferenceRow
 
 WHY = (Message("user", "Why?"),)
@@ -62,6 +62,44 @@ def test_argilla_as_its_sdk_writes_it() -> None:
     rows = read(record)
     assert said(rows) == [("B", "A", 1.0), ("A", "B", 1.0), ("A", "B", 0.9)]
     assert [row.source for row in rows] == ["human", "human", "ai"]
+
+
+def test_answers_to_other_questions_are_no_preference() -> None:
+    numbered = {"prompt": "Why?", "response_1": "A", "response_2": "B"}
+    given = [
+        {"which": {"value": "response_2"}, "why": {"value": "hm"}},
+        {"why": {"value": "hm"}},
+        {"rating": {"value": 1}},
+        {"preference": {"value": "1"}, "rating": {"value": 2}},
+    ]
+    answers = [{"status": "submitted", "user_id": str(n), "values": values} for n, values in enumerate(given)]
+    comments = [{"question_name": "why", "value": "because", "agent": "j"}]
+    rows = read({"fields": numbered, "responses": answers, "suggestions": comments})
+    assert [(row.annotators, row.chosen) for row in rows] == [(("0",), "B"), (("3",), "A")]
+    by_sdk = {"which": [{"value": "2", "user_id": "u1"}], "why": [{"value": "hm", "user_id": "u1"}]}
+    assert said(read({"fields": numbered, "responses": by_sdk, "suggestions": {"why": {"value": "hm"}}})) == [
+        ("B", "A", 1.0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("score", "belief"), [(0.4, 1.0), (95, 1.0), (-1.5, 1.0), (0.5, 0.5), (0.75, 0.75), (None, 1.0)]
+)
+def test_a_score_that_is_no_belief_is_kept_as_it_is(score: float | None, belief: float) -> None:
+    argilla = {
+        "fields": TWO,
+        "suggestions": [{"question_name": "preference", "value": "a", "agent": "j", "score": score}],
+    }
+    picked = {"type": "pairwise", "value": {"selected": "left"}}
+    task = {"data": TWO, "predictions": [{"model_version": "j", "score": score, "result": [picked]}]}
+    for record, key, format in ((argilla, "suggestions", "argilla"), (task, "predictions", "label-studio")):
+        rows = read(record)
+        assert said(rows) == [("A", "B", belief)]
+        kept = score is not None and not 0.5 <= score <= 1
+        assert dict(rows[0].tags).get("score") == (repr(float(score)) if kept else None)
+        (line,) = map(json.loads, write_preferences(rows, format))
+        assert line[key][0]["score"] == (score if kept else belief)
+        assert read(line) == rows
 
 
 def test_a_pairwise_task_of_label_studio() -> None:
@@ -141,7 +179,7 @@ def test_implicit_prompts_of_trl() -> None:
     ("value", "told"),
     [
         ({"fields": {"prompt": "a", "response": "b"}, "responses": []}, "fields needs two replies"),
-        ({"fields": TWO, "suggestions": [{"value": "a", "score": 0.3}]}, "a suggestion's score is 0.3"),
+        ({"fields": TWO, "suggestions": [{"value": "a", "score": "high"}]}, "a suggestion's score is 'high'"),
         (
             {"fields": TWO, "responses": [{"status": "submitted", "values": {"q": {"value": [{"value": "x"}]}}}]},
             "is no place in a ranking of response_a, response_b",

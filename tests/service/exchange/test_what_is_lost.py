@@ -4,6 +4,7 @@ import dataclasses
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from judges.records import Message
 from service.exchange.export import MEDIA_TYPES, FileKind, export_chunks
 from service.exchange.formats.registry import FORMATS, Format
+from service.exchange.notices import Notice
 from service.exchange.preferences import holds, read_preferences
 from tests.service.exchange.test_files_out import ODD
 from tests.service.exchange.test_preferences_out import LETTERS, PROMPTS, TEXT
@@ -28,7 +30,8 @@ def documented() -> dict[str, set[str]]:
         name: set(re.findall(r"`(\w+)`", told.split(".")[0]))
         for name, told in re.findall(r"^- \*\*(who|belief)\*\*: (.*)$", DOCS, re.MULTILINE)
     }
-    rows = [line.strip("| ").split("|") for line in DOCS.splitlines() if re.match(r"\| `[\w-]+` \|", line)]
+    table = DOCS.split("\n- **who**")[0]
+    rows = [line.strip("| ").split("|") for line in table.splitlines() if re.match(r"\| `[\w-]+` \|", line)]
     lost = {cells[0].strip(" `"): re.findall(r"\w+", cells[-1]) for cells in rows}
     return {format: set().union(*(groups[name] for name in names)) for format, names in lost.items()}
 
@@ -86,6 +89,11 @@ def changed(row: PreferenceRow, again: PreferenceRow) -> set[str]:
 
 def test_the_table_names_every_format() -> None:
     assert set(LOST) == set(FORMATS) and {name for names in LOST.values() for name in names} <= set(FIELDS)
+
+
+def test_the_docs_name_every_notice() -> None:
+    table = DOCS.split("| notice |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(get_args(Notice))
 
 
 @pytest.mark.parametrize("kind", MEDIA_TYPES)

@@ -52,6 +52,15 @@ def test_an_aggregated_row_can_lose_one_persons_votes():
     assert without_people(row, {"ann_1", "ann_2", "ann_3"}) is None
 
 
+def test_an_aggregated_row_keeps_its_id_when_a_vote_comes_in():
+    (one,) = rows_from_labels([label()], aggregate=True).rows
+    (both,) = rows_from_labels([label(), label("ann_2", "b")], aggregate=True).rows
+    (own,) = rows_from_labels([label()], aggregate=False).rows
+    (elsewhere,) = rows_from_labels([label(label_project_id="lpr_2")], aggregate=True).rows
+    assert one.id == both.id and len({one.id, own.id, elsewhere.id}) == 3
+    assert (one.annotators, both.annotators) == (("ann_1",), ("ann_1", "ann_2"))
+
+
 def test_several_principles_are_averaged_and_each_is_kept():
     made = rows_from_labels(
         [label(principle_id="honest"), label(principle_id="kind", choice="b"), label(principle_id="brief")],

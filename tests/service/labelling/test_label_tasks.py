@@ -9,7 +9,7 @@ from judges.records import Message
 from service.errors import InvalidInput
 from service.labelling.schemas import LabelProjectRequest
 from service.labelling.sources import SourcePair
-from service.labelling.tasks import tasks_of
+from service.labelling.tasks import left_out_replies, tasks_of
 
 
 def pair(n: int, p_a: float | None = None, **more) -> SourcePair:
@@ -118,6 +118,16 @@ def test_repeats_come_in_the_second_half():
     assert len(tasks) == 24 and len(places) == 4
     firsts = [task.pair_id for task in tasks[:10]]
     assert min(places) >= 10 and all(tasks[place].pair_id in firsts for place in places)
+
+
+def test_a_ranking_holds_the_first_nine_replies_and_the_others_are_counted():
+    x = (Message("user", "question"),)
+    eleven = [SourcePair(f"p{n}", "q", x, f"reply {n}", f"reply {n + 1}") for n in range(10)]
+    pairs = [*eleven, SourcePair("other", "r", x, "one", "two")]
+    ranking, other = sorted(tasks_of(request(kind="rank"), pairs), key=lambda task: task.pair_id)
+    assert (ranking.replies[-1], len(ranking.replies), len(other.replies)) == ("reply 8", 9, 2)
+    assert left_out_replies(request(kind="rank"), pairs) == 2
+    assert left_out_replies(request(), pairs) == 0
 
 
 def test_rankings_and_rewrites():

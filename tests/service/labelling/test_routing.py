@@ -1,6 +1,7 @@
 """Routing: what is sent and why, that the random part is random, and that the chances of being sent are exact."""
 
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from judges.errors import NotAProbability
 from service.errors import InvalidInput
 from service.labelling.gains import (
+    UNFITTED,
     GainModel,
     LabelledCandidate,
     RoutingCandidate,
@@ -91,6 +93,16 @@ def test_a_novel_pair_is_sent_for_its_novelty():
     new = RoutingCandidate("new", "p5", 0.65, novelty=1.0)
     (one,) = route_pairs((CLOSE, new), 1, 0.0, seed=1)
     assert (one.pair_id, one.routed_by) == ("new", "novel")
+
+
+def test_where_labels_leave_the_judge_open_novelty_and_flips_draw_no_pair():
+    new = [RoutingCandidate(f"new {n}", f"new {n}", 0.9, order_flip=True, novelty=1.0) for n in range(20)]
+    usual = [RoutingCandidate(f"usual {n}", f"usual {n}", 0.9, novelty=0.0) for n in range(20)]
+    model = replace(UNFITTED, labels=10, shown=False)
+    routed = [one for seed in range(100) for one in route_pairs((*new, *usual), 10, 0.0, seed, model)]
+    assert {one.routed_by for one in routed} == {"drawn"}
+    # 1,000 of half and half: 500, with a standard deviation of at most 16.
+    assert abs(sum(one.pair_id.startswith("new") for one in routed) - 500) < 64
 
 
 def test_of_equal_pairs_each_prompt_gets_one_before_any_gets_two():

@@ -38,8 +38,9 @@ async def test_the_quality_of_two_people_who_agree(pages: Pages) -> None:
     assert "<dt>Agreement (Krippendorff&#39;s alpha)</dt><dd>1.00</dd>" in whole.replace("'", "&#39;")
     assert "<dd>too few: 0 gold answers, 10 are needed</dd>" in whole
     # Twelve of twelve as the other one did; the judge is for the first reply, people in six of twelve.
-    assert whole.count('100.0 % <span class="quiet">76–100</span>') == 2
+    assert whole.count('100.0 % <span class="quiet">76–100</span>') == 3
     assert '50.0 % <span class="quiet">25–75</span>' in whole
+    assert "<summary>Each two people: 1</summary>" in whole and '<td class="number">1.00</td>' in whole
     part = (await pages.person.get(f"{page_of(pages)}/quality", headers={"HX-Request": "true"})).text
     assert "<html" not in part and "76–100" in part
 

@@ -40,7 +40,7 @@ REPORT = SetReport(
         (Hole("kind", "cats", ("Why do cats purr?",)), Hole("kind", "dogs", ())),
     ),
     bias=(bias("ai", Share(40, 0.9, 0.8, 0.95)), bias("human", Share(40, 0.5, 0.4, 0.6))),
-    duplicates=Duplicates(0, 0, 0, 0, ()),
+    duplicates=Duplicates(0, 0, 0, 0, 0, ()),
     leakage=Leakage(0, 0, 0, ()),
 )
 

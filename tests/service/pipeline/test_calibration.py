@@ -7,6 +7,7 @@ import pytest
 
 from judges.records import Message
 from service.errors import RunFailed
+from service.pipeline.calibration import fitted_weights
 from service.pipeline.context import open_context
 from service.pipeline.stages import run_stage
 from service.schemas import Stage
@@ -54,6 +55,28 @@ async def test_what_people_vote_against_counts_nothing(tmp_path: Path) -> None:
         assert by_checks
         for p_chosen, said in by_checks:
             assert p_chosen == pytest.approx(0.5) if said["brevity"] == 0.5 else said["brevity"] == 1
+    finally:
+        await bench.close()
+
+
+async def test_labels_under_one_principle_take_no_part_in_the_weights_of_the_others(tmp_path: Path) -> None:
+    """Labels on the whole come first: all 24 of them and six of the others, which would name `plain` right."""
+    bench = await open_bench(tmp_path / "home")
+    try:
+        model = build_tiny_model(tmp_path / "tiny")
+        human = people(40)
+        under = tuple(replace(row, per_principle=(("plain", 1.0),)) for row in human[24:])
+        run = await run_to_mix(bench, model, (*human[:24], *under), calibrate=30)
+        found = (await report_on(bench, run))["calibration"]
+        assert (found["labels"], found["under_principles"]) == (24, 6)
+        only = await run_to_mix(bench, model, tuple(replace(row, per_principle=(("plain", 1.0),)) for row in human), 30)
+        stages = await bench.store.runs.stages(only)
+        told = stages["judge"].result["calibration"]
+        assert (told["under_principles"], fitted_weights(told)) == (30, {}) and told["shards"]
+        mixed = await read_shard(bench.artifacts, str(stages["mix"].result["artifact"]), PreferenceRow)
+        assert {row.source for row in mixed} == {"human", "check"}  # by the weights as they are written
+        said = [one.data["message"] for one in await bench.store.runs.events(only) if one.type == "warning"]
+        assert any("30 of the labels name principles" in message for message in said)
     finally:
         await bench.close()
 

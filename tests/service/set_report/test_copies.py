@@ -26,6 +26,22 @@ def test_copies_and_contradictions() -> None:
     # Three repeat the first's texts, one of them with the other winner; the longer one is near.
     assert (found.exact, found.contradicting) == (3, 1)
     assert found.groups == (("near", "r"),) and found.near == 2
+    assert found.second_opinions == 0  # nobody is named: of one person or of four, nobody can tell
+
+
+def test_what_another_person_or_judge_says_is_no_copy() -> None:
+    rows = [
+        replace(ROW, id="ada", annotators=("Ada",)),
+        replace(ROW, id="bo", annotators=("Bo",), chosen="Hm.", rejected=LONG),
+        replace(ROW, id="machine", source="ai", judge="j"),
+        replace(ROW, id="machine again", source="ai", judge="j", p_chosen=0.9),
+        replace(ROW, id="another", source="ai", judge="k"),
+    ]
+    found = duplicates_in(rows, 0.8)
+    # Four voices: three beside the first one, and one that says it twice; Bo alone names the other reply.
+    assert (found.exact, found.second_opinions, found.contradicting, found.near) == (1, 3, 1, 0)
+    under_kind = replace(rows[0], id="kind", per_principle=(("kind", 1.0),))
+    assert duplicates_in([*rows, under_kind, replace(under_kind, id="again")], 0.8).second_opinions == 4
 
 
 def test_near_texts_by_their_triples() -> None:

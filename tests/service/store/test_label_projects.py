@@ -429,6 +429,19 @@ async def test_a_project_is_deleted_when_no_label_depends_on_it(people, store, r
     await store.preference_sets.delete(people.project, pairs.id)
 
 
+async def test_a_project_is_deleted_with_its_labels_where_that_is_asked_for(people, store):
+    made, other = await people.make([pair(1), pair(2)]), await people.make([pair(1)])
+    for project in (made, other):
+        await answer_all(people, await people.annotator(project), FIRST)
+    with pytest.raises(Conflict, match="and 1 more labels; delete it with_labels, or close it to keep them"):
+        await people.projects.delete(people.project, made.id)
+    await people.projects.delete(people.project, made.id, with_labels=True)
+    with pytest.raises(NotFound):
+        await people.projects.get(people.project, made.id)
+    [left] = await store.labels.list(people.project)
+    assert left.id == (await people.labels(other))[0].label_id
+
+
 async def test_another_project_sees_nothing(people, store):
     made = await people.make([pair(1)])
     ada = await people.annotator(made)
