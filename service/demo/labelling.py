@@ -1,5 +1,10 @@
 """After a demo that keeps its service: a page to label pairs of the run, and the run that learns from the labels."""
 
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
 import yaml
 from rich.console import Console
 
@@ -35,5 +40,13 @@ def invite_to_label(options: DemoOptions, posted: Posted, run_id: str, client: C
     console.print("Then let a run learn from them; what it finds done already, it does not do again:")
     # How a shell reads it: the key itself is not printed.
     console.print(f'  export CHARTER_URL={client.url} CHARTER_API_KEY="$(cat {options.out / SERVICE / "api-key"})"')
-    console.print(f"  charter label export {project.id} --name {LABELS}")
-    console.print(f"  charter run create {file} --follow")
+    charter = charter_command(Path(sys.executable).with_name("charter"), shutil.which("charter"), Path.cwd())
+    console.print(f"  {charter} label export {project.id} --name {LABELS}")
+    console.print(f"  {charter} run create {file} --follow")
+
+
+def charter_command(own: Path, found: str | None, folder: Path) -> str:
+    """How a shell in `folder` starts `own`: by name where that is what the shell `found`, else by its file."""
+    if found is not None and Path(found).resolve() == own.resolve():
+        return "charter"
+    return shlex.quote(str(own.relative_to(folder) if own.is_relative_to(folder) else own))
