@@ -26,7 +26,7 @@ class Progress:
         self._new = 0
 
     async def add(self, done: int = 1, *, new: bool = True) -> None:
-        """More is done; `new` is false for what was there already."""
+        """More is done; `new` is false for what was there already, or took no time."""
         self._done += done
         self._new += done if new else 0
         await self._tell()

@@ -60,7 +60,7 @@ async def _ensure_group(
         checks = [principle for principle in missing if isinstance(principle, CheckedPrinciple)]
         checked = [check_comparison(pair, check) for check in checks for pair in pairs]
         if checked:
-            await progress.add(len(checked))
+            await progress.add(len(checked), new=False)  # a program's verdicts tell nothing of the judge's speed
         judged = [principle for principle in missing if isinstance(principle, JudgedPrinciple)]
         if not judged:
             return checked

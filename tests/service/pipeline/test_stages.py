@@ -59,6 +59,9 @@ async def test_a_whole_run_leaves_adapter_and_report(tmp_path: Path, tiny: Path)
         events = await bench.store.runs.events(run.id)
         assert [e.seq for e in events] == list(range(1, len(events) + 1))
         assert [e.stage for e in events if e.type == "stage" and e.data.get("status") == "finished"] == list(STAGES)
+        # Two principles of three are checked in no time: that tells nothing of when the judge is through.
+        first_told = next(e for e in events if e.stage == "judge" and e.type == "progress")
+        assert first_told.done and first_told.eta_s is None
     finally:
         await bench.close()
 
