@@ -110,6 +110,7 @@ def show_until_over(client: Client, run_id: str) -> None:
     typer.echo(f"{run.id} {run.status}" + (f": {run.error}" if run.error else ""))
     if run.status != "succeeded":
         raise typer.Exit(1)
+    console.print(f"What it made: {client.url}/ui/runs/{run.id}, or `charter run report {run.id}`", soft_wrap=True)
 
 
 def read_request(file: Path) -> RunRequest:
