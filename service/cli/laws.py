@@ -49,7 +49,7 @@ def post(file: File, url: Url = DEFAULT_URL, key: Key = "") -> None:
     Example: `charter constitution post my-constitution.yaml`
     """
     with connect(url, key) as client:
-        print_record(client.add_constitution(file.read_bytes()))
+        print_record(client.add_constitution(file.read_bytes(), filename=file.name))
 
 
 @app.command("list")

@@ -39,7 +39,7 @@ def import_preferences(file: PreferenceFile, into: Path, *, skip_broken: bool) -
     notices = Notices()
     write_preference_rows(into, _whole(_rest(scan_preferences(file), notices), broken, repeated))
     if not skip_broken:
-        refuse(broken)
+        refuse(broken, "; mend the file, or leave such lines out (skip_broken)")
     with into.open("rb") as written:
         report: JsonObject = PreferenceRows(written).counts()
     rows = int(str(report["rows"]))

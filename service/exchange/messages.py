@@ -21,6 +21,8 @@ def conversation(value: JsonValue, what: str) -> Conversation:
     """A text (one turn of the user's) or a list of {role, content}. Raises ValueError that names `what`."""
     if isinstance(value, str):
         return (Message("user", _text(value, what)),)
+    if value is None:
+        raise ValueError(f"{what} is missing")
     if not isinstance(value, list) or not value:
         raise ValueError(f"{what} is neither a text nor a list of messages")
     return tuple(_message(item, f"{what}[{index}]") for index, item in enumerate(value))

@@ -98,8 +98,8 @@ def decode(data: bytes) -> str:
         raise InvalidInput(f"line {line}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
 
 
-def refuse(problems: list[str]) -> None:
-    """Raise InvalidInput for all of them, the first in its message; nothing was stored.
+def refuse(problems: list[str], advice: str = "") -> None:
+    """Raise InvalidInput for all of them, the first in its message, with advice; nothing was stored.
 
     A thousand are named, and how many more there are.
     """
@@ -108,7 +108,7 @@ def refuse(problems: list[str]) -> None:
         named = problems[:_NAMED_PROBLEMS]
         if len(problems) > len(named):
             named.append(f"and {len(problems) - len(named)} more places; mend these first")
-        raise InvalidInput(f"{problems[0]}{more}; nothing was stored", tuple(named))
+        raise InvalidInput(f"{problems[0]}{more}; nothing was stored{advice}", tuple(named))
 
 
 def _jsonl(data: bytes) -> Iterator[Line | BrokenLine]:

@@ -41,6 +41,21 @@ def test_a_folder_that_is_none_is_the_services_own_words(charter, tmp_path):
     assert isinstance(refused.exception, ApiError) and "config.json" in str(refused.exception)
 
 
+def test_a_fault_in_a_posted_constitution_names_the_file(charter, tmp_path):
+    refused = charter("constitution", "post", str(file(tmp_path, "garden.yaml", "name: garden\n")))
+    assert isinstance(refused.exception, ApiError)
+    assert "constitution 'garden.yaml', line 1, column 1: principles is missing" in str(refused.exception)
+
+
+def test_a_set_that_is_refused_says_how_to_leave_broken_lines_out(charter, tmp_path):
+    broken = '{"prompt": "Why?", "chosen": "So.", "rejected": "Hm."}\n{"prompt": "When?", "chosen": "Now."}\n'
+    path = str(file(tmp_path, "pairs.jsonl", broken))
+    refused = charter("preferences", "post", path)
+    assert "line 2: rejected is missing; nothing was stored; mend" in str(refused.exception)
+    assert "skip_broken" in str(refused.exception)
+    assert charter("preferences", "post", path, "--skip-broken").exit_code == 0
+
+
 def test_everything_that_the_api_deletes_is_deleted(charter, client, live, tmp_path):
     """In the order that dependencies allow; whatever is deleted is then unknown."""
     request = prepared(client, tmp_path).model_copy(update={"model": "base"})

@@ -119,7 +119,7 @@ BAD = {"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({"prompt": "Why?", "chosen": "Because.", "rejected": None}, "rejected is neither a text nor"),
+        ({"prompt": "Why?", "chosen": "Because.", "rejected": None}, "rejected is missing"),
         ({"prompt": "Why?", "chosen": "Because."}, "no known format has the keys chosen, prompt"),
         (BAD | {"rejected": "Because."}, "the same text"),
         (BAD | {"prompt": " "}, "prompt is empty"),
@@ -134,7 +134,7 @@ BAD = {"prompt": "Why?", "chosen": "Because.", "rejected": "Hm."}
         ({"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "no transcript"}, "rejected does not begin"),
         ({"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: c\n\nAssistant: d"}, "the same prompt"),
         ({"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: a"}, "must end with the assistant"),
-        ({"input": {}, "preferred_output": [], "non_preferred_output": []}, "input.messages is neither"),
+        ({"input": {}, "preferred_output": [], "non_preferred_output": []}, "input.messages is missing"),
         ({"fields": {"prompt": "a", "response_a": "x", "response_b": "y"},
           "responses": [ANSWER | {"values": {"preference": {"value": "left"}}}]}, "must be a, b or tie"),
         ({"id": "r", "prompt_id": "p", "source": "robot", **BAD}, "'source' must be one of"),
