@@ -114,7 +114,7 @@ class JudgeQuality:
     So `gold_accuracy` and `with_majority` are of questions where gold or people's majority name a reply or a tie, and a
     tie of either is half right. `kappa` is of those where both name a reply. `alpha` has the judge as one more
     annotator, who has no answer where most people say a tie or both bad. All but `estimated` is of the pairs that were
-    labelled, however those were chosen.
+    labelled, however those were chosen. `ties` of its questions it leaves open.
     """
 
     questions: int
@@ -122,6 +122,7 @@ class JudgeQuality:
     with_majority: Rate
     kappa: Number
     alpha: Number
+    ties: int = 0
     estimated: tuple[JudgeEstimate, ...] = ()
 
 

@@ -85,6 +85,7 @@ def _judge_quality(ordered: Sequence[TaskLabel]) -> JudgeQuality:
         ),
         kappa=kappa([judge for judge, _ in named], [people for _, people in named], "questions beside a majority"),
         alpha=nominal_alpha({**choices, JUDGE: open_to_it}),
+        ties=sum(choice == "tie" for choice in believed.values()),
     )
 
 
