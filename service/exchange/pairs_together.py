@@ -53,7 +53,7 @@ def _repeated(hash_N: Hashes) -> tuple[Hashes, Hashes]:
     sorted_N = np.sort(hash_N)
     again = sorted_N[1:][sorted_N[1:] == sorted_N[:-1]]
     hash_P, times_P = np.unique(again, return_counts=True)
-    return hash_P, times_P + 1
+    return hash_P, times_P.astype(np.int64) + 1
 
 
 def _places(hash_P: Hashes, hash_B: Hashes) -> list[int | None]:
