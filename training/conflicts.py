@@ -36,7 +36,8 @@ def settled_rows(
     """Find the conflicts, and apply the policy to them.
 
     One of several people is no conflict where the others outvote them for the machine's winner. Where a pair has been
-    reviewed, the labels of the review speak for people, and it is not sent again: people win.
+    reviewed, the labels of the review speak for people, and it is not sent again: people win. A machine's tie is no
+    conflict either, but goes where people name a winner: trained on beside their row it would pull back to one half.
     """
     people: dict[Hashable, list[PreferenceRow]] = defaultdict(list)
     for row in human:
@@ -49,6 +50,9 @@ def settled_rows(
     for row in machine:
         labels = people.get(pair_key(row), [])
         of_review = [other for other in labels if REVIEWED in dict(other.tags)]
+        if row.p_chosen == 0.5 and _named(of_review or labels):
+            out.add(row.id)
+            continue
         answers = [(other, _sides_with(row, other, weightless)) for other in of_review or labels]
         against = [other for other, side in answers if side < 0]
         if not against or math.fsum(other.weight * side for other, side in answers) > 0:
@@ -82,6 +86,11 @@ def averaged(person: PreferenceRow, machine: PreferenceRow, weightless: Set[str]
     belief = math.fsum(logit(one.belief) for one in said) / max(len(said), 1)
     pull = person.weight * logit(p_first(person)) + machine.weight * belief
     return replace(leaning_to(person, sigmoid(pull / heavier)), weight=heavier)
+
+
+def _named(labels: Sequence[PreferenceRow]) -> bool:
+    """Whether people, asked about the replies as a whole, together name a winner."""
+    return math.fsum(row.weight * (p_first(row) - 0.5) for row in labels if not row.per_principle) != 0
 
 
 def _sides_with(machine: PreferenceRow, person: PreferenceRow, weightless: Set[str]) -> float:

@@ -26,7 +26,7 @@ class SourcePair:
     """Two replies to a prompt. `p_a` is the belief of judge and checks that `a` is better, None where none has one.
 
     `per_principle` holds it for each principle that answered, `weighed` names those that `p_a` is made of; `order_flip`
-    where the judge's two orders disagreed; `panel_p_a` are the beliefs of other judges.
+    where the judge's two orders disagreed on one of these; `panel_p_a` are the beliefs of other judges.
     """
 
     pair_id: str
@@ -109,7 +109,7 @@ def _judged_pair(pair: Comparison, verdicts: Sequence[PrincipleVerdict], weights
         a=pair.a,
         b=pair.b,
         p_a=None if isinstance(combined, Abstention) else combined.p_a,
-        order_flip=any(answer.flipped for _, answer in answers),
+        order_flip=any(answer.flipped for id, answer in answers if weights.get(id, 0.0) > 0),
         per_principle=tuple((id, answer.p_a) for id, answer in answers),
         weighed=frozenset(id for id, _ in answers if weights.get(id, 0.0) > 0),
     )

@@ -483,6 +483,12 @@ def test_no_accessibility_fault(served: Served, new_page: NewPage, axe: Violatio
         press(page, "s")
     expect(page.get_by_role("heading", name="All done")).to_be_visible()
     look("done")
+    kept = "{texts: ['A better reply.', 'Because.'], detail: 'others have taken it', at: Date.now()}"
+    whose = "document.getElementById('refused').dataset.annotator"
+    page.evaluate(f"localStorage.setItem('charter.refused.' + {whose} + '.task', JSON.stringify({kept}))")
+    page.reload()
+    expect(page.get_by_role("region", name="What you wrote and could not be taken")).to_be_visible()
+    look("what was refused")
     page.context.clear_cookies()
     page.goto("/label")
     look("lapsed")

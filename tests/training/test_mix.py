@@ -171,7 +171,7 @@ def test_a_tie_and_another_prompt_are_no_conflict():
     human = [make_row("h", chosen="X", rejected="Y")]
     tie = [make_row("m", chosen="Y", rejected="X", p_chosen=0.5, source="ai")]
     report = mix_rows(human, tie, MixConfig()).report
-    assert (report.conflicts, report.ties) == (0, 1)
+    assert (report.conflicts, report.ties, report.human) == (0, 0, 1)
     elsewhere = [make_row("m", prompt=make_row().prompt * 2, chosen="Y", rejected="X", source="ai")]
     assert mix_rows(human, elsewhere, MixConfig()).report.conflicts == 0
 
@@ -335,6 +335,21 @@ def test_one_person_whom_two_others_outvote_is_no_conflict():
     mixed = mix_rows([said, replace(said, id="h-second"), against], [verdict], MixConfig(ratio=1))
     assert (mixed.report.conflicts, mixed.report.ai, mixed.report.human) == (0, 1, 3)
     assert mix_rows([said, against], [verdict], MixConfig(ratio=1)).report.conflicts == 1
+
+
+@pytest.mark.parametrize("policy", ["human_wins", "average", "drop", "review"])
+def test_a_tie_of_the_machine_goes_where_people_name_a_winner(policy: str):
+    pair = {"prompt_id": "p", "chosen": "good", "rejected": "bad"}
+    tie = make_row("m", source="ai", p_chosen=0.5, **pair)
+    ada, bob = make_row("h", annotators=("ada",), **pair), make_row("i", annotators=("bob",), **pair)
+    against = replace(bob, chosen="bad", rejected="good")
+    for people, left in (([ada], ["h"]), ([ada, bob], ["h", "i"]), ([ada, against], ["h", "i", "m"]), ([], ["m"])):
+        mixed = mix_rows(people, [tie], MixConfig(ratio=1.0, conflict=policy))
+        assert sorted(row.id for row in mixed.rows) == left
+        assert (mixed.report.conflicts, mixed.report.dropped_by_conflict) == (0, "m" not in left)
+    # A label under one principle does not answer the question as a whole.
+    under = replace(ada, per_principle=(("kind", 1.0),))
+    assert len(mix_rows([under], [tie], MixConfig(ratio=1.0, conflict=policy)).rows) == 2
 
 
 def test_a_tie_of_the_machine_that_a_person_decides_is_counted():

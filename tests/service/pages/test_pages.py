@@ -92,6 +92,7 @@ async def test_versions_are_compared_word_by_word(pages: Pages) -> None:
     assert "Changed: kind" not in text
     alone = (await pages.person.get(f"/ui/constitutions/{seeded.new_law}")).text
     assert "What changed" not in alone and "The reply is &lt;b&gt;kind&lt;/b&gt;." in alone
+    assert re.search(r"info: <strong>kind</strong>: .*unproven", alone)
 
 
 async def test_pairs_are_found_by_source_principle_doubt_and_text(pages: Pages) -> None:
