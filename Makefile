@@ -50,6 +50,7 @@ bench: setup
 	-$(BIN)/python -m benchmarks.ppo --docs
 	-$(BIN)/python -m benchmarks.ppo --precision bf16 --samplers vllm --docs
 	-$(BIN)/python -m benchmarks.sampler --docs
+	-$(BIN)/python -m benchmarks.reply_looks
 	-$(BIN)/python -m benchmarks.efficacy --docs
 	-$(BIN)/python -m benchmarks.overoptimisation --docs
 	-$(BIN)/python -m benchmarks.labelling_load --postgres --docs
