@@ -102,6 +102,7 @@ async def pairs_of_run(store: Store, artifacts: Artifacts, run: RunRecord) -> tu
 def _judged_pair(pair: Comparison, verdicts: Sequence[PrincipleVerdict], weights: Mapping[str, float]) -> SourcePair:
     combined = combine_verdicts(verdicts, weights)
     answers = [(v.principle_id, v.verdict) for v in verdicts if isinstance(v.verdict, Preference)]
+    weighed = frozenset(id for id, _ in answers if weights.get(id, 0.0) > 0)
     return SourcePair(
         pair_id=pair.id,
         prompt_id=pair.prompt_id,
@@ -109,7 +110,7 @@ def _judged_pair(pair: Comparison, verdicts: Sequence[PrincipleVerdict], weights
         a=pair.a,
         b=pair.b,
         p_a=None if isinstance(combined, Abstention) else combined.p_a,
-        order_flip=any(answer.flipped for id, answer in answers if weights.get(id, 0.0) > 0),
+        order_flip=any(answer.flipped for id, answer in answers if id in weighed),
         per_principle=tuple((id, answer.p_a) for id, answer in answers),
-        weighed=frozenset(id for id, _ in answers if weights.get(id, 0.0) > 0),
+        weighed=weighed,
     )
