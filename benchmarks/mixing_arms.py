@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.mixing_world import Floats, Places, World, rows_of
 from training.mix import MixConfig, mix_rows
-from training.people_votes import PRIOR_VOTES, read_votes
+from training.people_votes import read_votes
 from training.reliability import FEWEST_VOTES, pays_length, shared_pairs
 from training.rows import PreferenceRow
 from training.worth import Chances, Had, agreement_beyond_chance, verdict_correlation, verdict_worth, verdicts_to_buy
@@ -49,18 +49,17 @@ class Bought:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """The first `judged` pairs of the pool have verdicts, the first `shared` of them a label, and of these the first
-    `twice` another person's; the last `apart` pairs of the pool have a label alone.
+    """The first `judged` pairs of the pool have verdicts, the first `shared` of them a label; the last `apart` pairs of
+    the pool have a label alone.
     """
 
     judged: int = 0
     shared: int = 0
-    twice: int = 0
     apart: int = 0
 
     @property
     def labels(self) -> int:
-        return self.shared + self.twice + self.apart
+        return self.shared + self.apart
 
     def paid(self, budget: Budget) -> int:
         """In calls."""
@@ -95,57 +94,30 @@ def fill(world: World, p_a_N: Floats, budget: Budget) -> Basket:
     first = min(FEWEST_VOTES, pool, budget.calls // (budget.human_cost + CALLS_A_PAIR))
     basket = Basket(judged=first, shared=first)
     while True:
-        found = measured(world, p_a_N, basket)
+        worth = measured(world, p_a_N, basket)
         left = budget.calls - basket.paid(budget)
         had, price = Had(basket.labels, basket.judged), budget.verdict_price
-        verdicts = min(verdicts_to_buy(found.worth, had, left / budget.human_cost, price), pool - basket.judged)
+        verdicts = min(verdicts_to_buy(worth, had, left / budget.human_cost, price), pool - basket.judged)
         labels = min((left - verdicts * CALLS_A_PAIR) // budget.human_cost, pool - basket.shared)
         on_judged = min(labels, ROUND_LABELS, left // (budget.human_cost + CALLS_A_PAIR))
-        if found.worth.quantile(0.975) < price or on_judged < 1 <= labels:
+        if worth.quantile(0.975) < price or on_judged < 1 <= labels:
             return replace(basket, apart=labels)
         if labels < 1:
             return replace(basket, judged=basket.judged + verdicts)
-        basket = _next_round(basket, found, on_judged)
+        basket = replace(basket, judged=basket.judged + on_judged, shared=basket.shared + on_judged)
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a basket's labels say of the judge, and of people."""
-
-    correlation: Chances
-    agreement: Chances
-
-    @property
-    def worth(self) -> Chances:
-        return verdict_worth(self.correlation, self.agreement)
-
-
-def measured(world: World, p_a_N: Floats, basket: Basket) -> Measured:
+def measured(world: World, p_a_N: Floats, basket: Basket) -> Chances:
+    """What a basket's labels say of a verdict's worth."""
     people, machine = _people(world, basket), _machine(world, p_a_N, basket)
-    shared = shared_pairs(machine, people)
-    agreement = agreement_beyond_chance(read_votes(people).people)
-    return Measured(verdict_correlation(shared, pays_length(machine)), agreement)
-
-
-def _next_round(basket: Basket, found: Measured, labels: int) -> Basket:
-    """New pairs tell of the judge, another person's votes of people: whichever narrows what is known of worth more.
-
-    Worth goes by the square of both, so their relative variances compare; one vote more takes 1 / votes of each away.
-    """
-    again = min(labels, basket.shared - basket.twice)
-    judge, people = found.correlation, found.agreement
-    of_judge = (judge.sd / judge.mean) ** 2 / basket.shared
-    of_people = (people.sd / people.mean) ** 2 / (PRIOR_VOTES + basket.twice)
-    if again and of_people > of_judge:
-        return replace(basket, twice=basket.twice + again)
-    return replace(basket, judged=basket.judged + labels, shared=basket.shared + labels)
+    correlation = verdict_correlation(shared_pairs(machine, people), pays_length(machine))
+    return verdict_worth(correlation, agreement_beyond_chance(read_votes(people).people))
 
 
 def _people(world: World, basket: Basket) -> list[PreferenceRow]:
     pool = len(world.vote_N)
     once = np.concatenate([np.arange(basket.shared), pool - 1 - np.arange(basket.apart)])
-    second = rows_of(world, np.arange(basket.twice), world.second_N, "human", "second")
-    return [*rows_of(world, once, world.vote_N, "human", "first"), *second]
+    return rows_of(world, once, world.vote_N, "human", "first")
 
 
 def _machine(world: World, p_a_N: Floats, basket: Basket) -> list[PreferenceRow]:

@@ -47,16 +47,14 @@ class Judge:
 class World:
     """A pool of N pairs and T pairs to be tested on. Everything is about reply A being better.
 
-    `vote_N` is what a person says (1 or 0), `second_N` what another says of the same pair, `truth_N` what the judge's
-    verdicts are made from. `truth_T` is the winner by which a head is tested. `chars_N2` counts the characters of both
-    replies, A's first.
+    `vote_N` is what a person says (1 or 0), `truth_N` what the judge's verdicts are made from. `truth_T` is the winner
+    by which a head is tested. `chars_N2` counts the characters of both replies, A's first.
     """
 
     gap_NH: Floats
     gap_TH: Floats
     chars_N2: NDArray[np.int64]
     vote_N: Floats
-    second_N: Floats
     truth_N: Floats
     truth_T: Floats
 
@@ -75,20 +73,17 @@ def simulated_world(pool: int, test: int, seed: int) -> World:
     weight_H = rng.normal(size=SIMULATED_FEATURES)
     weight_H[0] = 0.0
     margin_N = gap_NH @ (weight_H * SIMULATED_MARGIN_SD / np.linalg.norm(weight_H))
-    vote_N, second_N = _votes(margin_N, rng), _votes(margin_N, rng)
+    vote_N = votes(margin_N, rng)
     # The gap over the sum, held to what two texts can have.
     share_N = np.clip(0.2 * gap_NH[:, 0], -0.9, 0.9)
     chars_N2 = np.stack([np.round(200 * (1 + share_N)), np.round(200 * (1 - share_N))], axis=1).astype(np.int64)
     truth_N = (margin_N > 0).astype(np.float64)
     own = slice(None, pool)
-    return World(gap_NH[own], gap_NH[pool:], chars_N2[own], vote_N[own], second_N[own], truth_N[own], truth_N[pool:])
+    return World(gap_NH[own], gap_NH[pool:], chars_N2[own], vote_N[own], truth_N[own], truth_N[pool:])
 
 
 def real_world(pairs: PairFeatures, test_share: float, seed: int) -> World:
-    """HH-RLHF split by prompt; the sides are drawn. People's labels are the truth and the test both.
-
-    Each pair has one label there: a second person says the same.
-    """
+    """HH-RLHF split by prompt; the sides are drawn. People's labels are the truth and the test both."""
     rng = np.random.default_rng(seed)
     side_N = np.where(rng.random(len(pairs.gap_NH)) < 0.5, 1.0, -1.0)
     drawn_N = np.array([_share(f"{seed}/{id}") for id in pairs.prompt_ids])
@@ -98,7 +93,7 @@ def real_world(pairs: PairFeatures, test_share: float, seed: int) -> World:
     label_N = (side_N > 0).astype(np.float64)
     chars_N2 = np.where(side_N[:, None] > 0, pairs.chars_N2, pairs.chars_N2[:, ::-1])
     vote_N = label_N[train]
-    return World(gap_NH[train], gap_NH[test], chars_N2[train], vote_N, vote_N, vote_N, label_N[test])
+    return World(gap_NH[train], gap_NH[test], chars_N2[train], vote_N, vote_N, label_N[test])
 
 
 def verdicts(world: World, judge: Judge, seed: int) -> Floats:
@@ -149,7 +144,7 @@ def _row(world: World, n: int, p_a: float, source: Source, annotator: str) -> Pr
     )
 
 
-def _votes(margin_N: Floats, rng: np.random.Generator) -> Floats:
+def votes(margin_N: Floats, rng: np.random.Generator) -> Floats:
     """One person's votes: near the border by a coin that the margin weights, and at random in a few pairs."""
     prefers_N = rng.random(len(margin_N)) < 1 / (1 + np.exp(-margin_N))
     return np.where(rng.random(len(margin_N)) < PEOPLE_NOISE, ~prefers_N, prefers_N).astype(np.float64)

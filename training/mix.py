@@ -29,8 +29,8 @@ class MixConfig:
       answer count as the labels that they are worth (ranked.py), whatever the sources weigh. With no machine rows any
       ratio above 0 takes all.
     - `human_weight`, `machine_weight`: factors on the rows' own weights.
-    - `weights`: `measured` replaces `machine_weight` by what the machine's verdicts are worth on pairs that people
-      labelled too; while those are few it stays near `machine_weight`.
+    - `weights`: `measured` replaces `machine_weight` by what the machine's verdicts tell beside labels, on pairs that
+      people labelled too; while those are few it stays near `machine_weight`.
     - `calibrate`: people's votes on one pair become one belief by their annotators' reliability, and the machine's
       beliefs are fitted to people's votes, the pull of length taken out.
     - `owners`: principle id -> whose verdicts count under it; under one that is not named, both sources'.

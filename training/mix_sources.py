@@ -20,10 +20,17 @@ from training.reliability import (
     measured_weight,
     pays_length,
     shared_pairs,
-    whole_belief,
 )
 from training.rows import PreferenceRow, Source
-from training.worth import Had, agreement_beyond_chance, next_worth, verdict_correlation, verdict_worth
+from training.worth import (
+    Chances,
+    Had,
+    agreement_beyond_chance,
+    next_worth,
+    verdict_correlation,
+    verdict_weight,
+    verdict_worth,
+)
 
 Weights = Literal["given", "measured"]
 
@@ -76,14 +83,19 @@ class Measure:
         return self.votes.beyond_chance
 
     @property
-    def pooled(self) -> bool:
-        """Whether people's votes are softened by their agreement already."""
-        return self.knobs.calibrate and self.votes.people is not None
+    def label_strength(self) -> float:
+        """What a vote pulls for its weight: pooled votes are softened to 2p - 1 = sqrt(people's agreement)."""
+        return math.sqrt(self.beyond_chance) if self.knobs.calibrate and self.votes.people is not None else 1.0
 
-    @property
-    def people_scale(self) -> float:
-        """The slope of another person's vote on a person's belief: what a machine's slope is measured against."""
-        return math.sqrt(self.beyond_chance) if self.pooled else self.beyond_chance
+
+@dataclass(frozen=True, slots=True)
+class _Stood:
+    """One source beside people's votes: what is fitted to them, None where they are few, and what there is of both."""
+
+    shared: tuple[SharedPair, ...]
+    fit: BeliefFit | None
+    worth: Chances | None
+    had: Had
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +131,13 @@ def counted_rows(
         shared = shared_pairs(judged, human, knobs.weightless)
         # A check of length is meant to go by length; a judge's taste for it is taken out.
         fit = fit_belief(shared, pays_length(judged) if source == "ai" else 0.0) if knobs.calibrate else None
-        weight = _weight(shared, fit, measure)
-        rows = [_counted_row(row, fit, weight, measure) for row in own]
+        stood = _Stood(shared, fit, _worth(shared, fit, votes), Had(measure.labels, labels_in_rows(own)))
+        rows = _weighed(own, stood, measure)
         # What the user gave no weight stays at none; what the labels give none is left out.
         counted += [
             new for row, new in zip(own, rows, strict=True) if new.weight or not row.weight * knobs.machine_weight
         ]
-        standings.append(_standing(shared, fit, own, rows, measure))
+        standings.append(_standing(stood, own, rows))
     order = {row.id: place for place, row in enumerate(machine)}
     return Counted(
         human=tuple(replace(row, weight=row.weight * knobs.human_weight) for row in people),
@@ -136,15 +148,8 @@ def counted_rows(
     )
 
 
-def _standing(
-    shared: Sequence[SharedPair],
-    fit: BeliefFit | None,
-    before: Sequence[PreferenceRow],
-    after: Sequence[PreferenceRow],
-    by: Measure,
-) -> SourceStanding:
-    people = agreement_beyond_chance(by.votes.people)
-    worth = verdict_worth(verdict_correlation(shared, fit.pays_length), people) if fit else None
+def _standing(stood: _Stood, before: Sequence[PreferenceRow], after: Sequence[PreferenceRow]) -> SourceStanding:
+    shared, fit, worth = stood.shared, stood.fit, stood.worth
     return SourceStanding(
         source=before[0].source,
         shared_votes=labels_of(shared),
@@ -155,35 +160,45 @@ def _standing(
         worth=worth.mean if worth else None,
         worth_low=worth.quantile(0.025) if worth else None,
         worth_high=worth.quantile(0.975) if worth else None,
-        next_worth=next_worth(worth, Had(by.labels, labels_in_rows(before))) if worth else None,
+        next_worth=next_worth(worth, stood.had) if worth else None,
         weight=_mean_factor(before, after),
     )
 
 
-def _weight(shared: Sequence[SharedPair], fit: BeliefFit | None, by: Measure) -> float:
-    if fit is not None and fit.slope == 0:
-        return 0.0
-    if by.knobs.weights == "given":
-        return by.knobs.machine_weight
+def _worth(shared: Sequence[SharedPair], fit: BeliefFit | None, votes: Votes) -> Chances | None:
     if fit is None:
-        return measured_weight(shared, by.knobs.machine_weight, by.people_scale)
-    beliefs = [whole_belief(fit.apply(pair.belief, pair.length_gap), by.beyond_chance) for pair in shared]
-    after = [replace(pair, belief=belief) for pair, belief in zip(shared, beliefs, strict=True)]
-    # A calibrated belief has the slope sqrt(beyond_chance): without any votes that is what it is taken for.
-    given = by.knobs.machine_weight * math.sqrt(by.beyond_chance) / by.people_scale
-    return measured_weight(after, given, by.people_scale)
+        return None
+    return verdict_worth(verdict_correlation(shared, fit.pays_length), agreement_beyond_chance(votes.people))
 
 
-def _counted_row(row: PreferenceRow, fit: BeliefFit | None, weight: float, by: Measure) -> PreferenceRow:
-    """With both knobs on, the belief goes into the weight: a verdict right in 80 % is a sure one of weight 0.6.
+def _weighed(own: Sequence[PreferenceRow], stood: _Stood, by: Measure) -> list[PreferenceRow]:
+    """The rows with their beliefs and weights as they count."""
+    if stood.fit is None or stood.worth is None:
+        weight = by.knobs.machine_weight
+        if by.knobs.weights == "measured":
+            weight = measured_weight(stood.shared, weight, by.beyond_chance / by.label_strength)
+        return [replace(row, weight=row.weight * weight) for row in own]
+    fit = stood.fit
+    rows = [calibrated(row, fit, by.beyond_chance) for row in own]
+    if by.knobs.weights == "given" or fit.slope == 0:
+        weight = by.knobs.machine_weight if fit.slope else 0.0
+        return [replace(row, weight=row.weight * weight) for row in rows]
+    return _by_belief(rows, verdict_weight(stood.worth, stood.had) * by.label_strength)
 
-    At the start both pull alike. Later a soft label pulls back a model that has rightly become sure; a weight does not.
+
+def _by_belief(rows: Sequence[PreferenceRow], strength: float) -> list[PreferenceRow]:
+    """Sure rows whose weights are as their beliefs, 2p - 1, and as the usual verdict's `strength`. A tie stays one.
+
+    At the start a soft label pulls like a sure one of less weight. Later it pulls back a model that has rightly become
+    sure; a weight does not.
     """
-    if fit is not None:
-        row = calibrated(row, fit, by.beyond_chance)
-        if by.knobs.weights == "measured" and row.p_chosen > 0.5:
-            row, weight = replace(row, p_chosen=HIGHEST_P), weight * (2 * row.p_chosen - 1)
-    return replace(row, weight=row.weight * weight)
+    usual = math.sqrt(math.fsum((2 * row.p_chosen - 1) ** 2 for row in rows) / len(rows))
+    return [
+        replace(row, p_chosen=HIGHEST_P, weight=row.weight * strength * (2 * row.p_chosen - 1) / usual)
+        if row.p_chosen > 0.5
+        else replace(row, weight=row.weight * strength)
+        for row in rows
+    ]
 
 
 def _mean_factor(before: Sequence[PreferenceRow], after: Sequence[PreferenceRow]) -> float:

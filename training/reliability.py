@@ -7,7 +7,8 @@ Two measurements, which need not know how sure the machine claims to be:
   confidence: they are trained on too, and an error put into every verdict at once would outweigh what weak ones tell.
 - `measured_weight`: the slope of people's votes on the beliefs, over what people's own agreement allows. Where verdicts
   and votes are noisy signs of one preference, a loss with these weights uses both as well as can be (each row counts by
-  its share of signal, so that its Fisher information is used up). A calibrated belief has slope 1 already.
+  its share of signal, so that its Fisher information is used up). Calibrated beliefs are weighed by their worth instead
+  (training/worth.py).
 Both have priors that hold while the shared pairs are few. The votes of one ranking are no independent ones: each counts
 as the part of a label that it is (training/ranked.py), in likelihood, sums and number, so that neither the priors nor
 what is shown with 95 % confidence give way to one person's order of nine replies as they would to 36 votes.

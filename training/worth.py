@@ -7,10 +7,11 @@ posterior over both. Its priors are not those of `fit_belief`, which takes a jud
 is at chance is as likely as any other.
 
 What is bought is spent on a fit whose variance is, at best, one over its information I (Cramér and Rao; information
-adds up). `next_worth` and `verdicts_to_buy` make the expected variance E[1 / I] small. A label is known to be worth 1,
-and the mean of a reciprocal is ruled by its bad cases: so verdicts must be shown to be worth their price, the more so
-the more hangs on them already. Rows of a ranking count as the part of a label that they are, in votes and
-in what is there already (training/ranked.py): so a posterior is as wide as the votes leave it.
+adds up). How often a model so fitted names the wrong reply goes by its deviation: `next_worth`, `verdicts_to_buy` and
+`verdict_weight` make E[I^(-1/2)] small. A label is known to be worth 1, and such a mean is ruled by its bad cases: so
+verdicts must be shown to be worth their price, the more so the more hangs on them already. Rows of a ranking count as
+the part of a label that they are, in votes and in what is there already (training/ranked.py): so a posterior is as wide
+as the votes leave it.
 Left out: that labels also tell what to buy next. Buy them first, in rounds.
 """
 
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from training.people_votes import LOWEST_AGREEMENT, PRIOR_VOTES, USUAL_AGREEMENT, Agreement, logit, sigmoid
 from training.reliability import SLOPE_SD, SharedPair, labels_of
 
-_STEPS = 60
+_STEPS, _HALVINGS = 60, 50
 # Four standard deviations over what a judge's slope is taken for: nothing is made of what hardly leans to a side.
 _HIGHEST_SLOPE = 1 + 4 * SLOPE_SD
 
@@ -105,19 +106,36 @@ def verdict_worth(correlation: Chances, beyond_chance: Chances) -> Chances:
 def next_worth(worth: Chances, had: Had) -> float:
     """How many labels the next verdict is worth beside what is there: buy verdicts while one costs less than that.
 
-    E[w / I^2] / E[1 / I^2], I = labels + w * verdicts: by how much one of each lowers the expected variance E[1 / I].
+    E[w / I^(3/2)] / E[1 / I^(3/2)], I = labels + w * verdicts: by how much one of each lowers E[I^(-1/2)].
     """
     weights = [
-        chance / (had.labels + value * had.verdicts) ** 2
+        chance / (had.labels + value * had.verdicts) ** 1.5
         for value, chance in zip(worth.values, worth.chances, strict=True)
     ]
     return math.fsum(w * value for w, value in zip(weights, worth.values, strict=True)) / math.fsum(weights)
 
 
+def verdict_weight(worth: Chances, had: Had) -> float:
+    """What a verdict should weigh in a loss where a label weighs 1.
+
+    A verdict of worth w tells s = sqrt(w) as much as a label does. With the weight t, the information is
+    (labels + verdicts * t * s)^2 / (labels + verdicts * t^2), most at t = s. Where s is uncertain, E[I^(-1/2)] has its
+    lowest point where t is the mean of s, weighted by 1 / (labels + verdicts * t * s)^2.
+    """
+    strengths = [math.sqrt(value) for value in worth.values]
+    low, high = 0.0, strengths[-1]
+    for _ in range(_HALVINGS):
+        weight = (low + high) / 2
+        parts = zip(strengths, worth.chances, strict=True)
+        pull = (chance * (s - weight) / (had.labels + had.verdicts * weight * s) ** 2 for s, chance in parts)
+        low, high = (weight, high) if math.fsum(pull) > 0 else (low, weight)
+    return (low + high) / 2
+
+
 def verdicts_to_buy(worth: Chances, had: Had, money_labels: float, price_labels: float) -> int:
     """How many verdicts at `price_labels` each are the best part of what `money_labels` buys; the rest are labels.
 
-    The expected variance is convex along what the money buys, so halving finds where the next verdict is no longer
+    E[I^(-1/2)] is convex along what the money buys, so halving finds where the next verdict is no longer
     worth its price.
     """
     fewest, most = 0, int(money_labels / price_labels + 1e-9)

@@ -12,9 +12,11 @@ from training.cast_votes import CastVote, row_of_votes
 from training.conflicts import averaged
 from training.errors import TrainingError
 from training.mix import MixConfig, mix_rows
-from training.people_votes import REVIEWED
+from training.people_votes import REVIEWED, Agreement
 from training.ranked import RANKED, effective_sample_size
+from training.reliability import shared_pairs
 from training.rows import PreferenceRow
+from training.worth import Had, agreement_beyond_chance, verdict_correlation, verdict_weight, verdict_worth
 
 from .test_rows import make_row
 
@@ -289,11 +291,59 @@ def test_calibration_brings_sure_verdicts_to_their_accuracy():
     soft = [row for row in mix_rows(human, judged, MixConfig(ratio=1, calibrate=True)).rows if row.source == "ai"]
     assert all(row.p_chosen == pytest.approx(0.5 + 0.3 / math.sqrt(0.452), abs=0.01) for row in soft)
     assert {row.weight for row in soft} == {1.0}
-    # measured too, that goes into the weight: slope 1 / sqrt(0.452) beside a person's sure vote, times 2p - 1
+    # measured too, that goes into the weight: all are as sure, so each weighs what a verdict does beside a label
+    config = MixConfig(ratio=1, weights="measured", calibrate=True)
+    mixed = mix_rows(human, judged, config)
+    sure = [row for row in mixed.rows if row.source == "ai"]
+    worth = verdict_worth(verdict_correlation(shared_pairs(judged, human), 0.0), agreement_beyond_chance(None))
+    weight = verdict_weight(worth, Had(400, 400))
+    assert 0.6 < weight < 1 / 0.6  # 0.6 / a, a from 0.6^2 to 1
+    assert {row.p_chosen for row in sure} == {0.99}
+    assert all(row.weight == pytest.approx(weight, rel=0.02) for row in sure)
+
+
+def test_a_sure_verdict_weighs_more_than_a_doubtful_one():
+    human, judged = both(320, 80)
+    judged = [replace(row, p_chosen=0.99 if n % 2 else 0.7) for n, row in enumerate(judged)]
     config = MixConfig(ratio=1, weights="measured", calibrate=True)
     sure = [row for row in mix_rows(human, judged, config).rows if row.source == "ai"]
-    assert {row.p_chosen for row in sure} == {0.99}
-    assert all(row.weight == pytest.approx(0.6 / 0.452, abs=0.03) for row in sure)
+    beliefs = [row for row in mix_rows(human, judged, replace(config, weights="given")).rows if row.source == "ai"]
+    leads = [row.weight / (2 * soft.p_chosen - 1) for row, soft in zip(sure, beliefs, strict=True)]
+    assert leads == pytest.approx([leads[0]] * len(leads), rel=1e-6)
+    assert max(row.weight for row in sure) > 2 * min(row.weight for row in sure)
+
+
+def test_a_verdict_weighs_less_where_pooled_votes_are_softer():
+    # every pair has two people's votes, who agree on 300 of 400: known agreement makes a row of their votes soft
+    human, judged = both(320, 80)
+    first = [replace(row, annotators=("ann",)) for row in human]
+    second = [
+        replace(row, id=f"second-{row.id}", annotators=("bo",))
+        if n >= 100
+        else replace(row, id=f"second-{row.id}", annotators=("bo",), chosen=row.rejected, rejected=row.chosen)
+        for n, row in enumerate(first)
+    ]
+    config = MixConfig(ratio=1, weights="measured", calibrate=True)
+    mixed = mix_rows([*first, *second], judged, config)
+    votes = [*first, *second]
+    worth = verdict_worth(
+        verdict_correlation(shared_pairs(judged, votes), 0.0), agreement_beyond_chance(Agreement(400, 0.75))
+    )
+    # the prior holds agreement beyond chance, 0.5, to the usual one with ten votes
+    soft = math.sqrt((400 * 0.5 + 10 * 0.452) / 410)
+    assert mixed.report.standings[0].weight == pytest.approx(soft * verdict_weight(worth, Had(800, 400)), rel=0.02)
+
+
+def test_under_twenty_votes_the_slope_is_held_against_pooled_votes():
+    # two people agree on all of 12 pairs, so beyond chance by 1, held to 0.452 by ten votes; five pairs are judged
+    human, judged = both(12, 0)
+    votes = [replace(row, id=f"{row.id}-{name}", annotators=(name,)) for row in human for name in ("ann", "bo")]
+    mixed = mix_rows(votes, judged[:5], MixConfig(ratio=1, weights="measured", calibrate=True))
+    scale = math.sqrt((12 + 10 * 0.452) / 22)
+    assert mixed.report.standings[0].shared_votes == 10
+    assert mixed.report.standings[0].weight == pytest.approx(
+        (10 * 0.49 * 0.5 / scale + 2.5) / (10 * 0.49**2 + 2.5), rel=1e-3
+    )
 
 
 def test_verdicts_on_peoples_pairs_measure_and_stay_outside():

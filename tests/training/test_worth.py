@@ -15,6 +15,7 @@ from training.worth import (
     agreement_beyond_chance,
     next_worth,
     verdict_correlation,
+    verdict_weight,
     verdict_worth,
     verdicts_to_buy,
 )
@@ -85,10 +86,32 @@ def test_worth_is_the_ratio_of_information():
 def test_the_next_verdict_is_worth_less_the_more_hangs_on_verdicts():
     assert next_worth(known(0.3), Had(5, 100)) == pytest.approx(0.3)
     assert next_worth(NOTHING_OR_ONE, Had(5, 0)) == pytest.approx(0.5)
-    # information 1 or 2, so squares 1 and 1/4: (1/8) / (1/2 + 1/8)
-    assert next_worth(NOTHING_OR_ONE, Had(1, 1)) == pytest.approx(0.2)
-    # information 10 or 110: 1 / (1 + 11^2)
-    assert next_worth(NOTHING_OR_ONE, Had(10, 100)) == pytest.approx(1 / 122)
+    # information 1 or 4, so I^(-3/2) is 1 or 1/8: (1/16) / (1/2 + 1/16)
+    assert next_worth(NOTHING_OR_ONE, Had(1, 3)) == pytest.approx(1 / 9)
+    # information 10 or 160: 1 / (1 + 16^(3/2))
+    assert next_worth(NOTHING_OR_ONE, Had(10, 150)) == pytest.approx(1 / 65)
+
+
+def test_a_verdict_weighs_the_root_of_its_worth():
+    assert verdict_weight(known(0.25), Had(20, 100)) == pytest.approx(0.5)
+    assert verdict_weight(known(0.0), Had(20, 100)) == pytest.approx(0, abs=1e-9)
+    # no verdict there: the mean strength of 0 and 1
+    assert verdict_weight(NOTHING_OR_ONE, Had(5, 0)) == pytest.approx(0.5)
+    # the weights are 1 and 1 / (1 + 2t)^2, so t = 1 / ((1 + 2t)^2 + 1)
+    t = verdict_weight(NOTHING_OR_ONE, Had(1, 2))
+    assert t + t * (1 + 2 * t) ** 2 == pytest.approx(1)
+
+
+@given(
+    st.lists(st.floats(0, 3), min_size=1, max_size=5, unique=True).map(sorted), st.integers(1, 50), st.integers(0, 500)
+)
+def test_no_other_weight_has_a_lower_expected_error(values, labels, verdicts):
+    def error(t: float) -> float:
+        information = ((labels + verdicts * t * math.sqrt(w)) ** 2 / (labels + verdicts * t * t) for w in values)
+        return sum(i**-0.5 for i in information) / len(values)
+
+    found = verdict_weight(Chances(tuple(values), (1 / len(values),) * len(values)), Had(labels, verdicts))
+    assert error(found) <= min(error(2 * place / 400) for place in range(400)) * (1 + 1e-6)
 
 
 def test_money_goes_where_it_tells_more():
@@ -103,15 +126,15 @@ def test_money_goes_where_it_tells_more():
     st.integers(0, 50),
     st.integers(1, 20),
 )
-def test_no_other_purchase_has_a_lower_expected_variance(values, labels, verdicts, money):
+def test_no_other_purchase_has_a_lower_expected_error(values, labels, verdicts, money):
     worth = Chances(tuple(values), (1 / len(values),) * len(values))
     price = 0.25
 
-    def variance(bought: int) -> float:
-        return sum(1 / (labels + money - price * bought + w * (verdicts + bought)) for w in values) / len(values)
+    def error(bought: int) -> float:
+        return sum((labels + money - price * bought + w * (verdicts + bought)) ** -0.5 for w in values) / len(values)
 
-    best = min(variance(bought) for bought in range(4 * money + 1))
-    assert variance(verdicts_to_buy(worth, Had(labels, verdicts), money, price)) == pytest.approx(best, rel=1e-3)
+    best = min(error(bought) for bought in range(4 * money + 1))
+    assert error(verdicts_to_buy(worth, Had(labels, verdicts), money, price)) == pytest.approx(best, rel=1e-3)
 
 
 @given(
@@ -135,5 +158,5 @@ def test_votes_of_rankings_leave_as_much_open_as_the_labels_that_they_are():
     half = [replace(pair, labels=0.5) for pair in shared(160, 40)]
     found, wanted = verdict_correlation(half, 0.0), verdict_correlation(shared(80, 20), 0.0)
     assert (found.mean, found.sd) == pytest.approx((wanted.mean, wanted.sd))
-    # one label and two verdicts of half a label are one of each: 0.2, as below
-    assert next_worth(NOTHING_OR_ONE, Had(1, 2 * 0.5)) == pytest.approx(0.2)
+    # one label and two verdicts of half a label are one of each: information 1 or 2
+    assert next_worth(NOTHING_OR_ONE, Had(1, 2 * 0.5)) == pytest.approx(1 / (1 + 2**1.5))
