@@ -202,4 +202,6 @@ def test_gold_that_makes_no_sense_is_refused(asked, said):
 def test_gold_that_says_the_same_twice_or_is_asked_under_two_principles_is_taken():
     turned = {"prompt": "2 + 2?", "a": "5", "b": "4", "choice": "b"}
     kind = GOLD | {"principle_id": "kind", "choice": "b"}
-    assert len(request(gold=[GOLD, turned, kind], gold_share=0.5).gold) == 3
+    silent = [{"prompt": "Say nothing.", "a": "", "b": "Nothing.", "choice": "a"}]
+    silent.append(silent[0] | {"a": "Nothing.", "b": "", "choice": "b"})
+    assert len(request(gold=[GOLD, turned, kind, *silent], gold_share=0.5).gold) == 5
