@@ -39,6 +39,8 @@ def test_a_project_from_its_file_to_a_preference_set(client, live, tmp_path):
         http.post("/v1/labels", json=said).raise_for_status()
     [told] = [json.loads(line) for line in charter("labels", "by command", "--commented").splitlines()]
     assert (told["choice"], told["comment"], told["annotator_id"]) == ("tie", "Both are short.", ada)
+    refused = CliRunner().invoke(app, ["label", "prompts", "by command"], env=own)
+    assert "nobody has said" in str(refused.exception)
     assert '"rows": 1' in charter("export", "by command", "--name", "answers", "--weights", "measured")
     told = charter("quality", "by command")
     assert told.startswith("1 labels, 0 skips, 0 training answers; 1 questions, 0 of them answered by two")
