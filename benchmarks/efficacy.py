@@ -263,7 +263,8 @@ def block(arms: Mapping[str, Arm], setup: Mapping[str, object]) -> str:
         for arm, one in arms.items()
     ]
     head = ("trainer", "wins over the base", "KL, nats a reply", "tokens a reply", "ended by itself", "minutes")
-    return "\n\n".join((", ".join(str(value) for value in setup.values()) + ":", table(head, rows)))
+    caption = "{model}, {machine}; {pairs} pairs to learn from, {held_out} held-out prompts:".format_map(setup)
+    return "\n\n".join((caption, table(head, rows)))
 
 
 if __name__ == "__main__":

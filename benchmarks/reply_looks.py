@@ -2,10 +2,11 @@
 
     CHARTER_DATA=... python -m benchmarks.reply_looks [--model FOLDER] [--precision auto|bf16|fp32]
 
-By the trainer's defaults: 16 pairs a step, a look every 10 steps. The pairs are real where CHARTER_DATA is set
+By the trainer's defaults: 16 pairs a step, a checkpoint every 10 steps, a look at every fourth of them; where a limit
+reads what is seen, at each (`limited_share`). The pairs are real where CHARTER_DATA is set
 (trainer_rows.py), of a usual length, and each is met for the first time. Steps and looks take turns, and the best of
 each counts. Prints JSON as its last line: `share` is the looks' of the run's time, `first_look_s` has the base's own
-replies in it, once a run. Exit status 1 where the share is over 5 %. Left out: AdamW's update, and SFT, whose step is
+replies in it, once a run. Exit status 1 where `share` is over 5 %. Left out: AdamW's update, and SFT, whose step is
 shorter and whose look is the same.
 """
 
@@ -27,6 +28,7 @@ from service.demo.recipe import CACHE
 from training.allocator import keep_freed_memory
 from training.configs import DpoConfig
 from training.dpo import add_pair_gradients
+from training.loop import RARE_LOOKS
 from training.model import load_policy
 from training.precision import resolve_numbers
 from training.reply_looks import REPLIES, REPLY_TOKENS, reply_look
@@ -58,19 +60,20 @@ def measure(config: DpoConfig) -> Mapping[str, float | str]:
     for number in range(_STEPS):
         steps_s.append(seconds_of(lambda number=number: step(number)))
         looks_s.append(seconds_of(look))
-    step_s, look_s = min(steps_s), min(looks_s)
+    step_s, look_s, between = min(steps_s), min(looks_s), config.checkpoint_every_steps
     return {
         "precision": numbers.precision,
         "replies": REPLIES,
         "reply_tokens": REPLY_TOKENS,
         "pairs_per_step": config.pairs_per_step,
-        "steps_between_looks": config.checkpoint_every_steps,
+        "steps_between_looks": RARE_LOOKS * between,
         "pair_tokens": sum(row.group.tokens for row in rows.kept) / len(rows.kept),
         "prompt_tokens": sum(len(row.group.prompt) for row in rows.held_out) / len(rows.held_out),
         "step_s": step_s,
         "look_s": look_s,
         "first_look_s": first_look_s,
-        "share": look_s / (look_s + config.checkpoint_every_steps * step_s),
+        "share": look_s / (look_s + RARE_LOOKS * between * step_s),
+        "limited_share": look_s / (look_s + between * step_s),
     }
 
 

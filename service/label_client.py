@@ -100,6 +100,16 @@ class GatheredSet:
     created_at: str
 
 
+@dataclass(frozen=True, slots=True)
+class PromptsToRevise:
+    """A prompt set of those of which somebody said that all replies are bad: `train` of them."""
+
+    id: str
+    name: str
+    train: int
+    created_at: str
+
+
 class Calls(Protocol):
     """What of the client these calls are made with."""
 
@@ -113,7 +123,7 @@ class Calls(Protocol):
 
 
 class LabelProjectCalls:
-    """Label projects: make, invite, route again, read, gather, close, delete."""
+    """Label projects: make, invite, route again, read, gather, have revised, close, delete."""
 
     def create_label_project(self: Calls, request: LabelProjectRequest) -> LabelProject:
         """Pairs of a preference set or of a run become tasks."""
@@ -165,6 +175,10 @@ class LabelProjectCalls:
         body: dict[str, JsonValue] = {"name": name, "aggregate": aggregate, "weights": weights, "add_to": add_to}
         answer = self._post(f"{_path(id)}/preference-set", body)
         return TypeAdapter(GatheredSet).validate_python(answer)
+
+    def prompts_to_revise(self: Calls, id: str, *, name: str = "to revise") -> PromptsToRevise:
+        """A prompt set for a run that revises: the prompts of which somebody said that all replies are bad."""
+        return TypeAdapter(PromptsToRevise).validate_python(self._post(f"{_path(id)}/prompt-set", {"name": name}))
 
     def close_label_project(self: Calls, id: str) -> LabelProject:
         return TypeAdapter(LabelProject).validate_python(self._post(f"{_path(id)}/close", None))

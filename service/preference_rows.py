@@ -22,6 +22,8 @@ from training.ranked import PICKED, RANKED, labels_in
 from training.rows import PreferenceRow, Source
 
 _ROWS_AT_ONCE = 1024
+# What says which pair a row is on: its prompt and its replies, whichever won.
+PAIR_COLUMNS = ["prompt", "chosen", "rejected"]
 _NAMES = TypeAdapter(list[str])
 _TAGS = TypeAdapter(list[tuple[str, str]])
 # Most cells say by their text alone that the row is an answer of its own.
@@ -198,6 +200,12 @@ class PreferenceRows:
                     start += batch.num_rows
             start = end
         return tuple(rows)
+
+
+def pair_hashes(batch: pa.RecordBatch) -> list[int]:
+    """Of a batch with `PAIR_COLUMNS`, of each row a number that is the same for rows on one pair, in this process."""
+    cells = zip(*(batch.column(name).to_pylist() for name in PAIR_COLUMNS), strict=True)
+    return [hash((prompt, *sorted(replies))) for prompt, *replies in cells]
 
 
 def unsure_rows(batch: pa.RecordBatch, within: float) -> npt.NDArray[np.bool_]:

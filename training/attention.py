@@ -1,11 +1,12 @@
 """Attention over packed groups, registered with transformers under the name `charter_groups`.
 
 One call a group with its own small mask: the cost grows with the sum of squares of the groups, not with the square of
-the batch. The batch's opening is a group that the others see too. Without a packed batch it is plain causal attention.
+the batch. The batch's opening is a group that the others see too. Of a sampler's tokens it is attention to what stands
+before each (kept_keys.py). Without either it is plain causal attention.
 Left out: sliding windows, soft caps and sinks, which are refused by name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_f
 
 from training.blocked_attention import BlockedAttention
 from training.errors import TrainingError
+from training.kept_keys import KeptKeys
 from training.packing import PackedGroups
 
 NAME = "charter_groups"
@@ -28,22 +30,33 @@ def grouped_attention(
     attention_mask: Tensor | None,
     *,
     packed: PackedGroups | None = None,
+    kept: KeptKeys | None = None,
     scaling: float | None = None,
     **options: object,
 ) -> tuple[Tensor, None]:
     """transformers' attention signature: (1, heads, T, d) in, (1, T, heads, d) out."""
     if packed is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling)
-    for name in ("sliding_window", "softcap", "s_aux"):
-        window = options.get(name)
-        if window is not None and not (name == "sliding_window" and widest(packed.masks) <= int(str(window))):
-            raise TrainingError(
-                f"{type(module).__name__} needs {name}, which the packed layout lacks; take another model"
-            )
+        if kept is None:
+            return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling)
+        refuse_limits(module, options, kept.columns)
+        return kept.attend(module, query, key, value, scaling), None
+    refuse_limits(module, options, widest(packed.masks))
+    if kept is not None:
+        kept.keep(module, packed, key, value)
     if query.device.type == "cpu":
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return BlockedAttention.apply(query, key, value, packed.masks, scale)[None], None
     return attention_of_torch(query, key, value, packed.masks, scaling), None
+
+
+def refuse_limits(module: nn.Module, options: Mapping[str, object], tokens: int) -> None:
+    """Raise TrainingError where the layer would change the attention over so many tokens."""
+    for name in ("sliding_window", "softcap", "s_aux"):
+        window = options.get(name)
+        if window is not None and not (name == "sliding_window" and tokens <= int(str(window))):
+            raise TrainingError(
+                f"{type(module).__name__} needs {name}, which the packed layout lacks; take another model"
+            )
 
 
 def attention_of_torch(

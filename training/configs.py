@@ -93,7 +93,8 @@ class PolicyConfig(TrainConfig):
     """What trainers of a policy need besides: limits on what its replies are like; 0 is no limit.
 
     PPO and RLOO look at the replies of each step. SFT and DPO have the policy answer some held-out prompts at each
-    checkpoint. A run that breaks one stops, and the last checkpoint that did not is saved.
+    checkpoint, without a limit at each fourth. A run that breaks one stops, and the last checkpoint that did not is
+    saved.
 
     - `min_distinct_2`: the smallest share of different token pairs. Set it, to 0.1 or so, where replies collapse.
     - `max_length_ratio`: how many times as long the replies may get as those of the base (of PPO's and RLOO's first

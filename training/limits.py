@@ -35,6 +35,11 @@ class Limits:
     max_refusal_rate: float = 0.0
     patience: int = 0
 
+    @property
+    def read_replies(self) -> bool:
+        """Whether one of them is on what sampled replies are like."""
+        return bool(self.min_distinct_2 or self.max_length_ratio or self.max_refusal_rate)
+
     def bounds(self) -> Iterator[tuple[str, float, float]]:
         """(metric, lowest, highest value allowed) of the limits that are on."""
         for metric, highest in (

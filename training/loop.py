@@ -23,6 +23,8 @@ from training.shares import Share, StepReport, add_up_gradients, share_in_lockst
 
 # Clipping the gradient's norm at 1 is what every published recipe does.
 MAX_GRADIENT_NORM = 1.0
+# In checkpoints. A look at replies costs as much as a step, so that one at each of them would be a tenth of the time.
+RARE_LOOKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def run_steps(
     `take_step` adds gradients to `weights`, updates them once or several times, and reports. `kept` are tensors that
     the trainer fills as it goes (NaN where it has not); they are saved and restored in place. `measure` scores the
     policy on what is not trained on (limits.py says how), before each checkpoint where there is patience; `look` says
-    what its replies are like, before each checkpoint; None where nothing is held out. Several ranks share a step's rows
+    what its replies are like (`is_time_to_look`); None where nothing is held out. Several ranks share a step's rows
     and have the same weights after it; the first one writes.
     """
     ranks = this_rank()
@@ -99,7 +101,8 @@ def run_steps(
         values |= {"tokens_per_s": report.tokens / (now - step_began), "seconds": now - began}
         saving = (number + 1) % config.checkpoint_every_steps == 0 or number + 1 == plan.steps
         if saving:
-            measured = measured_by(look, measure if config.limits.patience else None)
+            seen = look if is_time_to_look(config, number + 1, plan.steps) else None
+            measured = measured_by(seen, measure if config.limits.patience else None)
             values |= measured
         values = ranks.from_first(partial(written, folder, values))
         watch = watch.after(number + 1, values)
@@ -114,6 +117,12 @@ def run_steps(
     newest = plan.steps if not watch.stop else watch.stop.step - (1 if watch.stop.metric in measured else 2)
     done, step = time.monotonic() - began, load_best_weights(folder, watch, newest, weights)
     return Outcome(watch.stop.step if watch.stop else plan.steps, done, values, watch.stop, step)
+
+
+def is_time_to_look(config: TrainConfig, step: int, steps: int) -> bool:
+    """At each checkpoint where a limit reads what is seen; else at each fourth, and after the last step."""
+    every = 1 if config.limits.read_replies else RARE_LOOKS
+    return step == steps or step % (every * config.checkpoint_every_steps) == 0
 
 
 def share_of_step(config: TrainConfig, plan: Plan, number: int) -> Share:

@@ -24,6 +24,7 @@ from training.adapters import read_adapter
 from training.configs import TrainConfig
 from training.damaged_files import load_advice
 from training.errors import TrainingError
+from training.kept_keys import KeptKeys
 from training.last_layer import LastLayer
 from training.logps import sum_by_reply, token_logps
 from training.lora import LoraLinear
@@ -210,10 +211,17 @@ def reply_token_logps(policy: Policy, packed: PackedGroups) -> Tensor:
     return token_logps(hidden_states(policy, packed), head_VH, packed.targets_N)
 
 
-def hidden_states(policy: Policy, packed: PackedGroups) -> Tensor:
-    """What leaves the last layer at the input tokens that are read, `packed.source_N`, N x H."""
+def hidden_states(policy: Policy, packed: PackedGroups, kept: KeptKeys | None = None) -> Tensor:
+    """What leaves the last layer at the input tokens that are read, `packed.source_N`, N x H.
+
+    The keys and values of all input tokens go to `kept`, where a sampler goes on from them.
+    """
     out = policy.causal.base_model(
-        input_ids=packed.tokens_T[None], position_ids=packed.positions_T[None], use_cache=False, packed=packed
+        input_ids=packed.tokens_T[None],
+        position_ids=packed.positions_T[None],
+        use_cache=False,
+        packed=packed,
+        kept=kept,
     )
     hidden_NH: Tensor = out.last_hidden_state[0].index_select(0, packed.source_N)
     return hidden_NH

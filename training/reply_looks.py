@@ -1,7 +1,8 @@
 """What a policy's own replies are like while it learns from given ones: it answers some held-out prompts.
 
-For SFT and DPO, at checkpoints; the base's replies to the same prompts are the reference for length. PPO and RLOO look
-at the replies of each step (online.py). Left out: what the replies are worth, which a judge says.
+For SFT and DPO, at checkpoints (`loop.is_time_to_look`); the base's replies to the same prompts are the reference for
+length. PPO and RLOO look at the replies of each step (online.py). Left out: what the replies are worth, which a judge
+says.
 """
 
 import random

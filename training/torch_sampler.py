@@ -1,15 +1,21 @@
-"""Samples in the trainer's own process, with transformers' generation: no second copy of the weights, no server."""
+"""Samples in the trainer's own process: no second copy of the weights, no server.
+
+Prompts go through the model in the packed layout, each different one once, and then a token at a time for all replies
+of a batch. Left out: any change of the distribution (temperature, top-p, penalties), also those that the model ships.
+"""
 
 from collections.abc import Sequence
 
 import torch
-from transformers import GenerationConfig
+from torch import Tensor
 
-from training import attention
-from training.model import Policy
+from training.errors import LostNumber
+from training.kept_keys import KeptKeys
+from training.model import Policy, hidden_states
+from training.packing import TokenGroup, pack_groups
 from training.rollouts import SampledReply
 
-# Prompts of different lengths are padded to the longest of a batch, so a batch is not larger than it must be.
+# Prompts of different lengths have the room of the longest of a batch, so a batch is not larger than it must be.
 _PROMPTS_AT_ONCE = 64
 
 
@@ -18,58 +24,70 @@ class TorchSampler:
 
     def __init__(self, policy: Policy, *, reply_tokens: int, ends: tuple[int, ...]) -> None:
         self._policy = policy
+        self._reply_tokens = reply_tokens
         self._ends = ends
-        self._settings = GenerationConfig(
-            do_sample=True,
-            temperature=1.0,
-            top_k=0,
-            top_p=1.0,
-            max_new_tokens=reply_tokens,
-            eos_token_id=list(ends),
-            pad_token_id=ends[0],
-        )
         self._weights = ""
-        # A repetition penalty or the like that the model ships would go in where ours says nothing.
-        policy.causal.generation_config = GenerationConfig()
 
     def update(self, weights: str) -> None:
         """The weights are the policy's own: only their name is new."""
         self._weights = weights
 
     def sample(self, prompts: Sequence[tuple[int, ...]], *, seed: int) -> list[SampledReply]:
-        """Prompts of like length go together; the answers come in the order of `prompts`."""
-        causal = self._policy.causal
+        """Prompts of like length go together; the answers come in the order of `prompts`.
+
+        Raises LostNumber where the policy's probabilities are no numbers.
+        """
+        draws = torch.Generator(self._policy.numbers.device).manual_seed(seed)
         order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
         found: dict[int, SampledReply] = {}
-        training = causal.training
-        causal.eval()  # gradient checkpointing, on in train mode only, drops the cache
-        causal.set_attn_implementation("sdpa")  # ours knows no cache
-        try:
-            with torch.no_grad(), torch.random.fork_rng():
-                torch.manual_seed(seed)
-                for start in range(0, len(order), _PROMPTS_AT_ONCE):
-                    picked = order[start : start + _PROMPTS_AT_ONCE]
-                    replies = self._batch([prompts[number] for number in picked])
-                    found |= dict(zip(picked, replies, strict=True))
-        finally:
-            causal.set_attn_implementation(attention.NAME)
-            causal.train(training)
+        for start in range(0, len(order), _PROMPTS_AT_ONCE):
+            picked = order[start : start + _PROMPTS_AT_ONCE]
+            with torch.no_grad():
+                tokens_BR = self._batch([prompts[number] for number in picked], draws)
+            found |= {number: self._cut(row) for number, row in zip(picked, tokens_BR.tolist(), strict=True)}
         return [found[number] for number in range(len(prompts))]
 
     def close(self) -> None:
         """Nothing was started."""
 
-    def _batch(self, prompts: Sequence[tuple[int, ...]]) -> list[SampledReply]:
-        longest = max(map(len, prompts))
-        device = self._policy.numbers.device
-        ids_BT = torch.tensor(
-            [(self._ends[0],) * (longest - len(prompt)) + prompt for prompt in prompts], device=device
+    def _batch(self, prompts: Sequence[tuple[int, ...]], draws: torch.Generator) -> Tensor:
+        """The tokens of the replies; behind a reply's end they mean nothing."""
+        policy = self._policy
+        different = list(dict.fromkeys(prompts))
+        # A reply of one token adds none to what goes in: the prompt's last one is read.
+        groups = [TokenGroup("", prompt, (self._ends[:1],)) for prompt in different]
+        packed = pack_groups(groups, policy.numbers.dtype, policy.numbers.device)
+        of_prompt = [different.index(prompt) for prompt in prompts]
+        kept = KeptKeys(packed, of_prompt, self._reply_tokens)
+        hidden_BH = hidden_states(policy, packed, kept)[of_prompt]
+        ends_E = torch.tensor(self._ends, device=policy.numbers.device)
+        tokens: list[Tensor] = []
+        for _ in range(self._reply_tokens - 1):
+            tokens.append(self._drawn(hidden_BH, draws))
+            if bool(torch.isin(torch.stack(tokens), ends_E).any(0).all()):
+                return torch.stack(tokens, dim=1)
+            hidden_BH = self._after(tokens[-1], kept)
+        return torch.stack([*tokens, self._drawn(hidden_BH, draws)], dim=1)
+
+    def _after(self, tokens_B: Tensor, kept: KeptKeys) -> Tensor:
+        """What leaves the last layer at one more token of each reply, B x H."""
+        positions_B = kept.lengthen()
+        out = self._policy.causal.base_model(
+            input_ids=tokens_B[None], position_ids=positions_B[None], use_cache=False, kept=kept
         )
-        real_BT = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
-        out_BT = self._policy.causal.generate(
-            input_ids=ids_BT, attention_mask=real_BT, generation_config=self._settings
-        )
-        return [self._cut(row) for row in out_BT[:, longest:].tolist()]
+        hidden_BH: Tensor = out.last_hidden_state[0]
+        return hidden_BH
+
+    def _drawn(self, hidden_BH: Tensor, draws: torch.Generator) -> Tensor:
+        logits_BV = self._policy.causal.get_output_embeddings()(hidden_BH)
+        p_BV = logits_BV.softmax(-1, dtype=torch.promote_types(logits_BV.dtype, torch.float32))
+        # The first token up to which they sum to more than the draw: `multinomial` takes ten times as long.
+        sums_BV = p_BV.double().cumsum(-1)
+        if not bool(sums_BV[:, -1].isfinite().all()):
+            raise LostNumber("the policy's probabilities of a reply's next token are no numbers; lower learning_rate")
+        draws_B1 = torch.rand(len(p_BV), 1, dtype=torch.float64, device=p_BV.device, generator=draws)
+        tokens_B1 = torch.searchsorted(sums_BV, draws_B1 * sums_BV[:, -1:], right=True)
+        return tokens_B1[:, 0].clamp(max=p_BV.shape[1] - 1)
 
     def _cut(self, tokens: list[int]) -> SampledReply:
         last = next((place for place, token in enumerate(tokens) if token in self._ends), None)

@@ -165,6 +165,21 @@ def export(
         print_record(made)
 
 
+@app.command("prompts")
+def prompts(
+    project: Project,
+    name: Annotated[str, typer.Option(help="What to call the prompt set.")] = "to revise",
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Make a prompt set of the prompts of which somebody said that both replies are bad, for a run that revises.
+
+    Example: `charter label prompts helpful --name weak`
+    """
+    with connect(url, key) as client:
+        print_record(client.prompts_to_revise(project, name=name))
+
+
 @app.command("close")
 def close(project: Project, url: Url = DEFAULT_URL, key: Key = "") -> None:
     """Take no more answers, for good.

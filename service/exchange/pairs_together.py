@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from service.preference_rows import PreferenceRows
+from service.preference_rows import PAIR_COLUMNS, PreferenceRows, pair_hashes
 from training.rows import PreferenceRow
 
 Hashes = npt.NDArray[np.int64]
@@ -43,9 +43,8 @@ def pairs_together(stored: PreferenceRows, most_waiting: int = MOST_WAITING) -> 
 
 def _pair_hashes(stored: PreferenceRows) -> Iterator[int]:
     """The same for rows on one pair. Eight bytes a row are kept of them."""
-    for batch in stored.columns(["prompt", "chosen", "rejected"]):
-        cells = zip(*(batch.column(name).to_pylist() for name in batch.schema.names), strict=True)
-        yield from (hash((prompt, *sorted(replies))) for prompt, *replies in cells)
+    for batch in stored.columns(PAIR_COLUMNS):
+        yield from pair_hashes(batch)
 
 
 def _repeated(hash_N: Hashes) -> tuple[Hashes, Hashes]:

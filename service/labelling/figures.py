@@ -115,6 +115,9 @@ class JudgeQuality:
     tie of either is half right. `kappa` is of those where both name a reply. `alpha` has the judge as one more
     annotator, who has no answer where most people say a tie or both bad. All but `estimated` is of the pairs that were
     labelled, however those were chosen. `ties` of its questions it leaves open.
+
+    Of rankings, `with_majority` is the share of pairs in the order of most people, `kappa` Kendall's tau from that, and
+    `questions` are the rankings asked for in which the judge has a verdict on two replies or more.
     """
 
     questions: int

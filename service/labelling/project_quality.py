@@ -9,17 +9,24 @@ from service.labelling.agreement import FEWEST, too_few
 from service.labelling.estimates import judge_accuracy
 from service.labelling.figures import JudgeEstimate, QualityReport, Rate, Unknown
 from service.labelling.gathered import labels_of
+from service.labelling.judge_in_orders import judge_of_rankings
+from service.labelling.judged_orders import judged_orders
 from service.labelling.judged_pairs import JudgedPairs, ensure_judged_pairs
 from service.labelling.quality import quality_report
+from service.labelling.rankings import rankings_in
 from service.labelling.votes import VOTES, drawn_by_lot, votes_on_comparisons
 from service.store.label_records import LabelProjectRecord, TaskLabel
 from service.store.store import Store
 
 
 async def project_quality(store: Store, artifacts: Artifacts, project: LabelProjectRecord) -> QualityReport:
-    """Reads what the project keeps of its source only where the random part has labels enough."""
+    """Reads what the project keeps of its source only where the random part, or the rankings, are enough."""
     labels = await labels_of(store, project)
     report = await asyncio.to_thread(quality_report, labels)
+    ranked = {label.pair_id for label in rankings_in(labels)}
+    if len(ranked) >= FEWEST:
+        orders = await judged_orders(store, artifacts, project, ranked)
+        return replace(report, judge=await asyncio.to_thread(judge_of_rankings, labels, orders, report.judge))
     drawn = _drawn(labels)
     if not drawn:
         return report

@@ -1,49 +1,52 @@
 """A label project made from what its owner asks: every name is looked up, the pairs become tasks, and all is stored."""
 
 import asyncio
+from dataclasses import dataclass
 
 from constitutions.loader import load_constitution
 from service.artifacts import Artifacts
 from service.errors import InvalidInput
 from service.labelling.schemas import LabelProjectRequest
-from service.labelling.sources import SourcePair, pairs_of_run, pairs_of_set
-from service.labelling.tasks import left_out_replies, tasks_of
+from service.labelling.set_pairs import Draw, DrawnPairs, draw_pairs_of_set, pairs_of_set
+from service.labelling.sources import SourcePair, pairs_of_run
+from service.labelling.tasks import budget_of, left_out_replies, tasks_of
 from service.store.label_records import LabelProjectRecord, NewLabelProject
+from service.store.records import PreferenceSetRecord, RunRecord
 from service.store.store import Store
 
 # What tells how the tasks were chosen.
 _PLAN = {"kind", "routing", "repeat_share", "seed"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What the request names, and what of it may be asked about: a run under review is both."""
+
+    preference_set: PreferenceSetRecord | None
+    run: RunRecord | None
+    asked: DrawnPairs
+
+
 async def create_project(
     store: Store, artifacts: Artifacts, project_id: str, request: LabelProjectRequest
 ) -> LabelProjectRecord:
     """Raises NotFound for a name of nothing, InvalidInput for principles of no constitution or too few pairs."""
-    preference_set_id = run_id = None
+    source = await _source_of(store, artifacts, project_id, request)
     constitution = request.constitution
-    if request.preference_set is not None:
-        found = await store.preference_sets.get(project_id, request.preference_set)
-        preference_set_id, pairs = found.id, await pairs_of_set(artifacts, found)
-    else:
-        run = await store.runs.get(project_id, request.run or "")
-        run_id, constitution = run.id, constitution or run.references.constitution_id
-        if request.pairs == "review":
-            found = await store.preference_sets.under_review(run)
-            preference_set_id, pairs = found.id, await pairs_of_set(artifacts, found)
-        else:
-            pairs = await pairs_of_run(store, artifacts, run)
+    if constitution is None and source.run is not None:
+        constitution = source.run.references.constitution_id
     constitution_id = await _constitution_id(store, project_id, constitution, request)
     # A hundred thousand pairs take seconds: other requests are answered meanwhile.
-    tasks = await asyncio.to_thread(tasks_of, request, pairs)
-    left_out = await asyncio.to_thread(left_out_replies, request, pairs)
+    tasks = await asyncio.to_thread(tasks_of, request, source.asked.pairs, source.asked.routed)
+    left_out = await asyncio.to_thread(left_out_replies, request, source.asked.pairs)
     new = NewLabelProject(
         project_id=project_id,
         name=request.name,
         guideline=request.guideline,
         principle_ids=tuple(request.principles),
         constitution_id=constitution_id,
-        preference_set_id=preference_set_id,
-        run_id=run_id,
+        preference_set_id=None if source.preference_set is None else source.preference_set.id,
+        run_id=None if source.run is None else source.run.id,
         overlap=request.overlap,
         gold_share=request.gold_share if len(request.gold) > request.training_tasks else 0.0,
         budget_labels=request.budget_labels,
@@ -73,6 +76,26 @@ def request_of(project: LabelProjectRecord) -> LabelProjectRequest:
             **{name: value for name, value in project.plan.items() if name in _PLAN},
         }
     )
+
+
+async def _source_of(store: Store, artifacts: Artifacts, project_id: str, request: LabelProjectRequest) -> _Source:
+    if request.run is None:
+        found = await store.preference_sets.get(project_id, request.preference_set or "")
+        return _Source(found, None, await _pairs_in(artifacts, found, request))
+    run = await store.runs.get(project_id, request.run)
+    if request.pairs == "review":
+        found = await store.preference_sets.under_review(run)
+        return _Source(found, run, await _pairs_in(artifacts, found, request))
+    return _Source(None, run, DrawnPairs(await pairs_of_run(store, artifacts, run)))
+
+
+async def _pairs_in(artifacts: Artifacts, source: PreferenceSetRecord, request: LabelProjectRequest) -> DrawnPairs:
+    """All pairs of a set, or of a budget of random ones these alone: a set may be far larger than what is asked."""
+    if request.routing.policy != "random" or request.kind == "rank":
+        return DrawnPairs(await pairs_of_set(artifacts, source))
+    named = frozenset(gold.pair_id for gold in request.gold if gold.pair_id is not None)
+    draw = Draw(budget_of(request, request.routing.seconds_per_label), request.seed, named)
+    return await draw_pairs_of_set(artifacts, source, draw)
 
 
 async def _constitution_id(store: Store, project_id: str, name: str | None, request: LabelProjectRequest) -> str | None:

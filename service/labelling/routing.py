@@ -17,6 +17,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,14 @@ def labels_in_minutes(minutes: float, median_seconds: float) -> int:
             "more and seconds above 0"
         )
     return int(minutes * 60 / median_seconds)
+
+
+def draw_pairs(pair_ids: Sequence[str], budget: int, seed: int) -> tuple[Routed, ...]:
+    """A uniform sample of `budget` pairs, whatever a label on them gains; all where there are no more."""
+    if budget >= len(pair_ids):
+        return tuple(Routed(id, "all", 1.0) for id in pair_ids)
+    drawn = nsmallest(budget, pair_ids, key=lambda id: _digest("random", seed, id))
+    return tuple(Routed(id, "random", budget / len(pair_ids)) for id in drawn)
 
 
 def route_pairs(

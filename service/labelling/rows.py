@@ -15,16 +15,17 @@ from service.exchange.formats.pair import Pair
 from service.exchange.preferences import human_row
 from service.labelling.reliability import reliabilities
 from service.labelling.votes import VOTES
-from service.store.label_records import TaskLabel
+from service.store.label_records import RoutedBy, TaskLabel
 from training.cast_votes import CastVote, row_of_votes
 from training.ranked import RANKED, ranked_weight
 from training.rows import PreferenceRow
 
+# Tasks that measure people, why their pair was sent: what was answered there makes no rows.
+MEASURES: tuple[RoutedBy, ...] = ("training", "gold", "repeat")
 # What a person's vote weighs: the same as anybody's, or by how often that person is right (reliability.py).
 PeopleWeights = Literal["equal", "measured"]
 # The tag of a row beside whose votes somebody wrote something.
 COMMENT = "comment"
-_MEASURES = ("training", "gold", "repeat")
 # A prompt, two texts in a fixed order, and whose votes: one person's, or everybody's where it is empty.
 _Group = tuple[object, ...]
 
@@ -68,7 +69,7 @@ def rows_from_labels(labels: Sequence[TaskLabel], *, aggregate: bool, weights: P
     pair say that both replies are bad than name one or a tie, there is none.
     """
     measured = {one.annotator_id: one.weight for one in reliabilities(labels)} if weights == "measured" else {}
-    counted = [label for label in labels if label.routed_by not in _MEASURES]
+    counted = [label for label in labels if label.routed_by not in MEASURES]
     groups: dict[_Group, list[_Vote]] = {}
     for label in counted:
         for vote in _votes(label, measured.get(label.annotator_id, 1.0)):

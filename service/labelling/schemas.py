@@ -48,9 +48,10 @@ class GoldPair(Group):
         return (self.pair_id, self.prompt, frozenset((self.a, self.b)), self.principle_id)
 
     @property
-    def answer(self) -> str | None:
-        """The better reply's text where it is given here, else the choice."""
-        return {"a": self.a, "b": self.b}.get(self.choice) or self.choice
+    def answer(self) -> Hashable:
+        """The same for two gold pairs that answer the same: the better reply's text where it is given here."""
+        better = {"a": self.a, "b": self.b}.get(self.choice)
+        return self.choice if better is None else ("text", better)
 
 
 class Routing(Group):

@@ -1,9 +1,8 @@
-"""The pairs that a label project is made of: the rows of a preference set, or a run's comparisons with its verdicts."""
+"""A pair that a label project may ask about, and a run's: its comparisons with its verdicts. A set's: set_pairs.py."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from constitutions.loader import load_constitution
 from judges.combine import combine_verdicts
@@ -13,12 +12,9 @@ from service.artifacts import Artifacts
 from service.errors import Conflict
 from service.pipeline.calibration import fitted_weights
 from service.pipeline.qualification import qualification_from
-from service.shards import from_parquet, keys_in, read_shards
-from service.store.records import REVIEW_KIND, PreferenceSetRecord, RunRecord
+from service.shards import keys_in, read_shards
+from service.store.records import RunRecord
 from service.store.store import Store
-from training.rows import PreferenceRow
-
-_Texts = tuple[Conversation, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,40 +39,6 @@ class SourcePair:
     def belief(self, principle_id: str | None) -> float | None:
         """Under one principle, or overall."""
         return self.p_a if principle_id is None else dict(self.per_principle).get(principle_id)
-
-
-async def pairs_of_set(artifacts: Artifacts, source: PreferenceSetRecord) -> tuple[SourcePair, ...]:
-    """Each pair of texts once; `a` is the chosen reply. What a person said of a pair is no belief of a machine.
-
-    Of a mixed set, the pairs that people have not answered yet; of pairs under review, all: their answers are in doubt.
-    """
-    return await asyncio.to_thread(_pairs_in, await artifacts.get(source.artifact), source.kind != REVIEW_KIND)
-
-
-def _pairs_in(data: bytes, open_alone: bool) -> tuple[SourcePair, ...]:
-    found: dict[_Texts, list[PreferenceRow]] = {}
-    for row in from_parquet(data, PreferenceRow):
-        if row.chosen != row.rejected:
-            found.setdefault((row.prompt, frozenset((row.chosen, row.rejected))), []).append(row)
-    people = {texts for texts, rows in found.items() if any(row.source == "human" for row in rows)}
-    mixed = open_alone and any(row.source != "human" for rows in found.values() for row in rows)
-    return tuple(_pair_of_rows(rows) for texts, rows in found.items() if not (mixed and texts in people))
-
-
-def _pair_of_rows(rows: Sequence[PreferenceRow]) -> SourcePair:
-    """All are on the same two texts. The first one's belief is the judge's, those of other judges are the panel's."""
-    first = rows[0]
-    pair = SourcePair(first.id, first.prompt_id, first.prompt, first.chosen, first.rejected)
-    if first.source == "human":
-        return pair
-    others = {row.judge: row for row in rows if row.judge not in ("", first.judge)}
-    return replace(
-        pair,
-        p_a=first.p_chosen,
-        per_principle=first.per_principle,
-        weighed=frozenset(id for id, _ in first.per_principle),
-        panel_p_a=tuple(row.p_chosen if row.chosen == first.chosen else 1 - row.p_chosen for row in others.values()),
-    )
 
 
 async def pairs_of_run(store: Store, artifacts: Artifacts, run: RunRecord) -> tuple[SourcePair, ...]:

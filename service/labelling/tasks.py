@@ -13,7 +13,7 @@ from judges.records import Message
 from service.errors import InvalidInput
 from service.labelling.candidates import Askable, askables, candidates_of
 from service.labelling.gains import UNFITTED, GainModel
-from service.labelling.routing import labels_in_minutes, route_pairs
+from service.labelling.routing import Routed, draw_pairs, labels_in_minutes, route_pairs
 from service.labelling.schemas import GoldPair, LabelProjectRequest
 from service.labelling.sources import SourcePair
 from service.store.label_records import NewTask, RoutedBy
@@ -31,15 +31,22 @@ class _Sent:
     p_sent: float
 
 
-def tasks_of(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> list[NewTask]:
-    """All tasks in their order. Raises InvalidInput where there is nothing to ask, or too much."""
+def tasks_of(
+    request: LabelProjectRequest, pairs: Sequence[SourcePair], drawn: Sequence[Routed] | None = None
+) -> list[NewTask]:
+    """All tasks in their order. `drawn` are those of the pairs to send, where they were drawn from more than these.
+
+    Raises InvalidInput where there is nothing to ask, or too much.
+    """
     if request.kind == "rewrite" and request.repeat_share:
         raise InvalidInput("repeat_share: texts that people write are not compared; leave it out, or compare or rank")
     known = {pair.pair_id: pair for pair in pairs}
     gold = [_gold_task(request, known, number) for number in range(len(request.gold))]
     decided = {task.pair_id for task in gold}
     asked = askables(request, [pair for pair in pairs if pair.pair_id not in decided])
-    sent = _sent(request, asked)
+    by_id = {one.id: one for one in asked}
+    routed = _routed(request, asked) if drawn is None else drawn
+    sent = [_Sent(by_id[one.pair_id], one.routed_by, one.probability) for one in routed]
     chance = random.Random(request.seed)
     first = [task for one in sent if one.routed_by == "random" for task in _tasks_about(request, one)]
     then = [task for one in sent if one.routed_by != "random" for task in _tasks_about(request, one)]
@@ -81,18 +88,15 @@ def left_out_replies(request: LabelProjectRequest, pairs: Sequence[SourcePair]) 
     return sum(max(0, len(_texts(one.pairs)) - _RANKED_AT_MOST) for one in askables(request, pairs))
 
 
-def _sent(request: LabelProjectRequest, asked: Sequence[Askable]) -> list[_Sent]:
+def _routed(request: LabelProjectRequest, asked: Sequence[Askable]) -> Sequence[Routed]:
     """Which are sent, and why."""
     routing = request.routing
     if routing.policy == "all":
-        return [_Sent(one, "all", 1.0) for one in asked]
-    share = 1.0 if routing.policy == "random" else routing.random_share
-    by_id = {one.id: one for one in asked}
+        return [Routed(one.id, "all", 1.0) for one in asked]
     budget = min(budget_of(request, routing.seconds_per_label), len(asked))
-    return [
-        _Sent(by_id[routed.pair_id], routed.routed_by, routed.probability)
-        for routed in route_pairs(candidates_of(request, asked, UNFITTED), budget, share, request.seed)
-    ]
+    if routing.policy == "random":
+        return draw_pairs([one.id for one in asked], budget, request.seed)
+    return route_pairs(candidates_of(request, asked, UNFITTED), budget, routing.random_share, request.seed)
 
 
 def _tasks_about(request: LabelProjectRequest, sent: _Sent) -> list[NewTask]:

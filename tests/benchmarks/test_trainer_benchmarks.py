@@ -133,6 +133,8 @@ def test_what_reward_misses():
     found = reward.figures(run, SideRun(4, (6.0,), (0.7,), 100), even, Accuracy(0.75, 0.6, 0.8, 0.55))
     assert reward.missed(found | {"held_out": 10}, efficacy=True) == []
     assert reward.missed(found | {"held_out": 20}, efficacy=True) == ["accuracy"]  # three pairs fewer
+    slow = found | {"held_out": 10, "ratio": 1.9}
+    assert (reward.missed(slow, efficacy=True), reward.missed(slow, efficacy=False)) == ([], ["ratio"])
     assert reward.missed(found | {"held_out": 10, "longest_wins": 0.6}, efficacy=True) == ["longest_wins"]
 
 

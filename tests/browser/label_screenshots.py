@@ -5,10 +5,13 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page
 
 from judges.records import Message
+from service.shards import publish_shard
 from service.store.label_records import Answer, LabelProjectRecord, NewTask
+from service.store.records import PreferenceSetRecord
 from tests.browser.pictures import keep, signed_in, take
 from tests.browser.serving import Served
 from tests.service.pages.label_seed import compare, invitation, law, seed
+from training.rows import PreferenceRow
 
 GUIDELINE = """Read the principle first: nothing else counts here.
 
@@ -43,6 +46,8 @@ CARELESS = (
     "Yes, a single aspirin is fine. Warfarin and aspirin work in different ways and so they do not get in each other's "
     "way. Give her 500 mg with a glass of water, and a second one after four hours if the headache is still there."
 )
+COMMENTED = ("Bo", 62)
+COMMENT = "Neither says why sunsets are red; this one at least does not bring the sea into it."
 Size = tuple[int, int]
 # From some width on the guideline stands beside the task.
 USUAL, WIDE = (1200, 920), (1440, 860)
@@ -137,29 +142,47 @@ def _endings(served: Served, browser: Browser, folder: Path) -> None:
 
 
 def _project(served: Served, browser: Browser, folder: Path) -> None:
-    """As whoever runs it sees it: people have answered most of ninety tasks, and a judge was asked too."""
+    """As whoever runs it sees it: people were trained on three tasks and have answered most of ninety others, one has
+    written why, and a judge was asked too."""
     reasons = ("flip", "close", "random")
-    tasks = [compare(number, judge_p_a=0.8, routed_by=reasons[number % 3]) for number in range(90)]
-    made, _ = served.do(seed(served.backend, served.project_id, tasks, guideline=GUIDELINE, name="Sky", overlap=3))
+    tasks = [compare(number - 3, training=True, gold="a", routed_by="training") for number in range(3)]
+    tasks += [compare(number, judge_p_a=0.8, routed_by=reasons[number % 7 % 3]) for number in range(90)]
+    fields = {"name": "Sky", "overlap": 3, "preference_set_id": served.do(_judged(served, tasks))}
+    made, _ = served.do(seed(served.backend, served.project_id, tasks, guideline=GUIDELINE, **fields))
     tired = tuple(range(48, 84, 2))
-    for who, differs in (("Ada", ()), ("Bo", (3, 11, 19, 40, 61)), ("Cy", (7, 30, *tired))):
+    for who, differs in (("Ada", ()), ("Bo", (3, 11, 19, 40, 61)), ("Cy", (-2, 7, 30, *tired))):
         served.do(_answered(served, made, who, differs))
     page = signed_in(browser, served)
     take(page, "/ui/label-projects", folder / "ui-label-projects.png", height=520)
-    take(page, f"/ui/label-projects/{made.id}", folder / "ui-label-project.png", height=1500)
+    take(page, f"/ui/label-projects/{made.id}", folder / "ui-label-project.png", height=2000)
+
+
+async def _judged(served: Served, tasks: list[NewTask]) -> str:
+    """The set that the tasks are of, as a judge left it: a project's figures of the judge are read from there."""
+    rows = [
+        PreferenceRow(task.pair_id, task.pair_id, task.prompt, *task.replies, task.judge_p_a, 1.0, "ai", judge="judge")
+        for task in tasks
+        if task.judge_p_a is not None
+    ]
+    key = "preferences/sky.parquet"
+    await publish_shard(served.backend.artifacts, key, rows, PreferenceRow)
+    record = PreferenceSetRecord("", served.project_id, "sky", "ai", "0" * 64, key, len(rows), {}, None, "")
+    return (await served.backend.store.preference_sets.add(record)).id
 
 
 async def _answered(served: Served, made: LabelProjectRecord, name: str, differs: tuple[int, ...]) -> None:
-    """Two of three for the first reply, but for the tasks in which this person differs; ever quicker."""
+    """Two of three for the first reply, and all in training, but for the tasks in which this person differs; ever
+    quicker."""
     store = served.backend.store.label_projects
     there = {person.name: person for person in await store.annotators(served.project_id, made.id)}
     person = there.get(name) or (await store.invite(served.project_id, made.id, name))[0]
-    for number in range(84):
+    for number in range(-3, 84):
         [task] = await store.next_tasks(person.id, 1)
-        wanted = int((number % 3 == 0) != (number in differs))
+        wanted = int((number >= 0 and number % 3 == 0) != (number in differs))
         choice = "first" if task.order[0] == wanted else "second"
         seconds = 14 + number % 7 - number * (0.12 if name == "Cy" else 0.03)
-        await store.submit(person.id, task.id, Answer(choice, seconds=seconds))
+        comment = COMMENT if (name, number) == COMMENTED else ""
+        await store.submit(person.id, task.id, Answer(choice, comment=comment, seconds=seconds))
 
 
 def _begun(served: Served, browser: Browser, tasks: list[NewTask], size: Size = USUAL, **fields: object) -> Page:

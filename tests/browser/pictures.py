@@ -10,6 +10,7 @@ from tests.browser.serving import Served
 
 _MOST_BYTES = 150_000
 _WIDTH = 1200
+_WITHIN_MS = 60_000
 _COLOURS = 128  # the pages have few, and a picture of few is a third as large
 
 
@@ -18,10 +19,17 @@ def take(page: Page, address: str, file: Path, height: int, at: str = "") -> Non
     page.set_viewport_size({"width": _WIDTH, "height": height})
     page.goto(address)
     page.wait_for_load_state("networkidle")
+    wait_for_parts(page)
     if at:
         heading = page.get_by_role("heading", name=at, exact=True)
         heading.evaluate("heading => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 16)")
     keep(page, file)
+
+
+def wait_for_parts(page: Page) -> None:
+    """Until each part that comes by itself has taken the place of the link to it."""
+    for part in page.locator("[hx-trigger=load]").all():
+        part.locator(f'a[href="{part.get_attribute("hx-get")}"]').wait_for(state="detached", timeout=_WITHIN_MS)
 
 
 def keep(shown: Page | Locator, file: Path) -> None:

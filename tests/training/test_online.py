@@ -94,7 +94,9 @@ def test_what_the_lower_layers_gave_once_serves_every_pass(tmp_path: Path, sharp
 def test_a_heavy_kl_holds_it_at_the_base(tmp_path: Path, sharp: Path, kind: type[OnlineConfig]):
     wanted = config(tmp_path, sharp, kind, epochs=8, kl_weight=1000.0)
     TRAIN[kind](wanted, [LETTERS])
-    assert max(abs(line["kl"]) for line in steps(wanted.output)) < 0.05
+    # A few nats without the weight; a step's figure is one of 64 draws.
+    kls = [abs(line["kl"]) for line in steps(wanted.output)]
+    assert sum(kls) / len(kls) < 0.05 and max(kls) < 0.1
 
 
 def test_an_adaptive_weight_rises_while_the_kl_is_over_its_target(tmp_path: Path, tiny: Path):

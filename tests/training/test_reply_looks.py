@@ -37,7 +37,10 @@ def sft(folder: Path, tiny: Path, **changes: object) -> SftConfig:
 def test_replies_that_collapse_stop_the_run_at_a_checkpoint(tmp_path: Path, sharp: Path):
     free = sft(tmp_path / "free", sharp)
     assert train_sft(free)["stopped"] is None
-    seen = {line["step"]: line for line in steps(free) if "distinct_2" in line}
+    assert [line["step"] for line in steps(free) if "distinct_2" in line] == [8, 12]  # without a limit
+    looking = sft(tmp_path / "looking", sharp, min_distinct_2=1e-6)
+    assert train_sft(looking)["stopped"] is None
+    seen = {line["step"]: line for line in steps(looking) if "distinct_2" in line}
     assert list(seen) == list(range(2, 13, 2)) and all(line.keys() >= SEEN for line in seen.values())
     first, last = seen[2], seen[12]
     assert last["distinct_2"] < first["distinct_2"] / 2 and last["sampled_kl"] > first["sampled_kl"]
@@ -55,8 +58,8 @@ def test_replies_that_collapse_stop_the_run_at_a_checkpoint(tmp_path: Path, shar
 
 
 def test_looking_changes_nothing_that_is_learnt(tmp_path: Path, tiny: Path):
-
-    seen = config_from(settings(tmp_path / "seen", tiny, repeats(12), held_out_share=0.25, epochs=1), DpoConfig, "test")
+    values = settings(tmp_path / "seen", tiny, repeats(12), held_out_share=0.25, epochs=1, max_length_ratio=1e6)
+    seen = config_from(values, DpoConfig, "test")
     train_dpo(seen)
     blind = replace(seen, output=tmp_path / "blind", checkpoint_every_steps=1000)
     train_dpo(blind)

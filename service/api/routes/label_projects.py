@@ -16,7 +16,7 @@ from service.api.label_wire import (
     TaskLabelBody,
 )
 from service.api.state import AskingHere, Backend, BackendHere, KeyHere
-from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, page_of
+from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, PromptSetBody, page_of
 from service.errors import InvalidInput, NotFound
 from service.labelling.figures import QualityReport
 from service.labelling.gathered import labels_of
@@ -24,8 +24,10 @@ from service.labelling.human_sets import HumanSet, add_human_set, of_project, wi
 from service.labelling.project_quality import project_quality
 from service.labelling.projects import create_project
 from service.labelling.rerouting import route_again
+from service.labelling.revision_prompts import prompts_to_revise
 from service.labelling.rows import PeopleWeights, rows_from_labels
 from service.labelling.schemas import Id, LabelProjectRequest, Name, PersonName
+from service.prompt_sets import add_prompt_set
 from service.store.label_records import AnnotatorRecord
 from service.store.records import JsonObject
 
@@ -61,6 +63,13 @@ class FromAnswers(BaseModel):
     aggregate: bool = False
     weights: PeopleWeights = "equal"
     add_to: Id | None = None
+
+
+class PromptsToRevise(BaseModel):
+    """What the prompt set is to be called."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "to revise"}]})
+    name: Name = "to revise"
 
 
 @router.post("", status_code=201, operation_id="create_label_project")
@@ -212,6 +221,20 @@ async def gather(id: str, chosen: FromAnswers, backend: BackendHere, key: KeyHer
     }
     new = HumanSet(chosen.name, rows, report)
     return PreferenceSetBody.model_validate(await add_human_set(backend.store, backend.artifacts, key.project_id, new))
+
+
+@router.post("/{id}/prompt-set", status_code=201, operation_id="create_prompt_set_from_label_project")
+async def to_revise(id: str, chosen: PromptsToRevise, backend: BackendHere, key: KeyHere) -> PromptSetBody:
+    """A prompt set of the prompts of which somebody said that all replies are bad, for a run that revises.
+
+    Each prompt once, to train on. Training, gold and repeats ask for nothing.
+    """
+    project = await backend.store.label_projects.get(key.project_id, id)
+    prompts = prompts_to_revise(await labels_of(backend.store, project))
+    if not prompts:
+        raise InvalidInput(f"nobody has said in label project {project.name!r} that both replies are bad")
+    made = await add_prompt_set(backend.store, backend.artifacts, key.project_id, chosen.name, prompts)
+    return PromptSetBody.model_validate(made)
 
 
 router.include_router(invitations)

@@ -1,7 +1,6 @@
 """Prompt sets: upload JSONL, CSV or Parquet; read; delete."""
 
 import asyncio
-import hashlib
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -11,8 +10,7 @@ from service.api.state import BackendHere, KeyHere
 from service.api.uploads import FORM, read_upload, resource_name
 from service.api.wire import After, Deleted, Limit, Page, PromptSetBody, page_of
 from service.exchange.prompts import read_prompts
-from service.shards import to_parquet
-from service.store.records import PromptSetRecord
+from service.prompt_sets import add_prompt_set
 
 router = APIRouter(prefix="/v1/prompt-sets", tags=["prompt sets"], route_class=RepeatableRoute)
 _EXAMPLE = (
@@ -39,22 +37,9 @@ async def create(
     upload = await read_upload(request, backend.settings.max_upload_mb * 1_000_000)
     # Large files take long: other requests are answered meanwhile.
     prompts = await asyncio.to_thread(read_prompts, upload.data, upload.filename, upload.content_type)
-    data = await asyncio.to_thread(to_parquet, prompts)
-    digest = hashlib.sha256(data).hexdigest()
-    artifact = f"prompts/{digest}.parquet"
-    await backend.artifacts.put_new(artifact, data)
-    train = sum(prompt.split == "train" for prompt in prompts)
-    record = PromptSetRecord(
-        id="",
-        project_id=key.project_id,
-        name=resource_name(upload.name or name, upload.filename, "prompts"),
-        sha256=digest,
-        artifact=artifact,
-        train=train,
-        held_out=len(prompts) - train,
-        created_at="",
-    )
-    return PromptSetBody.model_validate(await backend.store.prompt_sets.add(record))
+    given = resource_name(upload.name or name, upload.filename, "prompts")
+    made = await add_prompt_set(backend.store, backend.artifacts, key.project_id, given, prompts)
+    return PromptSetBody.model_validate(made)
 
 
 @router.get("", operation_id="list_prompt_sets")

@@ -101,6 +101,12 @@ def record_id(rows: Iterable[PreferenceRow]) -> str | None:
     return next((id for row in rows if (id := dict(row.tags).get(RECORD_ID))), None)
 
 
+def came_from(row: PreferenceRow) -> str:
+    """What tells the tool's record of the row from others: its id, else what else it held. Empty for a row of ours."""
+    kept = dict(row.tags)
+    return kept.get(RECORD_ID) or kept.get(RECORD_META, "") + kept.get(RECORD_DATA, "")
+
+
 def rows_of_answers(
     prompt: Conversation, answers: Iterable[Answer], extras: JsonValue, what: str, record: Tags = ()
 ) -> Iterator[PreferenceRow | Pair]:

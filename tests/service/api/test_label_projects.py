@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from judges.records import Prompt
 from service.api.csrf import csrf_token
 from service.api.state import ANNOTATOR_COOKIE
+from service.shards import read_shard
 
 PAIRS = "".join(f'{{"prompt": "question {n}", "chosen": "good {n}", "rejected": "bad {n}"}}\n' for n in range(4))
 BASE = "/v1/label-projects"
@@ -40,7 +42,7 @@ async def test_a_stranger_opens_nothing(service, made):
     routes = [
         ("POST", BASE), ("GET", BASE), ("GET", f"{BASE}/x"), ("POST", f"{BASE}/x/close"), ("DELETE", f"{BASE}/x"),
         ("POST", f"{BASE}/x/invitations"), ("GET", f"{BASE}/x/annotators"), ("DELETE", f"{BASE}/x/annotators/y"),
-        ("GET", f"{BASE}/x/tasks/next"), ("GET", f"{BASE}/x/quality"),
+        ("GET", f"{BASE}/x/tasks/next"), ("GET", f"{BASE}/x/quality"), ("POST", f"{BASE}/x/prompt-set"),
         ("POST", f"{BASE}/x/route"), ("GET", f"{BASE}/x/labels"), ("POST", f"{BASE}/x/preference-set"),
         ("POST", "/v1/labels"), ("GET", "/label"), ("POST", "/label/answer"), ("GET", "/label/anything"),
     ]  # fmt: skip
@@ -166,6 +168,22 @@ async def test_answers_become_a_preference_set(service, made):
     rows = (await service.http.get("/v1/preference-sets/may/rows")).json()["data"]
     assert sorted(row["p_chosen"] for row in rows) == [0.5, 1.0]
     assert {tuple(row["annotators"]) for row in rows} == {(ada,)}
+
+
+async def test_prompts_whose_replies_are_bad_become_a_prompt_set(service, made):
+    ada = (await invite(service, made))["annotator"]["id"]
+    for choice in ("first", "both_bad"):
+        refused = await service.http.post(f"{BASE}/helpful/prompt-set", json={"name": "weak"})
+        assert (refused.status_code, "nobody has said" in refused.text) == (422, True)
+        [task] = (await service.http.get(f"{BASE}/helpful/tasks/next?annotator={ada}")).json()["data"]
+        said = {"task_id": task["id"], "annotator": ada, "choice": choice}
+        assert (await service.http.post("/v1/labels", json=said)).status_code == 201
+    answer = await service.http.post(f"{BASE}/helpful/prompt-set", json={"name": "weak"})
+    assert answer.status_code == 201, answer.text
+    assert (answer.json()["name"], answer.json()["train"], answer.json()["held_out"]) == ("weak", 1, 0)
+    found = await service.store.prompt_sets.get(service.project, "weak")
+    [prompt] = await read_shard(service.app.state.backend.artifacts, found.artifact, Prompt)
+    assert [(turn.role, turn.content) for turn in prompt.messages] == [("user", task["prompt"][0]["content"])]
 
 
 async def test_closed_and_deleted(service, made):

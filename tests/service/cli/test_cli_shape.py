@@ -30,7 +30,7 @@ def test_the_commands_of_the_design_are_there():
         "model add", "model list", "model delete", "run create",
         "run follow", "run cancel", "run resume", "run report", "run delete", "judge qualify", "judge panel",
         "label create", "label list", "label invite", "label people", "label revoke", "label export", "label close",
-        "label delete", "label route", "adapter list", "adapter download", "adapter delete",
+        "label delete", "label route", "label prompts", "adapter list", "adapter download", "adapter delete",
     }  # fmt: skip
 
 

@@ -39,6 +39,8 @@ def test_a_project_from_its_file_to_a_preference_set(client, live, tmp_path):
         http.post("/v1/labels", json=said).raise_for_status()
     [told] = [json.loads(line) for line in charter("labels", "by command", "--commented").splitlines()]
     assert (told["choice"], told["comment"], told["annotator_id"]) == ("tie", "Both are short.", ada)
+    refused = CliRunner().invoke(app, ["label", "prompts", "by command"], env=own)
+    assert "nobody has said" in str(refused.exception)
     assert '"rows": 1' in charter("export", "by command", "--name", "answers", "--weights", "measured")
     told = charter("quality", "by command")
     assert told.startswith("1 labels, 0 skips, 0 training answers; 1 questions, 0 of them answered by two")
@@ -70,6 +72,22 @@ def test_a_project_is_routed_again(client, live, tmp_path):
     done = CliRunner().invoke(app, ["label", "route", "routed"], env=own)
     assert done.exit_code == 0, done.output
     assert '"labelled": 1' in done.stdout and '"added": 1' in done.stdout
+
+
+def test_prompts_whose_replies_are_both_bad_become_a_prompt_set(client, live, tmp_path):
+    (tmp_path / "pairs.jsonl").write_text(PAIRS)
+    client.add_preferences(tmp_path / "pairs.jsonl", name="bad")
+    made = client.create_label_project(LabelProjectRequest(name="to be revised", preference_set="bad"))
+    ada = client.invite(made.id, "Ada").annotator.id
+    headers = {"Authorization": f"Bearer {live.process.api_key()}"}
+    with httpx.Client(base_url=live.process.url, headers=headers, trust_env=False) as http:
+        [task] = http.get(f"/v1/label-projects/{made.id}/tasks/next?annotator={ada}").json()["data"]
+        http.post("/v1/labels", json={"task_id": task["id"], "annotator": ada, "choice": "both_bad"}).raise_for_status()
+    own = {"CHARTER_URL": live.process.url, "CHARTER_API_KEY": live.process.api_key()}
+    done = CliRunner().invoke(app, ["label", "prompts", "to be revised", "--name", "weak"], env=own)
+    assert done.exit_code == 0, done.output
+    [weak] = [found for found in client.prompt_sets() if found.name == "weak"]
+    assert (weak.train, weak.held_out) == (1, 0) and weak.id in done.stdout
 
 
 def test_a_project_by_the_client(client, tmp_path):

@@ -37,6 +37,7 @@ def rows_on_few_pairs(draw: st.DrawFn) -> list[PreferenceRow]:
         belief, weight = draw(st.sampled_from([0.5, 0.6, 0.75, 1.0])), draw(st.sampled_from([0.0, 0.5, 2.0]))
         annotators, judge = (draw(PEOPLE), "") if source == "human" else ((), draw(st.sampled_from(["", "big"])))
         tags = draw(st.sampled_from([(), (("chosen_shown", "second"),), (("chosen_shown", "first"), ("x", "y"))]))
+        tags += draw(st.sampled_from([(), (), (("record_id", "E1"),), (("record_id", "E2"),)]))
         made.append(replace(row, p_chosen=belief, weight=weight, annotators=annotators, judge=judge, tags=tags))
     return made
 
@@ -136,6 +137,28 @@ def test_a_tools_own_record_comes_out_as_the_same_record() -> None:
     # A ranking of three is three records, which cannot all be the one that it came from.
     three = given | {"fields": fields | {"response_c": "So."}, "responses": [answer]}
     assert "E1" not in [one["external_id"] for one in lines(read([three], "argilla"), "argilla")]
+
+
+@pytest.mark.parametrize("id", ["external_id", ""])
+def test_two_records_of_a_tool_on_one_pair_stay_two(id: str) -> None:
+    # The second has the replies on the other sides; without ids their metadata tell them apart.
+    def record(number: int, a: str, b: str, who: str) -> dict:
+        answer = {"values": {"preference": {"value": "a"}}, "status": "submitted", "user_id": who}
+        fields = {"prompt": "Why?", "response_a": a, "response_b": b}
+        named = {id: f"E{number}"} if id else {}
+        return named | {"fields": fields, "metadata": {"batch": number}, "responses": [answer]}
+
+    given = [record(1, "Because.", "Hm.", "ann_1"), record(2, "Hm.", "Because.", "ann_2")]
+    # A judge's row of ours came before, and takes a place in the first.
+    rows = [replace(ROW, id="j", source="ai", annotators=(), judge="big"), *read(given, "argilla")]
+    out = lines(rows, "argilla")
+    assert [one["metadata"]["batch"] for one in out] == [1, 2]
+    assert [one["responses"][0]["user_id"] for one in out] == ["ann_1", "ann_2"]
+    assert [len(one["suggestions"]) for one in out] == [1, 0]
+    assert not id or [one["external_id"] for one in out] == ["E1", "E2"]
+    assert read(out, "argilla") == rows
+    tasks = lines(rows, "label-studio")
+    assert [one["meta"]["batch"] for one in tasks] == [1, 2] and read(tasks, "label-studio") == rows
 
 
 def test_a_task_of_label_studio_keeps_its_id_its_data_and_its_people() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from judges.records import Message
+from service.labelling.revision_prompts import prompts_to_revise
 from service.labelling.rows import rows_from_labels
 from service.store.label_records import TaskLabel
 from training.cast_votes import without_people
@@ -76,6 +77,20 @@ def test_both_bad_asks_for_a_revision_and_a_skip_makes_nothing():
         [label(choice="both_bad"), label("ann_2", "both_bad"), label("ann_3", "skip")], aggregate=False
     )
     assert (made.rows, made.asks_revision, made.skips) == ((), ("p1",), 1)
+
+
+def test_prompts_to_revise_are_told_once_each_and_not_by_what_measures_people():
+    other = (Message("user", "When?"),)
+    asked = [
+        label(choice="both_bad", routed_by="gold", gold="both_bad", prompt=(Message("user", "Who?"),)),
+        label("ann_2", "a"),
+        label("ann_2", "both_bad", prompt=other, kind="rank", replies=("x", "y", "z")),
+        label("ann_3", "both_bad", pair_id="p2"),
+        label("ann_4", "both_bad"),
+    ]
+    told = prompts_to_revise(asked)
+    assert [(prompt.messages, prompt.split) for prompt in told] == [(other, "train"), (PROMPT, "train")]
+    assert len({prompt.id for prompt in told}) == 2 and prompts_to_revise(asked[:2]) == ()
 
 
 def test_most_votes_for_both_bad_make_no_row_of_all_votes():

@@ -7,7 +7,9 @@ import pytest
 from judges.records import Abstention, Comparison, Message, Preference, PrincipleVerdict
 from service.artifacts import Artifacts
 from service.errors import Conflict
-from service.labelling.sources import pairs_of_run, pairs_of_set
+from service.labelling.routing import draw_pairs
+from service.labelling.set_pairs import Draw, draw_pairs_of_set, pairs_of_set
+from service.labelling.sources import pairs_of_run
 from service.shards import publish_shard
 from service.store.records import PreferenceSetRecord
 from service.store.store import Store
@@ -68,6 +70,25 @@ async def test_other_judges_of_the_same_texts_are_a_panel(artifacts):
     [pair] = await pairs_of_set(artifacts, the_set("p", "ai"))
     assert (pair.pair_id, pair.p_a, pair.weighed) == ("r1", 0.8, {"honest"})
     assert pair.panel_p_a == pytest.approx((0.1, 0.6))
+
+
+async def test_a_draw_from_a_set_is_that_of_its_pairs_and_keeps_their_texts_alone(artifacts):
+    rows = [replace(row(f"r{n}", f"x{n}", "y", p_chosen=0.6), judge="one") for n in range(40)]
+    rows += [replace(row(f"again{n}", "y", f"x{n}", p_chosen=0.9), judge="two") for n in range(40)]
+    rows += [row("h0", "x0", "y", "human"), row("same", "y", "y")]
+    await publish_shard(artifacts, "preferences/d.parquet", rows, PreferenceRow)
+    source = the_set("d", "mixed")
+    everything = await pairs_of_set(artifacts, source)
+    assert [pair.pair_id for pair in everything] == [f"r{n}" for n in range(1, 40)]
+    found = await draw_pairs_of_set(artifacts, source, Draw(budget=6, seed=3, named=frozenset({"r5", "h0"})))
+    names = [pair.pair_id for pair in everything if pair.pair_id != "r5"]
+    assert found.routed == draw_pairs(names, 6, 3)
+    assert {one.probability for one in found.routed} == {6 / 38} and len({one.pair_id for one in found.routed}) == 6
+    wanted = {"r5", *(one.pair_id for one in found.routed)}
+    assert found.pairs == tuple(pair for pair in everything if pair.pair_id in wanted)
+    assert all(pair.panel_p_a == pytest.approx((0.1,)) for pair in found.pairs)
+    all_of_them = await draw_pairs_of_set(artifacts, source, Draw(budget=100, seed=3, named=frozenset()))
+    assert all_of_them.pairs == everything and {one.routed_by for one in all_of_them.routed} == {"all"}
 
 
 async def test_a_run_gives_its_comparisons_with_the_beliefs_that_its_mix_takes(database_url, artifacts):

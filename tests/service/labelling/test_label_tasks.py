@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from judges.records import Message
 from service.errors import InvalidInput
+from service.labelling.routing import Routed
 from service.labelling.schemas import LabelProjectRequest
 from service.labelling.sources import SourcePair
 from service.labelling.tasks import left_out_replies, tasks_of
@@ -47,6 +48,15 @@ def test_a_random_part_within_the_budget():
         tasks = tasks_of(request(overlap=2, routing={"policy": "random", **budget}), PAIRS)
         assert len(tasks) == count
         assert {task.routed_by for task in tasks} == {"random"}
+
+
+def test_pairs_that_were_drawn_from_a_larger_source_are_sent_as_they_were_drawn():
+    drawn = [Routed("p3", "random", 0.01), Routed("p7", "random", 0.01)]
+    asked = request(gold=[{"pair_id": "p5", "choice": "a"}], routing={"policy": "random", "budget_labels": 2})
+    tasks = tasks_of(asked, [pair(3), pair(5), pair(7)], drawn)
+    assert {(task.pair_id, task.routed_by, task.p_sent) for task in tasks} == {
+        ("p5", "gold", None), ("p3", "random", 0.01), ("p7", "random", 0.01)
+    }  # fmt: skip
 
 
 def test_the_least_sure_pairs_and_a_random_part_beside_them():
@@ -202,4 +212,6 @@ def test_gold_that_makes_no_sense_is_refused(asked, said):
 def test_gold_that_says_the_same_twice_or_is_asked_under_two_principles_is_taken():
     turned = {"prompt": "2 + 2?", "a": "5", "b": "4", "choice": "b"}
     kind = GOLD | {"principle_id": "kind", "choice": "b"}
-    assert len(request(gold=[GOLD, turned, kind], gold_share=0.5).gold) == 3
+    silent = [{"prompt": "Say nothing.", "a": "", "b": "Nothing.", "choice": "a"}]
+    silent.append(silent[0] | {"a": "Nothing.", "b": "", "choice": "b"})
+    assert len(request(gold=[GOLD, turned, kind, *silent], gold_share=0.5).gold) == 5

@@ -12,6 +12,8 @@ from judges.intervals import Interval, wilson
 from service.labelling.agreement import alpha_of_counts
 from service.labelling.drift import difference, median_interval
 from service.labelling.figures import Unknown, Window
+from service.labelling.judge_in_orders import judge_of_rankings
+from service.labelling.judged_orders import reply_hash
 from service.labelling.quality import quality_report
 from service.labelling.reliability import LEAST_WEIGHT, MOST_WEIGHT, reliabilities, weight_of
 from tests.service.labelling.answers import label, labels_of
@@ -108,6 +110,31 @@ def test_the_others_order_is_that_of_most_of_them_pair_by_pair():
     assert annotator(report, "x").with_majority == wilson(0, 10)
     # x and z part on 0 and 1 and on 0 and 2, and agree on 2 before 1; y has 1 before 2.
     assert annotator(report, "y").with_majority == wilson(0, 10)
+
+
+def test_the_judge_beside_rankings_by_their_pairs():
+    # Twelve prompts; the judge believes x over y and z over x, is open on y and z. Two people say x, y, z and one says
+    # z, x, y: most put x first, then y; so of each prompt's pairs the judge has one right, one wrong and half a one.
+    said = {"p": (0, 1, 2), "q": (0, 1, 2), "r": (2, 0, 1)}
+    labels = [ranked(who, ranking, n, number=n) for who, ranking in said.items() for n in range(12)]
+    x, y, z = map(reply_hash, "xyz")
+    beliefs = {(x, y): 0.9, (y, x): 0.1, (x, z): 0.2, (z, x): 0.8, (y, z): 0.5, (z, y): 0.5}
+    otherwise = quality_report(labels).judge
+    found = judge_of_rankings(labels, {(f"pair_{n}", None): beliefs for n in range(12)}, otherwise)
+    assert (found.questions, found.ties, found.alpha) == (12, 0, otherwise.alpha)
+    assert found.with_majority == wilson(6, 12) and found.kappa == pytest.approx(0)
+    # Only the first pair: all right. On nine prompts: too few to tell.
+    first = {(x, y): 0.9, (y, x): 0.1}
+    found = judge_of_rankings(labels, {(f"pair_{n}", None): first for n in range(12)}, otherwise)
+    assert found.with_majority == wilson(12, 12) and found.kappa == pytest.approx(1)
+    few = judge_of_rankings(labels, {(f"pair_{n}", None): first for n in range(9)}, otherwise)
+    assert few.questions == 9 and isinstance(few.with_majority, Unknown) and isinstance(few.kappa, Unknown)
+    # Two people against each other on a pair, and a judge of another principle: nothing to be right about.
+    even = [one for one in labels if one.annotator_id in ("p", "r")]
+    open_pair = {(x, z): 0.9, (z, x): 0.1}
+    found = judge_of_rankings(even, {(f"pair_{n}", None): open_pair for n in range(12)}, otherwise)
+    assert found.questions == 12 and isinstance(found.with_majority, Unknown)
+    assert judge_of_rankings(labels, {("pair_1", "kind"): beliefs}, otherwise).questions == 0
 
 
 def test_who_ranks_against_all_others_weighs_little():

@@ -205,3 +205,17 @@ async def test_rewriting_says_nothing_of_the_judge(place):
     [task] = await place.projects.next_tasks(ada, 1)
     await place.projects.submit(ada, task.id, Answer("rewritten", rewrite="better"))
     assert (await estimated(place, made)).estimated == ()
+
+
+async def test_the_judge_beside_rankings_is_read_from_what_the_project_keeps(place):
+    made, ada = await place.made(kind="rank")
+    for number in range(12):
+        [task] = await place.projects.next_tasks(ada, 1)
+        # In nine of twelve the order of the set, which is the judge's.
+        order = tuple(sorted(range(2), key=lambda seen: task.order[seen] if number < 9 else -task.order[seen]))
+        await place.projects.submit(ada, task.id, Answer("ranked", ranking=order))
+    first = await estimated(place, made)
+    assert (first.questions, first.with_majority.estimate, first.kappa) == (12, 0.75, 0.5)
+    assert await place.artifacts.keys("label-projects") == [f"label-projects/{made.id}/orders.parquet"]
+    await place.artifacts.delete("preferences/a.parquet")
+    assert await estimated(place, made) == first

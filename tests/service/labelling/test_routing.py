@@ -20,7 +20,7 @@ from service.labelling.gains import (
     expected_gains,
     fit_gain_model,
 )
-from service.labelling.routing import labels_in_minutes, route_pairs
+from service.labelling.routing import Routed, draw_pairs, labels_in_minutes, route_pairs
 
 FLIP = RoutingCandidate("flip", "p1", 0.5, order_flip=True)
 CLOSE = RoutingCandidate("close", "p2", 0.6)
@@ -131,6 +131,14 @@ def test_the_random_part_is_uniform_and_does_not_hang_on_the_model():
     assert sum(counts.values()) == 400 * 5
     # Chi squared with 19 degrees of freedom: 43.8 at one in a thousand, less here since draws have no repeats.
     assert sum((counts[f"{n}"] - 100) ** 2 / 100 for n in range(20)) < 43.8
+
+
+def test_a_draw_is_a_routing_that_is_all_random():
+    candidates = [RoutingCandidate(f"{n}", f"{n}", n / 20) for n in range(20)]
+    ids = [candidate.pair_id for candidate in candidates]
+    assert draw_pairs(ids, 6, 5) == route_pairs(candidates, 6, 1.0, 5)
+    assert {(one.routed_by, one.probability) for one in draw_pairs(ids, 6, 5)} == {("random", 0.3)}
+    assert draw_pairs(ids, 20, 5) == tuple(Routed(id, "all", 1.0) for id in ids)
 
 
 @pytest.mark.parametrize(("total", "random", "targeted"), [(6, 2, 2), (7, 3, 1), (5, 1, 3), (4, 0, 2), (4, 3, 0)])

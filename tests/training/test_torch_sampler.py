@@ -1,0 +1,112 @@
+"""The sampler in the trainer's process writes what the plain model would with the same draws, token by token."""
+
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings, strategies
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from training.configs import PpoConfig
+from training.errors import LostNumber, TrainingError
+from training.model import Policy, load_policy
+from training.precision import Numbers
+from training.tiny import build_tiny_model, byte_tokenizer
+from training.torch_sampler import TorchSampler
+
+from .test_online import config
+
+FP32 = Numbers(torch.device("cpu"), "fp32")
+OPENING = tuple(range(100, 112))
+Tokens = tuple[int, ...]
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    """With three query heads a key, and an adapter that does something."""
+    folder = tmp_path_factory.mktemp("grouped")
+    sizes = {"vocab_size": 260, "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": True}
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig(**sizes, **heads)).save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return moved(load_policy(config(folder, folder, PpoConfig), FP32))
+
+
+def moved(policy: Policy) -> Policy:
+    """Far enough from the base that a token drawn from the base would be another."""
+    with torch.no_grad():
+        for weight in policy.adapter_weights().values():
+            weight += torch.linspace(-1, 1, weight.numel(), dtype=weight.dtype).view_as(weight)
+    return policy
+
+
+def plain_replies(policy: Policy, prompts: list[Tokens], reply_tokens: int, seed: int) -> list[Tokens]:
+    """Every token from a pass of its own over everything before it; all prompts in one batch, the shortest first."""
+    draws = torch.Generator().manual_seed(seed)
+    order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+    replies: list[Tokens] = [()] * len(prompts)
+    with torch.no_grad():
+        for _ in range(reply_tokens):
+            if all(2 in reply for reply in replies):
+                break
+            rows = [torch.tensor([prompts[number] + replies[number]]) for number in order]
+            drawn = torch.rand(len(rows), 1, dtype=torch.float64, generator=draws)[:, 0].tolist()
+            for number, row, draw in zip(order, rows, drawn, strict=True):
+                p_V = policy.causal(row, use_cache=False).logits[0, -1].softmax(-1).tolist()
+                sums = itertools.accumulate(p_V)
+                replies[number] += (next((token for token, total in enumerate(sums) if total > draw), len(p_V) - 1),)
+    return [reply[: reply.index(2) + 1] if 2 in reply else reply for reply in replies]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=strategies.data())
+def test_replies_are_the_plain_models(policy: Policy, data: strategies.DataObject):
+    tails = strategies.lists(strategies.integers(0, 259), min_size=1, max_size=30).map(tuple)
+    opening = data.draw(strategies.sampled_from([(), OPENING]))
+    prompts = [opening + tail for tail in data.draw(strategies.lists(tails, min_size=1, max_size=5))]
+    prompts = random.Random(len(prompts)).choices(prompts, k=6)  # some of them more than once
+    reply_tokens = data.draw(strategies.integers(1, 6))
+    sampler = TorchSampler(policy, reply_tokens=reply_tokens, ends=(2,))
+    sampler.update("these")
+    found = sampler.sample(prompts, seed=7)
+    assert [reply.tokens for reply in found] == plain_replies(policy, prompts, reply_tokens, seed=7)
+    assert all(reply.finished == (reply.tokens[-1] == 2) and reply.weights == "these" for reply in found)
+
+
+def test_the_reference_writes_with_its_adapter_off(policy: Policy):
+    sampler, prompts = TorchSampler(policy, reply_tokens=8, ends=(2,)), [(5, 6, 7), (8, 9)]
+    with policy.as_reference():
+        found = [reply.tokens for reply in sampler.sample(prompts, seed=1)]
+        assert found == plain_replies(policy, prompts, 8, seed=1)
+    assert found != [reply.tokens for reply in sampler.sample(prompts, seed=1)]
+
+
+def test_more_prompts_than_go_at_once_come_back_in_their_order(policy: Policy):
+    prompts = [(5,) * (1 + number % 7) + (number,) for number in range(150)]
+    sampler = TorchSampler(policy, reply_tokens=3, ends=(2,))
+    everything, alone = sampler.sample(prompts, seed=1), TorchSampler(policy, reply_tokens=1, ends=tuple(range(260)))
+    assert len(everything) == 150 and everything == sampler.sample(prompts, seed=1)
+    assert all(reply.finished and len(reply.tokens) == 1 for reply in alone.sample(prompts, seed=1))
+
+
+def test_lost_numbers_and_windows_that_replies_outgrow_are_told(tmp_path: Path):
+    tiny = build_tiny_model(tmp_path / "tiny")
+    lost = load_policy(config(tmp_path, tiny, PpoConfig), FP32)
+    with torch.no_grad():
+        next(iter(lost.adapter_weights().values())).fill_(float("nan"))
+    with pytest.raises(LostNumber, match="probabilities of a reply's next token are no numbers; lower learning_rate"):
+        TorchSampler(lost, reply_tokens=4, ends=(2,)).sample([(1, 70)], seed=1)
+
+    whole = load_policy(config(tmp_path, tiny, PpoConfig), FP32)
+    for layer in whole.causal.model.layers:
+        layer.self_attn.forward = windowed(layer.self_attn.forward, 8)
+    assert len(TorchSampler(whole, reply_tokens=4, ends=(259,)).sample([(1, 70, 71, 72)], seed=1)[0].tokens) == 4
+    with pytest.raises(TrainingError, match="needs sliding_window"):
+        TorchSampler(whole, reply_tokens=9, ends=(259,)).sample([(1, 70, 71, 72)], seed=1)
+
+
+def windowed(forward, tokens):
+    return lambda *arguments, **options: forward(*arguments, **options, sliding_window=tokens)
