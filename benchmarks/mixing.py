@@ -32,9 +32,9 @@ from training.reliability import FEWEST_VOTES
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "people.md"
 CACHE = Path.home() / ".cache" / "charter" / "features"
 JUDGES = tuple(Judge(noise, bias) for bias in (0.0, 1.0) for noise in (0.0, 0.2, 0.35, 0.4, 0.45))
-SEEDS, HUMAN_COST = 20, 20
+SEEDS, HUMAN_COST = 40, 20
 # Ours was made on seeds before these.
-FIRST_SEED = 3000
+FIRST_SEED = 4000
 REAL, SIMULATED = "HH-RLHF", "Simulated gold"
 NOISY, BIASED = "noise alone", "length bias"
 # What people alone could label at the usual price; HH-RLHF has no more pairs for the judge than that buys.

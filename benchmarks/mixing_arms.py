@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.mixing_world import Floats, Places, World, rows_of
 from training.mix import MixConfig, mix_rows
 from training.people_votes import read_votes
-from training.reliability import FEWEST_VOTES, pays_length, shared_pairs
+from training.reliability import FEWEST_VOTES, log_odds, pays_length, shared_pairs
 from training.rows import PreferenceRow
 from training.worth import Chances, Had, agreement_beyond_chance, verdict_correlation, verdict_worth, verdicts_to_buy
 
@@ -110,7 +110,8 @@ def fill(world: World, p_a_N: Floats, budget: Budget) -> Basket:
 def measured(world: World, p_a_N: Floats, basket: Basket) -> Chances:
     """What a basket's labels say of a verdict's worth."""
     people, machine = _people(world, basket), _machine(world, p_a_N, basket)
-    correlation = verdict_correlation(shared_pairs(machine, people), pays_length(machine))
+    pays = pays_length(machine)
+    correlation = verdict_correlation(shared_pairs(machine, people), pays, log_odds(machine, pays))
     return verdict_worth(correlation, agreement_beyond_chance(read_votes(people).people))
 
 

@@ -101,7 +101,7 @@ class GatheredSet:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptsToRevise:
+class RevisionPrompts:
     """A prompt set of those of which somebody said that all replies are bad: `train` of them."""
 
     id: str
@@ -176,9 +176,9 @@ class LabelProjectCalls:
         answer = self._post(f"{_path(id)}/preference-set", body)
         return TypeAdapter(GatheredSet).validate_python(answer)
 
-    def prompts_to_revise(self: Calls, id: str, *, name: str = "to revise") -> PromptsToRevise:
+    def prompts_to_revise(self: Calls, id: str, *, name: str = "to revise") -> RevisionPrompts:
         """A prompt set for a run that revises: the prompts of which somebody said that all replies are bad."""
-        return TypeAdapter(PromptsToRevise).validate_python(self._post(f"{_path(id)}/prompt-set", {"name": name}))
+        return TypeAdapter(RevisionPrompts).validate_python(self._post(f"{_path(id)}/prompt-set", {"name": name}))
 
     def close_label_project(self: Calls, id: str) -> LabelProject:
         return TypeAdapter(LabelProject).validate_python(self._post(f"{_path(id)}/close", None))

@@ -82,8 +82,9 @@ class MixSettings(Settings):
     """How people's pairs join the machine's (docs/people.md). `ratio` is the largest share of labels in the set.
 
     `weights: measured` and `calibrate` learn what verdicts are worth from pairs that people and machine have both
-    judged: take them where `judge.calibrate` has the judge judge people's pairs. `owners` names, for a principle's id,
-    whose verdicts alone count under it. `cap_per_annotator` keeps one busy person from deciding for all.
+    judged: take them where `judge.calibrate` has the judge judge people's pairs. With both, from twenty shared votes,
+    `machine_weight` counts no more. `owners` names, for a principle's id, whose verdicts alone count under it.
+    `cap_per_annotator` keeps one busy person from deciding for all.
     """
 
     human: str | None = None

@@ -28,7 +28,8 @@ class MixConfig:
     - `ratio`: largest share of people's labels in the mixed set, 0 to 1, after conflicts: rows that are parts of one
       answer count as the labels that they are worth (ranked.py), whatever the sources weigh. With no machine rows any
       ratio above 0 takes all.
-    - `human_weight`, `machine_weight`: factors on the rows' own weights.
+    - `human_weight`, `machine_weight`: factors on the rows' own weights. With `weights: measured` and `calibrate`, from
+      twenty shared votes on, the machine's counts no more.
     - `weights`: `measured` replaces `machine_weight` by what the machine's verdicts tell beside labels, on pairs that
       people labelled too; while those are few it stays near `machine_weight`.
     - `calibrate`: people's votes on one pair become one belief by their annotators' reliability, and the machine's

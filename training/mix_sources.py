@@ -11,12 +11,14 @@ from typing import Literal
 from training.people_votes import HIGHEST_P, Agreement, Votes, pair_key, pooled_votes, read_votes
 from training.ranked import labels_in_rows
 from training.reliability import (
+    HIGHEST_WEIGHT,
     BeliefFit,
     SharedPair,
     agreement,
     calibrated,
     fit_belief,
     labels_of,
+    log_odds,
     measured_weight,
     pays_length,
     shared_pairs,
@@ -131,7 +133,8 @@ def counted_rows(
         shared = shared_pairs(judged, human, knobs.weightless)
         # A check of length is meant to go by length; a judge's taste for it is taken out.
         fit = fit_belief(shared, pays_length(judged) if source == "ai" else 0.0) if knobs.calibrate else None
-        stood = _Stood(shared, fit, _worth(shared, fit, votes), Had(measure.labels, labels_in_rows(own)))
+        worth = _worth(shared, fit, votes, own) if fit else None
+        stood = _Stood(shared, fit, worth, Had(measure.labels, labels_in_rows(own)))
         rows = _weighed(own, stood, measure)
         # What the user gave no weight stays at none; what the labels give none is left out.
         counted += [
@@ -165,10 +168,9 @@ def _standing(stood: _Stood, before: Sequence[PreferenceRow], after: Sequence[Pr
     )
 
 
-def _worth(shared: Sequence[SharedPair], fit: BeliefFit | None, votes: Votes) -> Chances | None:
-    if fit is None:
-        return None
-    return verdict_worth(verdict_correlation(shared, fit.pays_length), agreement_beyond_chance(votes.people))
+def _worth(shared: Sequence[SharedPair], fit: BeliefFit, votes: Votes, own: Sequence[PreferenceRow]) -> Chances:
+    correlation = verdict_correlation(shared, fit.pays_length, log_odds(own, fit.pays_length))
+    return verdict_worth(correlation, agreement_beyond_chance(votes.people))
 
 
 def _weighed(own: Sequence[PreferenceRow], stood: _Stood, by: Measure) -> list[PreferenceRow]:
@@ -187,14 +189,19 @@ def _weighed(own: Sequence[PreferenceRow], stood: _Stood, by: Measure) -> list[P
 
 
 def _by_belief(rows: Sequence[PreferenceRow], strength: float) -> list[PreferenceRow]:
-    """Sure rows whose weights are as their beliefs, 2p - 1, and as the usual verdict's `strength`. A tie stays one.
+    """Sure rows whose weights are as their beliefs, 2p - 1, and as the usual verdict's `strength`, at most 4 times a
+    label's. A tie stays one.
 
     At the start a soft label pulls like a sure one of less weight. Later it pulls back a model that has rightly become
     sure; a weight does not.
     """
     usual = math.sqrt(math.fsum((2 * row.p_chosen - 1) ** 2 for row in rows) / len(rows))
     return [
-        replace(row, p_chosen=HIGHEST_P, weight=row.weight * strength * (2 * row.p_chosen - 1) / usual)
+        replace(
+            row,
+            p_chosen=HIGHEST_P,
+            weight=row.weight * min(strength * (2 * row.p_chosen - 1) / usual, HIGHEST_WEIGHT),
+        )
         if row.p_chosen > 0.5
         else replace(row, weight=row.weight * strength)
         for row in rows

@@ -240,11 +240,15 @@ def plain_reply_logps(policy: Policy, groups: Sequence[TokenGroup]) -> Tensor:
 
 
 def check_layout(policy: Policy, group: TokenGroup) -> None:
-    """Refuse a model that the packed layout does not fit, by computing one group both ways."""
+    """Refuse a model that the packed layout does not fit, by computing one group both ways, with its reverse before it.
+
+    A layer that looks back by other means than attention would take its neighbour's tokens for its own.
+    """
     dtype = policy.numbers.dtype
+    both = [TokenGroup(group.row_id, group.prompt[::-1], tuple(reply[::-1] for reply in group.replies)), group]
     with policy.as_reference():
-        packed = pack_groups([group], dtype, policy.numbers.device)
-        plain_R = plain_reply_logps(policy, [group])
+        packed = pack_groups(both, dtype, policy.numbers.device)
+        plain_R = plain_reply_logps(policy, both)
         refuse_no_numbers(plain_R, group, "log-probabilities")
         apart_R = (reply_logps(policy, packed) - plain_R).abs() / packed.lengths_R
     if not bool((apart_R <= LAYOUT_TOLERANCE[dtype]).all()):

@@ -20,7 +20,7 @@ from training.rows import read_prompts
 from training.run_folder import RunFolder
 from training.scorers import Scorer, WeightedScorer, check_scorer
 from training.tokenising import DroppedRow, context_of, load_tokenizer
-from training.torch_sampler import TorchSampler
+from training.torch_sampler import READ_TOKENS, TorchSampler
 from training.turns import prompt_tokens, turn_ends
 
 
@@ -81,7 +81,8 @@ def _no_scorer(config: OnlineConfig) -> str:
 def open_sampler(config: OnlineConfig, policy: Policy, ends: tuple[int, ...]) -> Sampler:
     """The config's sampler; vLLM is imported only where it samples."""
     if config.sampler == "torch":
-        return TorchSampler(policy, reply_tokens=config.reply_tokens, ends=ends)
+        most = READ_TOKENS * config.tokens_per_batch
+        return TorchSampler(policy, reply_tokens=config.reply_tokens, ends=ends, tokens_at_once=most)
     from training.engine_sampler import EngineSampler
 
     return EngineSampler(

@@ -115,6 +115,11 @@ def pays_length(machine: Sequence[PreferenceRow]) -> float:
     return math.fsum(gap * x for gap, x in points) / (math.fsum(gap * gap for gap, _ in points) + 1)
 
 
+def log_odds(machine: Sequence[PreferenceRow], pays_length: float) -> list[float]:
+    """Of the machine's beliefs, what it pays for length taken out."""
+    return [logit(p_first(row)) - pays_length * length_gap(row) for row in machine]
+
+
 def fit_belief(shared: Sequence[SharedPair], pays_length: float) -> BeliefFit | None:
     """The most probable slope under normal priors, and of people's pull of length what is shown; None under 20 votes.
 

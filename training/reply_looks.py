@@ -5,6 +5,7 @@ length. PPO and RLOO look at the replies of each step (online.py). Left out: wha
 says.
 """
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,7 +19,7 @@ from training.monitors import length_drift, refusal_rate, refusals_can_be_found,
 from training.packing import TokenGroup, pack_groups, split_by_tokens
 from training.rollouts import SampledReply
 from training.tokenising import TokenizedRow, context_of, load_tokenizer
-from training.torch_sampler import TorchSampler
+from training.torch_sampler import READ_TOKENS, TorchSampler
 from training.turns import turn_ends
 
 # So few and so short that a look costs about as much as a step; enough to see replies collapse, refuse or grow.
@@ -32,7 +33,7 @@ def reply_look(
 
     Raises TrainingError where there is none and a limit looks at them.
     """
-    most = context_of(config) - REPLY_TOKENS
+    most = min(context_of(config), window_of(policy)) - REPLY_TOKENS
     prompts = list(dict.fromkeys(row.group.prompt for row in rows if len(row.group.prompt) <= most))
     if not prompts:
         if rows and config.looks_at_held_out not in ("", "patience"):
@@ -66,18 +67,20 @@ def reply_look(
     return look
 
 
+def window_of(policy: Policy) -> float:
+    """How many tokens the base's layers look back, where they say it."""
+    base = policy.causal.config
+    window = getattr(base, "sliding_window", None) if getattr(base, "use_sliding_window", True) else None
+    return math.inf if window is None else int(window)
+
+
 def sampled(
     policy: Policy, config: OfflinePolicyConfig, asked: Sequence[tuple[int, ...]], ends: tuple[int, ...]
 ) -> list[SampledReply]:
     """One reply to each, in the same draw each time; no more at once than there is room for in memory."""
-    sampler = TorchSampler(policy, reply_tokens=REPLY_TOKENS, ends=ends)
-    # A token that is only read takes less than a quarter of the memory of one that is learnt from.
-    at_once = max(1, 4 * config.tokens_per_batch // (max(map(len, asked)) + REPLY_TOKENS))
-    seeds = random.Random(f"{config.seed}/look")
-    found: list[SampledReply] = []
-    for start in range(0, len(asked), at_once):
-        found += sampler.sample(asked[start : start + at_once], seed=seeds.getrandbits(31))
-    return found
+    most = READ_TOKENS * config.tokens_per_batch
+    sampler = TorchSampler(policy, reply_tokens=REPLY_TOKENS, ends=ends, tokens_at_once=most)
+    return sampler.sample(asked, seed=random.Random(f"{config.seed}/look").getrandbits(31))
 
 
 def kl_of_replies(

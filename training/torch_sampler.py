@@ -15,17 +15,22 @@ from training.model import Policy, hidden_states
 from training.packing import TokenGroup, pack_groups
 from training.rollouts import SampledReply
 
-# Prompts of different lengths have the room of the longest of a batch, so a batch is not larger than it must be.
-_PROMPTS_AT_ONCE = 64
+# A token that is only read takes less than a quarter of the memory of one that is learnt from.
+READ_TOKENS = 4
 
 
 class TorchSampler:
-    """The policy itself writes, up to one of `ends`. The same seed gives the same replies on one machine."""
+    """The policy itself writes, up to one of `ends`. The same seed gives the same replies on one machine.
 
-    def __init__(self, policy: Policy, *, reply_tokens: int, ends: tuple[int, ...]) -> None:
+    Replies are written together as long as they and their prompts take no more than `tokens_at_once`, each as much room
+    as the longest.
+    """
+
+    def __init__(self, policy: Policy, *, reply_tokens: int, ends: tuple[int, ...], tokens_at_once: int) -> None:
         self._policy = policy
         self._reply_tokens = reply_tokens
         self._ends = ends
+        self._tokens_at_once = tokens_at_once
         self._weights = ""
 
     def update(self, weights: str) -> None:
@@ -38,10 +43,8 @@ class TorchSampler:
         Raises LostNumber where the policy's probabilities are no numbers.
         """
         draws = torch.Generator(self._policy.numbers.device).manual_seed(seed)
-        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
         found: dict[int, SampledReply] = {}
-        for start in range(0, len(order), _PROMPTS_AT_ONCE):
-            picked = order[start : start + _PROMPTS_AT_ONCE]
+        for picked in self._batches(prompts):
             with torch.no_grad():
                 tokens_BR = self._batch([prompts[number] for number in picked], draws)
             found |= {number: self._cut(row) for number, row in zip(picked, tokens_BR.tolist(), strict=True)}
@@ -49,6 +52,16 @@ class TorchSampler:
 
     def close(self) -> None:
         """Nothing was started."""
+
+    def _batches(self, prompts: Sequence[tuple[int, ...]]) -> list[list[int]]:
+        """The numbers of the prompts that go together, the shortest first."""
+        batches: list[list[int]] = []
+        for number in sorted(range(len(prompts)), key=lambda number: len(prompts[number])):
+            tokens = len(prompts[number]) + self._reply_tokens
+            if not batches or (len(batches[-1]) + 1) * tokens > self._tokens_at_once:
+                batches.append([])
+            batches[-1].append(number)
+        return batches
 
     def _batch(self, prompts: Sequence[tuple[int, ...]], draws: torch.Generator) -> Tensor:
         """The tokens of the replies; behind a reply's end they mean nothing."""
@@ -60,6 +73,7 @@ class TorchSampler:
         of_prompt = [different.index(prompt) for prompt in prompts]
         kept = KeptKeys(packed, of_prompt, self._reply_tokens)
         hidden_BH = hidden_states(policy, packed, kept)[of_prompt]
+        del packed  # its masks are the squares of the prompts
         ends_E = torch.tensor(self._ends, device=policy.numbers.device)
         tokens: list[Tensor] = []
         for _ in range(self._reply_tokens - 1):

@@ -16,11 +16,12 @@ Left out: that labels also tell what to buy next. Buy them first, in rounds.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.people_votes import LOWEST_AGREEMENT, PRIOR_VOTES, USUAL_AGREEMENT, Agreement, logit, sigmoid
-from training.reliability import SLOPE_SD, SharedPair, labels_of
+from training.reliability import SLOPE_SD, SharedPair
 
 _STEPS, _HALVINGS = 60, 50
 # Four standard deviations over what a judge's slope is taken for: nothing is made of what hardly leans to a side.
@@ -62,19 +63,23 @@ class Had:
     verdicts: float
 
 
-def verdict_correlation(shared: Sequence[SharedPair], pays_length: float) -> Chances:
+def verdict_correlation(shared: Sequence[SharedPair], pays_length: float, verdicts: Sequence[float]) -> Chances:
     """Of a calibrated verdict with a vote, sqrt(mean of (2p - 1)^2): all from 0 to 1 as likely, but for the votes.
 
-    A judge that would best be turned round is none of these: votes against it leave it near 0.
+    The mean is over `verdicts`, as `log_odds` gives them: which pairs people were asked about (mostly doubtful ones)
+    changes what is known of the slope, not how much the rest tell. A judge that would best be turned round is none of
+    these: votes against it leave it near 0.
     """
     points = sorted((logit(pair.belief) - pays_length * pair.length_gap, pair.vote, pair.labels) for pair in shared)
-    votes = labels_of(shared)
+    # To a hundredth: there may be a million verdicts.
+    told = sorted(Counter(round(abs(x), 2) for x in verdicts).items())
     values, logs = [], []
     before = 0.0
     for place in range(_STEPS):
         # The steps are small where the slope is: there an error would tell most.
         slope = _HIGHEST_SLOPE * ((place + 0.5) / _STEPS) ** 2
-        tells = math.sqrt(math.fsum(labels * (2 * sigmoid(slope * x) - 1) ** 2 for x, _, labels in points) / votes)
+        squares = math.fsum(count * (2 * sigmoid(slope * x) - 1) ** 2 for x, count in told)
+        tells = math.sqrt(squares / len(verdicts)) if verdicts else 0.0
         if tells > before:
             values.append(tells)
             logs.append(_log_likelihood(slope, points) + math.log(tells - before))

@@ -44,7 +44,7 @@ def print_quality(report: QualityReport, names: Mapping[str, str]) -> None:
     judge = report.judge
     if judge.questions:
         console.print(
-            f"judge on {judge.questions} questions, gold too, {judge.ties} left open: "
+            f"judge on {judge.questions} questions, {judge.ties} left open: "
             f"right on gold {_rate(judge.gold_accuracy)}, "
             f"with people's majority {_rate(judge.with_majority)}, kappa {_number(judge.kappa)}, "
             f"alpha with it {_number(judge.alpha)}"

@@ -203,6 +203,21 @@ def test_a_model_that_the_layout_does_not_fit_is_refused(tiny: Path):
         check_layout(policy, TokenGroup("r7", (7, 8, 9), ((10, 2), (11, 12, 2))))
 
 
+def test_a_layer_that_looks_back_without_attention_is_refused_before_rows_are_packed_behind_one_another(tiny: Path):
+    """As a short convolution does: of one reply alone the packed layout is the plain one."""
+    policy = load_policy(config_for(tiny), Numbers(CPU, "fp32"))
+    mlp = policy.causal.model.layers[0].mlp
+    forward = mlp.forward
+
+    def looking_back(hidden_1TH: torch.Tensor) -> torch.Tensor:
+        before_1TH = torch.nn.functional.pad(hidden_1TH, (0, 0, 1, 0))[:, :-1]
+        return forward(hidden_1TH) + before_1TH
+
+    mlp.forward = looking_back
+    with pytest.raises(TrainingError, match="this model's attention or head is not supported"):
+        check_layout(policy, TokenGroup("r7", (7, 8, 9), ((11, 12, 2),)))
+
+
 def test_batches_keep_order_and_budget():
     groups = [TokenGroup(str(n), (1,) * n, ((2,), (2,))) for n in (5, 4, 1, 20, 3)]
     batches = split_by_tokens(groups, 10)

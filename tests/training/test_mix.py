@@ -14,7 +14,7 @@ from training.errors import TrainingError
 from training.mix import MixConfig, mix_rows
 from training.people_votes import REVIEWED, Agreement
 from training.ranked import RANKED, effective_sample_size
-from training.reliability import shared_pairs
+from training.reliability import log_odds, shared_pairs
 from training.rows import PreferenceRow
 from training.worth import Had, agreement_beyond_chance, verdict_correlation, verdict_weight, verdict_worth
 
@@ -295,7 +295,9 @@ def test_calibration_brings_sure_verdicts_to_their_accuracy():
     config = MixConfig(ratio=1, weights="measured", calibrate=True)
     mixed = mix_rows(human, judged, config)
     sure = [row for row in mixed.rows if row.source == "ai"]
-    worth = verdict_worth(verdict_correlation(shared_pairs(judged, human), 0.0), agreement_beyond_chance(None))
+    worth = verdict_worth(
+        verdict_correlation(shared_pairs(judged, human), 0.0, log_odds(judged, 0.0)), agreement_beyond_chance(None)
+    )
     weight = verdict_weight(worth, Had(400, 400))
     assert 0.6 < weight < 1 / 0.6  # 0.6 / a, a from 0.6^2 to 1
     assert {row.p_chosen for row in sure} == {0.99}
@@ -313,6 +315,36 @@ def test_a_sure_verdict_weighs_more_than_a_doubtful_one():
     assert max(row.weight for row in sure) > 2 * min(row.weight for row in sure)
 
 
+@pytest.mark.parametrize("labelled", ["all", "sure", "doubtful"])
+def test_a_verdict_weighs_the_same_whichever_pairs_people_were_asked_about(labelled: str):
+    """A judge whose word is what it is worth: half of its verdicts are at 0.95, half at 0.6."""
+    human, judged = [], []
+    for n in range(800):
+        belief, right = (0.95, n % 40 < 38) if n < 400 else (0.6, n % 10 < 6)
+        sides = {"chosen": f"x{n:03}", "rejected": f"y{n:03}"}
+        sides = sides if n % 2 else {"chosen": sides["rejected"], "rejected": sides["chosen"]}
+        judged.append(make_row(f"m{n}", prompt_id=f"p{n}", p_chosen=belief, source="ai", **sides))
+        told = sides if right else {"chosen": sides["rejected"], "rejected": sides["chosen"]}
+        human.append(make_row(f"h{n}", prompt_id=f"p{n}", p_chosen=1.0, **told))
+    asked = {"all": human[200:600], "sure": human[:400], "doubtful": human[400:]}[labelled]
+    mixed = mix_rows(asked, judged, MixConfig(ratio=1, weights="measured", calibrate=True))
+    weights = sorted(row.weight for row in mixed.rows if row.source == "ai")
+    # 0.45^2 + 0.1^2 of (2p - 1)^2 / 4, twice: c = 0.65; over people's agreement, 0.45, at most 1 / 0.45
+    assert weights[-1] == pytest.approx(1.7, rel=0.25)
+    assert weights[-1] > 3 * weights[0]
+
+
+def test_a_few_sure_verdicts_among_ties_weigh_what_sure_ones_do():
+    human, judged = both(200, 0)
+    ties = [make_row(f"t{n}", prompt_id=f"t{n}", p_chosen=0.5, source="ai", rejected="y") for n in range(300)]
+    config = MixConfig(ratio=1, weights="measured", calibrate=True)
+    mixed = mix_rows(human, [*judged[:3], *ties], config, measured=judged)
+    weights = sorted(row.weight for row in mixed.rows if row.source == "ai")
+    # always right: the correlation 1 with a vote, over people's usual agreement of 0.452
+    assert weights[-1] == pytest.approx(1 / 0.452, rel=0.1)
+    assert weights[-4] < 0.3
+
+
 def test_a_verdict_weighs_less_where_pooled_votes_are_softer():
     # every pair has two people's votes, who agree on 300 of 400: known agreement makes a row of their votes soft
     human, judged = both(320, 80)
@@ -327,7 +359,8 @@ def test_a_verdict_weighs_less_where_pooled_votes_are_softer():
     mixed = mix_rows([*first, *second], judged, config)
     votes = [*first, *second]
     worth = verdict_worth(
-        verdict_correlation(shared_pairs(judged, votes), 0.0), agreement_beyond_chance(Agreement(400, 0.75))
+        verdict_correlation(shared_pairs(judged, votes), 0.0, log_odds(judged, 0.0)),
+        agreement_beyond_chance(Agreement(400, 0.75)),
     )
     # the prior holds agreement beyond chance, 0.5, to the usual one with ten votes
     soft = math.sqrt((400 * 0.5 + 10 * 0.452) / 410)

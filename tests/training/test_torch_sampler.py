@@ -43,9 +43,12 @@ def moved(policy: Policy) -> Policy:
     return policy
 
 
-def plain_replies(policy: Policy, prompts: list[Tokens], reply_tokens: int, seed: int) -> list[Tokens]:
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def plain_replies(policy: Policy, prompts: list[Tokens], reply_tokens: int, draws: torch.Generator) -> list[Tokens]:
     """Every token from a pass of its own over everything before it; all prompts in one batch, the shortest first."""
-    draws = torch.Generator().manual_seed(seed)
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
     replies: list[Tokens] = [()] * len(prompts)
     with torch.no_grad():
@@ -69,27 +72,31 @@ def test_replies_are_the_plain_models(policy: Policy, data: strategies.DataObjec
     prompts = [opening + tail for tail in data.draw(strategies.lists(tails, min_size=1, max_size=5))]
     prompts = random.Random(len(prompts)).choices(prompts, k=6)  # some of them more than once
     reply_tokens = data.draw(strategies.integers(1, 6))
-    sampler = TorchSampler(policy, reply_tokens=reply_tokens, ends=(2,))
+    sampler = TorchSampler(policy, reply_tokens=reply_tokens, ends=(2,), tokens_at_once=10_000)
     sampler.update("these")
     found = sampler.sample(prompts, seed=7)
-    assert [reply.tokens for reply in found] == plain_replies(policy, prompts, reply_tokens, seed=7)
+    assert [reply.tokens for reply in found] == plain_replies(policy, prompts, reply_tokens, seeded(7))
     assert all(reply.finished == (reply.tokens[-1] == 2) and reply.weights == "these" for reply in found)
 
 
 def test_the_reference_writes_with_its_adapter_off(policy: Policy):
-    sampler, prompts = TorchSampler(policy, reply_tokens=8, ends=(2,)), [(5, 6, 7), (8, 9)]
+    sampler, prompts = TorchSampler(policy, reply_tokens=8, ends=(2,), tokens_at_once=10_000), [(5, 6, 7), (8, 9)]
     with policy.as_reference():
         found = [reply.tokens for reply in sampler.sample(prompts, seed=1)]
-        assert found == plain_replies(policy, prompts, 8, seed=1)
+        assert found == plain_replies(policy, prompts, 8, seeded(1))
     assert found != [reply.tokens for reply in sampler.sample(prompts, seed=1)]
 
 
 def test_more_prompts_than_go_at_once_come_back_in_their_order(policy: Policy):
-    prompts = [(5,) * (1 + number % 7) + (number,) for number in range(150)]
-    sampler = TorchSampler(policy, reply_tokens=3, ends=(2,))
-    everything, alone = sampler.sample(prompts, seed=1), TorchSampler(policy, reply_tokens=1, ends=tuple(range(260)))
-    assert len(everything) == 150 and everything == sampler.sample(prompts, seed=1)
-    assert all(reply.finished and len(reply.tokens) == 1 for reply in alone.sample(prompts, seed=1))
+    long, short = [(5, 6, 7, 8, 10 + n) for n in range(5)], [(5, 6, 20 + n) for n in range(5)]
+    # 6 tokens each: four of them; 8 each with the first long ones: three; the rest
+    batches = [short[:4], [short[4], *long[:2]], long[2:]]
+    draws = seeded(1)
+    wanted = [reply for batch in batches for reply in plain_replies(policy, batch, 3, draws)]
+    found = TorchSampler(policy, reply_tokens=3, ends=(2,), tokens_at_once=24).sample([*long, *short], seed=1)
+    assert [reply.tokens for reply in (*found[5:], *found[:5])] == wanted
+    ends = TorchSampler(policy, reply_tokens=1, ends=tuple(range(260)), tokens_at_once=1)
+    assert all(reply.finished and len(reply.tokens) == 1 for reply in ends.sample(long, seed=1))
 
 
 def test_lost_numbers_and_windows_that_replies_outgrow_are_told(tmp_path: Path):
@@ -98,14 +105,16 @@ def test_lost_numbers_and_windows_that_replies_outgrow_are_told(tmp_path: Path):
     with torch.no_grad():
         next(iter(lost.adapter_weights().values())).fill_(float("nan"))
     with pytest.raises(LostNumber, match="probabilities of a reply's next token are no numbers; lower learning_rate"):
-        TorchSampler(lost, reply_tokens=4, ends=(2,)).sample([(1, 70)], seed=1)
+        TorchSampler(lost, reply_tokens=4, ends=(2,), tokens_at_once=10_000).sample([(1, 70)], seed=1)
 
     whole = load_policy(config(tmp_path, tiny, PpoConfig), FP32)
     for layer in whole.causal.model.layers:
         layer.self_attn.forward = windowed(layer.self_attn.forward, 8)
-    assert len(TorchSampler(whole, reply_tokens=4, ends=(259,)).sample([(1, 70, 71, 72)], seed=1)[0].tokens) == 4
+    asked, ends = [(1, 70, 71, 72)], (259,)
+    (reply,) = TorchSampler(whole, reply_tokens=4, ends=ends, tokens_at_once=99).sample(asked, seed=1)
+    assert len(reply.tokens) == 4
     with pytest.raises(TrainingError, match="needs sliding_window"):
-        TorchSampler(whole, reply_tokens=9, ends=(259,)).sample([(1, 70, 71, 72)], seed=1)
+        TorchSampler(whole, reply_tokens=9, ends=ends, tokens_at_once=99).sample(asked, seed=1)
 
 
 def windowed(forward, tokens):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.people_votes import LOWEST_AGREEMENT, Agreement
+from training.people_votes import LOWEST_AGREEMENT, Agreement, logit
 from training.reliability import SharedPair
 from training.worth import (
     Chances,
@@ -27,6 +27,12 @@ def known(value: float) -> Chances:
     return Chances((value,), (1.0,))
 
 
+def correlation(pairs: list[SharedPair], pays_length: float) -> Chances:
+    """Of verdicts on just these pairs."""
+    own = [logit(pair.belief) - pays_length * pair.length_gap for pair in pairs]
+    return verdict_correlation(pairs, pays_length, own)
+
+
 def shared(right: int, wrong: int) -> list[SharedPair]:
     """Verdicts of 0.88 for either side in turn."""
     found = [SharedPair(0.88, 1.0, 0.0)] * right + [SharedPair(0.88, 0.0, 0.0)] * wrong
@@ -44,25 +50,23 @@ def test_chances_by_hand():
 
 def test_a_judges_accuracy_is_a_beta_from_a_flat_prior():
     # 80 of 100 votes name its winner: beta(81, 21) has the mean 81 / 102, and 2 * 81 / 102 - 1 = 0.588
-    found = verdict_correlation(shared(80, 20), 0.0)
+    found = correlation(shared(80, 20), 0.0)
     assert found.mean == pytest.approx(0.588, abs=0.01)
     assert found.sd == pytest.approx(2 * math.sqrt(81 * 21 / 103) / 102, abs=0.01)
     # from 20 votes the prior still pulls to the middle: beta(17, 5)
-    assert verdict_correlation(shared(16, 4), 0.0).mean == pytest.approx(2 * 17 / 22 - 1, abs=0.02)
+    assert correlation(shared(16, 4), 0.0).mean == pytest.approx(2 * 17 / 22 - 1, abs=0.02)
 
 
 def test_a_judge_that_votes_are_against_is_worth_nothing():
-    assert verdict_correlation(shared(10, 60), 0.0).mean < 0.05
-    assert verdict_correlation([SharedPair(0.5, 1.0, 0.2)] * 30, 0.0) == known(0.0)
+    assert correlation(shared(10, 60), 0.0).mean < 0.05
+    assert correlation([SharedPair(0.5, 1.0, 0.2)] * 30, 0.0) == known(0.0)
 
 
 def test_what_a_judge_pays_for_length_tells_nothing():
     # all of the log-odds, 2, is the gap of 0.5 at 4 a unit
     pairs = [SharedPair(1 / (1 + math.exp(-2)), 1.0, 0.5)] * 30
-    assert verdict_correlation(pairs, 0.0).mean > 0.9
-    assert (
-        verdict_correlation(pairs, 4.0).mean == pytest.approx(0, abs=1e-6) or verdict_correlation(pairs, 4.0).mean > 0
-    )
+    assert correlation(pairs, 0.0).mean > 0.9
+    assert correlation(pairs, 4.0).mean == pytest.approx(0, abs=1e-6) or correlation(pairs, 4.0).mean > 0
 
 
 def test_peoples_agreement_follows_the_votes():
@@ -145,9 +149,9 @@ def test_no_other_purchase_has_a_lower_expected_error(values, labels, verdicts, 
 )
 def test_worth_has_bounds_and_no_order(values, pays_length, met, agreement):
     pairs = [SharedPair(*value) for value in values]
-    correlation = verdict_correlation(pairs, pays_length)
-    assert correlation == verdict_correlation(pairs[::-1], pays_length)
-    worth = verdict_worth(correlation, agreement_beyond_chance(Agreement(met, agreement) if met else None))
+    found = correlation(pairs, pays_length)
+    assert found == correlation(pairs[::-1], pays_length)
+    worth = verdict_worth(found, agreement_beyond_chance(Agreement(met, agreement) if met else None))
     assert math.fsum(worth.chances) == pytest.approx(1)
     assert list(worth.values) == sorted(worth.values)
     assert worth.values[0] >= 0 and worth.values[-1] <= 1 / LOWEST_AGREEMENT
@@ -156,7 +160,7 @@ def test_worth_has_bounds_and_no_order(values, pays_length, met, agreement):
 
 def test_votes_of_rankings_leave_as_much_open_as_the_labels_that_they_are():
     half = [replace(pair, labels=0.5) for pair in shared(160, 40)]
-    found, wanted = verdict_correlation(half, 0.0), verdict_correlation(shared(80, 20), 0.0)
+    found, wanted = correlation(half, 0.0), correlation(shared(80, 20), 0.0)
     assert (found.mean, found.sd) == pytest.approx((wanted.mean, wanted.sd))
     # one label and two verdicts of half a label are one of each: information 1 or 2
     assert next_worth(NOTHING_OR_ONE, Had(1, 2 * 0.5)) == pytest.approx(1 / (1 + 2**1.5))

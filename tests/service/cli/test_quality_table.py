@@ -23,7 +23,7 @@ def test_two_people_and_the_judge(capsys):
     assert "100 % (76-100)" in [cell.strip() for cell in ada]
     assert any(line.strip().startswith("ann_2") for line in told.splitlines())
     assert "Over time" not in told  # twelve answers are no window
-    assert "judge on 12 questions, gold too, 0 left open: right on gold -, with people's majority 50 % (25-75)" in told
+    assert "judge on 12 questions, 0 left open: right on gold -, with people's majority 50 % (25-75)" in told
 
 
 def test_each_two_people(capsys):
