@@ -20,7 +20,8 @@ READ_TOKENS = 4
 
 
 class TorchSampler:
-    """The policy itself writes, up to one of `ends`. The same seed gives the same replies on one machine.
+    """The policy itself writes, up to one of `ends`. The same seed gives the same replies on one machine,
+    whichever go together.
 
     Replies are written together as long as they and their prompts take no more than `tokens_at_once`, each as much room
     as the longest.
@@ -42,11 +43,13 @@ class TorchSampler:
 
         Raises LostNumber where the policy's probabilities are no numbers.
         """
-        draws = torch.Generator(self._policy.numbers.device).manual_seed(seed)
+        draws_PR = torch.rand(
+            len(prompts), self._reply_tokens, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+        ).to(self._policy.numbers.device)
         found: dict[int, SampledReply] = {}
         for picked in self._batches(prompts):
             with torch.no_grad():
-                tokens_BR = self._batch([prompts[number] for number in picked], draws)
+                tokens_BR = self._batch([prompts[number] for number in picked], draws_PR[picked])
             found |= {number: self._cut(row) for number, row in zip(picked, tokens_BR.tolist(), strict=True)}
         return [found[number] for number in range(len(prompts))]
 
@@ -63,7 +66,7 @@ class TorchSampler:
             batches[-1].append(number)
         return batches
 
-    def _batch(self, prompts: Sequence[tuple[int, ...]], draws: torch.Generator) -> Tensor:
+    def _batch(self, prompts: Sequence[tuple[int, ...]], draws_BR: Tensor) -> Tensor:
         """The tokens of the replies; behind a reply's end they mean nothing."""
         policy = self._policy
         different = list(dict.fromkeys(prompts))
@@ -76,12 +79,12 @@ class TorchSampler:
         del packed  # its masks are the squares of the prompts
         ends_E = torch.tensor(self._ends, device=policy.numbers.device)
         tokens: list[Tensor] = []
-        for _ in range(self._reply_tokens - 1):
-            tokens.append(self._drawn(hidden_BH, draws))
+        for draws_B in draws_BR.T[:-1]:
+            tokens.append(self._drawn(hidden_BH, draws_B))
             if bool(torch.isin(torch.stack(tokens), ends_E).any(0).all()):
                 return torch.stack(tokens, dim=1)
             hidden_BH = self._after(tokens[-1], kept)
-        return torch.stack([*tokens, self._drawn(hidden_BH, draws)], dim=1)
+        return torch.stack([*tokens, self._drawn(hidden_BH, draws_BR[:, -1])], dim=1)
 
     def _after(self, tokens_B: Tensor, kept: KeptKeys) -> Tensor:
         """What leaves the last layer at one more token of each reply, B x H."""
@@ -92,15 +95,14 @@ class TorchSampler:
         hidden_BH: Tensor = out.last_hidden_state[0]
         return hidden_BH
 
-    def _drawn(self, hidden_BH: Tensor, draws: torch.Generator) -> Tensor:
+    def _drawn(self, hidden_BH: Tensor, draws_B: Tensor) -> Tensor:
         logits_BV = self._policy.causal.get_output_embeddings()(hidden_BH)
         p_BV = logits_BV.softmax(-1, dtype=torch.promote_types(logits_BV.dtype, torch.float32))
         # The first token up to which they sum to more than the draw: `multinomial` takes ten times as long.
         sums_BV = p_BV.double().cumsum(-1)
         if not bool(sums_BV[:, -1].isfinite().all()):
             raise LostNumber("the policy's probabilities of a reply's next token are no numbers; lower learning_rate")
-        draws_B1 = torch.rand(len(p_BV), 1, dtype=torch.float64, device=p_BV.device, generator=draws)
-        tokens_B1 = torch.searchsorted(sums_BV, draws_B1 * sums_BV[:, -1:], right=True)
+        tokens_B1 = torch.searchsorted(sums_BV, draws_B[:, None] * sums_BV[:, -1:], right=True)
         return tokens_B1[:, 0].clamp(max=p_BV.shape[1] - 1)
 
     def _cut(self, tokens: list[int]) -> SampledReply:

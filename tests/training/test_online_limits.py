@@ -15,7 +15,7 @@ from .test_online import TRAIN, config, steps
 
 
 @pytest.mark.parametrize("kind", [PpoConfig, RlooConfig])
-def test_replies_that_collapse_stop_the_run(tmp_path: Path, tiny: Path, kind: type[OnlineConfig]):
+def test_replies_that_collapse_stop_the_run(tmp_path: Path, sharp: Path, kind: type[OnlineConfig]):
     """The score is the share of small letters: the nearer to it, the fewer different pairs there are."""
     replies: list[tuple[int, ...]] = []
 
@@ -23,8 +23,8 @@ def test_replies_that_collapse_stop_the_run(tmp_path: Path, tiny: Path, kind: ty
         replies.append(rollout.reply.tokens)
         return sum("a" <= letter <= "z" for letter in rollout.text) / 4
 
-    changes = {"epochs": 12, "passes": 2, "minibatches": 2}
-    free = config(tmp_path / "free", tiny, kind, **changes)
+    changes = {"epochs": 12, "passes": 2, "minibatches": 2, "seed": 1}
+    free = config(tmp_path / "free", sharp, kind, **changes)
     result = TRAIN[kind](free, [FunctionScorer("letters", letters)])
     lines = steps(free.output)
     assert result["stopped"] is None and result["adapter_step"] == 12
@@ -33,10 +33,10 @@ def test_replies_that_collapse_stop_the_run(tmp_path: Path, tiny: Path, kind: ty
     assert {line["refusal_rate"] for line in lines} == {0.0} and lines[0]["length_ratio"] == 1.0
     # The last step with a smaller share than all before it.
     broken = max(number for number in range(1, 13) if shares[number - 1] < min(shares[: number - 1], default=2.0))
-    assert broken > 3
+    assert broken > 2  # a checkpoint is there two steps before
     limit = (shares[broken - 1] + min(shares[: broken - 1])) / 2
 
-    held = config(tmp_path / "held", tiny, kind, **changes, min_distinct_2=limit)
+    held = config(tmp_path / "held", sharp, kind, **changes, min_distinct_2=limit)
     result = TRAIN[kind](held, [FunctionScorer("letters", letters)])
     assert result["stopped"] == {
         "metric": "distinct_2",

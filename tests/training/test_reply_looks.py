@@ -43,7 +43,7 @@ def test_replies_that_collapse_stop_the_run_at_a_checkpoint(tmp_path: Path, shar
     seen = {line["step"]: line for line in steps(looking) if "distinct_2" in line}
     assert list(seen) == list(range(2, 13, 2)) and all(line.keys() >= SEEN for line in seen.values())
     first, last = seen[2], seen[12]
-    assert last["distinct_2"] < first["distinct_2"] / 2 and last["sampled_kl"] > first["sampled_kl"]
+    assert last["distinct_2"] < first["distinct_2"] / 2 and min(one["sampled_kl"] for one in seen.values()) > 0.2
     assert last["length_ratio_low"] <= last["length_ratio"] <= last["length_ratio_high"]
 
     limit = (first["distinct_2"] + last["distinct_2"]) / 2

@@ -43,25 +43,22 @@ def moved(policy: Policy) -> Policy:
     return policy
 
 
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def plain_replies(policy: Policy, prompts: list[Tokens], reply_tokens: int, seed: int) -> list[Tokens]:
+    """Every token from a pass of its own over everything before it."""
+    draws = torch.rand(len(prompts), reply_tokens, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return [plain_reply(policy, prompt, own) for prompt, own in zip(prompts, draws.tolist(), strict=True)]
 
 
-def plain_replies(policy: Policy, prompts: list[Tokens], reply_tokens: int, draws: torch.Generator) -> list[Tokens]:
-    """Every token from a pass of its own over everything before it; all prompts in one batch, the shortest first."""
-    order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
-    replies: list[Tokens] = [()] * len(prompts)
-    with torch.no_grad():
-        for _ in range(reply_tokens):
-            if all(2 in reply for reply in replies):
-                break
-            rows = [torch.tensor([prompts[number] + replies[number]]) for number in order]
-            drawn = torch.rand(len(rows), 1, dtype=torch.float64, generator=draws)[:, 0].tolist()
-            for number, row, draw in zip(order, rows, drawn, strict=True):
-                p_V = policy.causal(row, use_cache=False).logits[0, -1].softmax(-1).tolist()
-                sums = itertools.accumulate(p_V)
-                replies[number] += (next((token for token, total in enumerate(sums) if total > draw), len(p_V) - 1),)
-    return [reply[: reply.index(2) + 1] if 2 in reply else reply for reply in replies]
+def plain_reply(policy: Policy, prompt: Tokens, draws: list[float]) -> Tokens:
+    reply: Tokens = ()
+    for draw in draws:
+        with torch.no_grad():
+            p_V = policy.causal(torch.tensor([prompt + reply]), use_cache=False).logits[0, -1].softmax(-1).tolist()
+        sums = itertools.accumulate(p_V)
+        reply += (next((token for token, total in enumerate(sums) if total > draw), len(p_V) - 1),)
+        if reply[-1] == 2:
+            break
+    return reply
 
 
 @settings(max_examples=25, deadline=None)
@@ -75,7 +72,7 @@ def test_replies_are_the_plain_models(policy: Policy, data: strategies.DataObjec
     sampler = TorchSampler(policy, reply_tokens=reply_tokens, ends=(2,), tokens_at_once=10_000)
     sampler.update("these")
     found = sampler.sample(prompts, seed=7)
-    assert [reply.tokens for reply in found] == plain_replies(policy, prompts, reply_tokens, seeded(7))
+    assert [reply.tokens for reply in found] == plain_replies(policy, prompts, reply_tokens, seed=7)
     assert all(reply.finished == (reply.tokens[-1] == 2) and reply.weights == "these" for reply in found)
 
 
@@ -83,20 +80,18 @@ def test_the_reference_writes_with_its_adapter_off(policy: Policy):
     sampler, prompts = TorchSampler(policy, reply_tokens=8, ends=(2,), tokens_at_once=10_000), [(5, 6, 7), (8, 9)]
     with policy.as_reference():
         found = [reply.tokens for reply in sampler.sample(prompts, seed=1)]
-        assert found == plain_replies(policy, prompts, 8, seeded(1))
+        assert found == plain_replies(policy, prompts, 8, seed=1)
     assert found != [reply.tokens for reply in sampler.sample(prompts, seed=1)]
 
 
 def test_more_prompts_than_go_at_once_come_back_in_their_order(policy: Policy):
-    long, short = [(5, 6, 7, 8, 10 + n) for n in range(5)], [(5, 6, 20 + n) for n in range(5)]
-    # 6 tokens each: four of them; 8 each with the first long ones: three; the rest
-    batches = [short[:4], [short[4], *long[:2]], long[2:]]
-    draws = seeded(1)
-    wanted = [reply for batch in batches for reply in plain_replies(policy, batch, 3, draws)]
-    found = TorchSampler(policy, reply_tokens=3, ends=(2,), tokens_at_once=24).sample([*long, *short], seed=1)
-    assert [reply.tokens for reply in (*found[5:], *found[:5])] == wanted
+    prompts = [(5, 6, 7, 8, 10 + n) for n in range(5)] + [(5, 6, 20 + n) for n in range(5)]
+    wanted = plain_replies(policy, prompts, 3, seed=1)
+    for at_once in (1, 24, 10_000):  # each alone; four short ones, one with two long ones, three long ones; all
+        found = TorchSampler(policy, reply_tokens=3, ends=(2,), tokens_at_once=at_once).sample(prompts, seed=1)
+        assert [reply.tokens for reply in found] == wanted
     ends = TorchSampler(policy, reply_tokens=1, ends=tuple(range(260)), tokens_at_once=1)
-    assert all(reply.finished and len(reply.tokens) == 1 for reply in ends.sample(long, seed=1))
+    assert all(reply.finished and len(reply.tokens) == 1 for reply in ends.sample(prompts, seed=1))
 
 
 def test_lost_numbers_and_windows_that_replies_outgrow_are_told(tmp_path: Path):
