@@ -72,7 +72,7 @@ class JudgeSettings(Settings):
     model: str
     protocol: str = "pairwise"
     allow_unqualified: tuple[str, ...] = ()
-    calibrate: Annotated[int, Field(ge=0, le=10_000)] = 0
+    calibrate: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0  # `true` would be one pair
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 128
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     max_tokens_total: Annotated[int, Field(ge=1)] | None = None

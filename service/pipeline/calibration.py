@@ -14,7 +14,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from judges.client import ChatClient
 from judges.errors import CalibrationError
-from judges.qualify import Qualification, weights_after_qualification
+from judges.qualify import ENOUGH_EXAMPLES, Qualification, weights_after_qualification
 from judges.records import Comparison, PrincipleVerdict, Prompt
 from service.errors import RunFailed
 from service.pipeline.context import RunContext
@@ -43,6 +43,12 @@ async def ensure_calibration(context: RunContext, client: ChatClient, qualificat
     pairs = comparisons_of((*drawn.whole, *drawn.under_principles))
     said = _said(drawn.whole)
     labels = [PairLabel(pair.id, pair.prompt_id, said[pair.id]) for pair in pairs if pair.id in said]
+    prompts = len({label.prompt_id for label in labels})
+    if labels and prompts < ENOUGH_EXAMPLES:  # before the judge is asked anything
+        raise RunFailed(
+            f"judge.calibrate: the {len(labels)} labelled pairs are on {prompts} prompts; weights need pairs on "
+            f"{ENOUGH_EXAMPLES} prompts or more: label more, raise it if the set has more, or leave it out"
+        )
     principles = context.constitution.principles
     progress = context.progress("judge", len(pairs) * len(principles))
     shards = await ensure_verdicts(context, client, list(groups_of(_by_prompt(pairs))), principles, progress)

@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from judges.records import Message
 from service.errors import RunFailed
 from service.pipeline.calibration import fitted_weights
 from service.pipeline.context import open_context
 from service.pipeline.stages import run_stage
-from service.schemas import Stage
+from service.schemas import JudgeSettings, Stage
 from service.shards import read_shard
 from tests.service.pipeline.bench import Bench, add_run, open_bench, report_on
 from training.rows import PreferenceRow
@@ -85,7 +86,13 @@ async def test_too_few_labels_end_the_run_with_what_to_do(tmp_path: Path) -> Non
     bench = await open_bench(tmp_path / "home")
     try:
         human = tuple(replace(labelled(n % 10, SHORT, f"{LONG} {n}"), id=f"h{n}") for n in range(30))
-        with pytest.raises(RunFailed, match=r"judge\.calibrate: .*on 10 prompts; weights need pairs on 20 prompts"):
+        said = r"judge\.calibrate: the 30 labelled pairs are on 10 prompts; weights need pairs on 20 prompts"
+        with pytest.raises(RunFailed, match=said):
             await run_to_mix(bench, build_tiny_model(tmp_path / "tiny"), human, calibrate=30)
     finally:
         await bench.close()
+
+
+def test_so_many_pairs_are_a_number():
+    with pytest.raises(ValidationError, match="should be a valid integer"):
+        JudgeSettings(model="m", calibrate=True)
