@@ -78,10 +78,12 @@ class TorchSampler:
         hidden_BH = hidden_states(policy, packed, kept)[of_prompt]
         del packed  # its masks are the squares of the prompts
         ends_E = torch.tensor(self._ends, device=policy.numbers.device)
+        ended_B = torch.zeros(len(prompts), dtype=torch.bool, device=policy.numbers.device)
         tokens: list[Tensor] = []
         for draws_B in draws_BR.T[:-1]:
             tokens.append(self._drawn(hidden_BH, draws_B))
-            if bool(torch.isin(torch.stack(tokens), ends_E).any(0).all()):
+            ended_B |= torch.isin(tokens[-1], ends_E)
+            if bool(ended_B.all()):
                 return torch.stack(tokens, dim=1)
             hidden_BH = self._after(tokens[-1], kept)
         return torch.stack([*tokens, self._drawn(hidden_BH, draws_BR[:, -1])], dim=1)
