@@ -34,7 +34,7 @@ CACHE = Path.home() / ".cache" / "charter" / "features"
 JUDGES = tuple(Judge(noise, bias) for bias in (0.0, 1.0) for noise in (0.0, 0.2, 0.35, 0.4, 0.45))
 SEEDS, HUMAN_COST = 40, 20
 # Ours was made on seeds before these.
-FIRST_SEED = 4000
+FIRST_SEED = 5000
 REAL, SIMULATED = "HH-RLHF", "Simulated gold"
 NOISY, BIASED = "noise alone", "length bias"
 # What people alone could label at the usual price; HH-RLHF has no more pairs for the judge than that buys.
@@ -221,10 +221,10 @@ HEAD = (
 NOTES = """The claims, in every setting: ours is never significantly worse than people, the judge or concatenation. Over
 the judges of one fault together it is better than concatenation. What keeps it from the better source is the price of
 knowing which that is: a label spent on measuring is ten verdicts less. Around the noise at which both sources are worth
-the same for their money, so few labels cannot tell them apart, and ours ends between them. On the simulated gold a
-label tells about twice what its agreement says, since people err near the border; so a verdict's worth comes out too
-high there. Twenty seeds before these (3000 to 3019) showed no setting in which ours was worse: forty see smaller
-differences.
+the same for their money, so few labels cannot tell them apart, and ours ends between them. And the two data sets have
+judges of two kinds, which labels cannot tell apart at all: on HH-RLHF a verdict is a noisy copy of the very vote, and
+worth c²; on the simulated gold judge and people err each for themselves, and it is worth six times that for the same c.
+Ours takes any kind to be as likely, and so buys too many verdicts on the one and too few on the other.
 
 On HH-RLHF the judge copies the very labels that the test is made of, people's noise included, and the
 head's features (the middle layer of a 135M model, and length) are weak: there a judge of little noise leaves little to
@@ -255,11 +255,11 @@ seeds; * is significant at 5 % over all settings of both tables, Holm).
 **The judge is simulated**: it is told the better reply, is turned round in a share `noise` of the pairs, and one
 standard deviation of length adds `bias` times as much as a verdict. People of the simulated gold agree in two pairs of
 three; on HH-RLHF there is one label a pair. Ours buys {FEWEST_VOTES} labels on judged pairs, then {ROUND_LABELS} at a
-time, and asks `training/worth.py` after each round how the rest is best spent. It goes on until labels have no part in
-that, or verdicts are shown not to be worth their price. Then `mix_rows` with `weights: measured, calibrate: true,
-conflict: average`. All that it measures by is paid for; how far people agree it takes from elsewhere (72.6 %), since
-second votes on a pair cost as much as first ones on another. The last column is what it
-bought: labels + judged pairs, the mean. How it spends was chosen on other seeds."""
+time, and asks `training/purchase.py` after each round whether what more of them would tell pays. Where not, the rest
+goes on the plan that is then best, which may have labels too, of pairs that are not judged. Then `mix_rows` with
+`weights: measured, calibrate: true, conflict: average`. All that it measures by is paid for; how far people agree it
+takes from elsewhere (72.6 %), since second votes on a pair cost as much as first ones on another. The last column is
+what it bought: labels + judged pairs, the mean. How it spends was chosen on other seeds."""
 
 
 def main() -> int:

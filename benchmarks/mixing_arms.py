@@ -1,7 +1,7 @@
 """Four ways to spend one budget on labels and verdicts: people alone, the judge alone, plain concatenation, and ours.
 
 A judged pair costs two calls, one in each order; a person's label costs `human_cost` calls. Ours buys labels on judged
-pairs in rounds, and after each asks `training/worth.py` how the rest is best spent, until labels have no part in that.
+pairs in rounds, and after each asks `training/purchase.py` whether more of them pay, and else how to spend the rest.
 All that it measures by is paid for, and trained on, like any other.
 """
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks.mixing_world import Floats, Places, World, rows_of
 from training.mix import MixConfig, mix_rows
-from training.people_votes import read_votes
+from training.purchase import Purse, next_purchase
 from training.reliability import FEWEST_VOTES, log_odds, pays_length, shared_pairs
 from training.rows import PreferenceRow
-from training.worth import Chances, Had, agreement_beyond_chance, verdict_correlation, verdict_worth, verdicts_to_buy
+from training.worth import Chances, Had, agreement_beyond_chance, verdict_correlation
 
 Arm = Literal["human", "ai", "concatenation", "ours"]
 ARMS: tuple[Arm, ...] = ("human", "ai", "concatenation", "ours")
@@ -50,7 +50,7 @@ class Bought:
 @dataclass(frozen=True, slots=True)
 class Basket:
     """The first `judged` pairs of the pool have verdicts, the first `shared` of them a label; the last `apart` pairs of
-    the pool have a label alone.
+    the pool have a label, and no verdict where not nearly all are judged.
     """
 
     judged: int = 0
@@ -89,30 +89,27 @@ def _plain(world: World, p_a_N: Floats, budget: Budget, labelled: Places, judged
 
 
 def fill(world: World, p_a_N: Floats, budget: Budget) -> Basket:
-    """Labels on judged pairs, a round at a time, as long as the best way to spend what is left has labels in it."""
+    """Labels on judged pairs, a round at a time, as long as what they tell pays; then the plan that is best."""
     pool = len(world.vote_N)
     first = min(FEWEST_VOTES, pool, budget.calls // (budget.human_cost + CALLS_A_PAIR))
     basket = Basket(judged=first, shared=first)
+    people = agreement_beyond_chance(None)
     while True:
-        worth = measured(world, p_a_N, basket)
         left = budget.calls - basket.paid(budget)
-        had, price = Had(basket.labels, basket.judged), budget.verdict_price
-        verdicts = min(verdicts_to_buy(worth, had, left / budget.human_cost, price), pool - basket.judged)
-        labels = min((left - verdicts * CALLS_A_PAIR) // budget.human_cost, pool - basket.shared)
-        on_judged = min(labels, ROUND_LABELS, left // (budget.human_cost + CALLS_A_PAIR))
-        if worth.quantile(0.975) < price or on_judged < 1 <= labels:
-            return replace(basket, apart=labels)
-        if labels < 1:
-            return replace(basket, judged=basket.judged + verdicts)
-        basket = replace(basket, judged=basket.judged + on_judged, shared=basket.shared + on_judged)
+        purse = Purse(left / budget.human_cost, budget.verdict_price, pool - basket.judged)
+        had = Had(basket.labels, basket.judged)
+        plan = next_purchase(measured(world, p_a_N, basket), people, had, purse, ROUND_LABELS)
+        if not plan.to_measure:
+            labels = min((left - plan.verdicts * CALLS_A_PAIR) // budget.human_cost, pool - basket.shared)
+            return replace(basket, judged=basket.judged + plan.verdicts, apart=labels)
+        basket = replace(basket, judged=basket.judged + ROUND_LABELS, shared=basket.shared + ROUND_LABELS)
 
 
 def measured(world: World, p_a_N: Floats, basket: Basket) -> Chances:
-    """What a basket's labels say of a verdict's worth."""
+    """What a basket's labels say of a verdict's correlation with a vote."""
     people, machine = _people(world, basket), _machine(world, p_a_N, basket)
     pays = pays_length(machine)
-    correlation = verdict_correlation(shared_pairs(machine, people), pays, log_odds(machine, pays))
-    return verdict_worth(correlation, agreement_beyond_chance(read_votes(people).people))
+    return verdict_correlation(shared_pairs(machine, people), pays, log_odds(machine, pays))
 
 
 def _people(world: World, basket: Basket) -> list[PreferenceRow]:

@@ -1,18 +1,18 @@
-"""What a machine's verdict is worth in labels of a person, and which of the two to buy next. Standard library.
+"""What a machine's verdict is worth in labels of a person, and what it should weigh beside them. Standard library.
 
 A label and a verdict are noisy signs of what people prefer on the whole. A sign's Fisher information is its squared
-correlation with that: for a label people's agreement beyond chance, a; for a verdict c^2 / a, where c is its
-correlation with a vote. So a verdict is worth (c / a)^2 labels. Few labels leave much open in both, so worth is a
-posterior over both. Its priors are not those of `fit_belief`, which takes a judge at its word at first: here one that
-is at chance is as likely as any other.
+correlation with that. For a label it is people's agreement beyond chance, a. For a verdict it follows from its
+correlation c with a vote, and from whose errors it makes: with errors of its own it is c^2 / a, so that it is worth
+(c / a)^2 labels; with people's very errors, as a noisy copy of a vote, it is c^2 a, worth c^2 labels. In between
+(`lifts`) nobody can tell without gold. Few labels leave much open in c and a too, so worth is a posterior over all
+three.
 
 What is bought is spent on a fit whose variance is, at best, one over its information I (Cramér and Rao; information
-adds up). How often a model so fitted names the wrong reply goes by its deviation: `next_worth`, `verdicts_to_buy` and
-`verdict_weight` make E[I^(-1/2)] small. A label is known to be worth 1, and such a mean is ruled by its bad cases: so
-verdicts must be shown to be worth their price, the more so the more hangs on them already. Rows of a ranking count as
-the part of a label that they are, in votes and in what is there already (training/ranked.py): so a posterior is as wide
-as the votes leave it.
-Left out: that labels also tell what to buy next. Buy them first, in rounds.
+adds up). How much a fit loses by that is `BEND`: `next_worth`, `verdict_weight` and training/purchase.py make
+E[I^(-1/4)] small. A label is known to be worth 1, and such a mean is ruled by its bad cases: so verdicts must be shown
+to be worth their price, the more so the more hangs on them already. Rows of a ranking count as the part of a label that
+they are, in votes and in what is there already (training/ranked.py): so a posterior is as wide as the votes leave it.
+Left out: that labels also tell what to buy next (training/purchase.py).
 """
 
 import math
@@ -23,7 +23,12 @@ from dataclasses import dataclass
 from training.people_votes import LOWEST_AGREEMENT, PRIOR_VOTES, USUAL_AGREEMENT, Agreement, logit, sigmoid
 from training.reliability import SLOPE_SD, SharedPair
 
-_STEPS, _HALVINGS = 60, 50
+# A linear model of normal features with the information I names the wrong reply in arctan(sqrt(D / I)) / pi of pairs.
+# That falls as I^(-1/2) where it is nearly always right, and as -log I where it is right in three of four; at five of
+# six, where I is 3 D, it bends as I^(-1/4) does.
+BEND = 0.25
+_STEPS, _HALVINGS, _SHARED_STEPS, _MOST_LIFTS = 60, 50, 5, 24
+_LEAST = 1e-9
 # Four standard deviations over what a judge's slope is taken for: nothing is made of what hardly leans to a side.
 _HIGHEST_SLOPE = 1 + 4 * SLOPE_SD
 
@@ -63,8 +68,24 @@ class Had:
     verdicts: float
 
 
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A verdict that correlates with a vote by c is worth `lift` * c^2 labels, `most` at most: with that chance."""
+
+    lift: float
+    most: float
+    chance: float
+
+    def worth(self, correlation: float) -> float:
+        """In labels."""
+        return min(self.lift * correlation**2, self.most)
+
+
 def verdict_correlation(shared: Sequence[SharedPair], pays_length: float, verdicts: Sequence[float]) -> Chances:
-    """Of a calibrated verdict with a vote, sqrt(mean of (2p - 1)^2): all from 0 to 1 as likely, but for the votes.
+    """Of a calibrated verdict with a vote, sqrt(mean of (2p - 1)^2), 0 to 1.
+
+    Before any votes it has the distribution beta(2, 3): half of it lies between 0.24 and 0.54, since model judges side
+    with a person's vote in 62.7 to 78.0 % of pairs (RLAIF, arXiv:2309.00267, tables 2 and 3: 0.25 to 0.56).
 
     The mean is over `verdicts`, as `log_odds` gives them: which pairs people were asked about (mostly doubtful ones)
     changes what is known of the slope, not how much the rest tell. A judge that would best be turned round is none of
@@ -82,7 +103,7 @@ def verdict_correlation(shared: Sequence[SharedPair], pays_length: float, verdic
         tells = math.sqrt(squares / len(verdicts)) if verdicts else 0.0
         if tells > before:
             values.append(tells)
-            logs.append(_log_likelihood(slope, points) + math.log(tells - before))
+            logs.append(_log_likelihood(slope, points) + math.log(tells - before) + _log_prior(tells))
             before = tells
     return _normalised(values, logs) if values else Chances((0.0,), (1.0,))
 
@@ -98,12 +119,41 @@ def agreement_beyond_chance(people: Agreement | None) -> Chances:
     return _normalised(values, logs)
 
 
+def lifts(beyond_chance: Chances) -> tuple[Lift, ...]:
+    """What a verdict's worth may be over its squared correlation with a vote, from the least up.
+
+    A share of the verdict's errors is people's own, any from none to all as likely: judges learn from people's labels,
+    and without gold nobody can measure it. With the share h it correlates with people on the whole by
+    c ((1 - h) / sqrt(a) + h sqrt(a)), at most 1. Its worth is the square of that over a label's sqrt(a).
+    """
+    shares = [(place + 0.5) / _SHARED_STEPS for place in range(_SHARED_STEPS)]
+    found = sorted(
+        (((1 - share) / agree + share) ** 2, 1 / agree, chance / _SHARED_STEPS)
+        for agree, chance in zip(beyond_chance.values, beyond_chance.chances, strict=True)
+        for share in shares
+    )
+    if len(found) <= _MOST_LIFTS:
+        return tuple(Lift(*one) for one in found)
+    groups: list[list[tuple[float, float, float]]] = [[] for _ in range(_MOST_LIFTS)]
+    before = 0.0
+    for one in found:
+        groups[min(int(before * _MOST_LIFTS), _MOST_LIFTS - 1)].append(one)
+        before += one[2]
+    return tuple(_mean_lift(group) for group in groups if group)
+
+
+def _mean_lift(group: Sequence[tuple[float, float, float]]) -> Lift:
+    chance = math.fsum(one[2] for one in group)
+    lift, most = (math.fsum(one[at] * one[2] for one in group) / chance for at in (0, 1))
+    return Lift(lift, most, chance)
+
+
 def verdict_worth(correlation: Chances, beyond_chance: Chances) -> Chances:
     """How many labels one verdict is worth, 0 to 1 / people's agreement beyond chance."""
     found = sorted(
-        (min(tells**2 / agree, 1.0) / agree, chance * of_people)
+        (lift.worth(tells), chance * lift.chance)
+        for lift in lifts(beyond_chance)
         for tells, chance in zip(correlation.values, correlation.chances, strict=True)
-        for agree, of_people in zip(beyond_chance.values, beyond_chance.chances, strict=True)
     )
     return Chances(tuple(value for value, _ in found), tuple(chance for _, chance in found))
 
@@ -111,10 +161,10 @@ def verdict_worth(correlation: Chances, beyond_chance: Chances) -> Chances:
 def next_worth(worth: Chances, had: Had) -> float:
     """How many labels the next verdict is worth beside what is there: buy verdicts while one costs less than that.
 
-    E[w / I^(3/2)] / E[1 / I^(3/2)], I = labels + w * verdicts: by how much one of each lowers E[I^(-1/2)].
+    E[w / I^(5/4)] / E[1 / I^(5/4)], I = labels + w * verdicts: by how much one of each lowers E[I^(-1/4)].
     """
     weights = [
-        chance / (had.labels + value * had.verdicts) ** 1.5
+        chance / (had.labels + value * had.verdicts) ** (1 + BEND)
         for value, chance in zip(worth.values, worth.chances, strict=True)
     ]
     return math.fsum(w * value for w, value in zip(weights, worth.values, strict=True)) / math.fsum(weights)
@@ -124,37 +174,24 @@ def verdict_weight(worth: Chances, had: Had) -> float:
     """What a verdict should weigh in a loss where a label weighs 1.
 
     A verdict of worth w tells s = sqrt(w) as much as a label does. With the weight t, the information is
-    (labels + verdicts * t * s)^2 / (labels + verdicts * t^2), most at t = s. Where s is uncertain, E[I^(-1/2)] has its
-    lowest point where t is the mean of s, weighted by 1 / (labels + verdicts * t * s)^2.
+    (labels + verdicts * t * s)^2 / (labels + verdicts * t^2), most at t = s. Where s is uncertain, E[I^(-1/4)] has its
+    lowest point where t is the mean of s, weighted by 1 / (labels + verdicts * t * s)^(3/2).
     """
     strengths = [math.sqrt(value) for value in worth.values]
     low, high = 0.0, strengths[-1]
     for _ in range(_HALVINGS):
         weight = (low + high) / 2
         parts = zip(strengths, worth.chances, strict=True)
-        pull = (chance * (s - weight) / (had.labels + had.verdicts * weight * s) ** 2 for s, chance in parts)
+        pull = (
+            chance * (s - weight) / (had.labels + had.verdicts * weight * s) ** (1 + 2 * BEND) for s, chance in parts
+        )
         low, high = (weight, high) if math.fsum(pull) > 0 else (low, weight)
     return (low + high) / 2
 
 
-def verdicts_to_buy(worth: Chances, had: Had, money_labels: float, price_labels: float) -> int:
-    """How many verdicts at `price_labels` each are the best part of what `money_labels` buys; the rest are labels.
-
-    E[I^(-1/2)] is convex along what the money buys, so halving finds where the next verdict is no longer
-    worth its price.
-    """
-    fewest, most = 0, int(money_labels / price_labels + 1e-9)
-    while fewest < most:
-        more = (fewest + most + 1) // 2
-        if next_worth(worth, _after(had, more - 1, money_labels, price_labels)) > price_labels:
-            fewest = more
-        else:
-            most = more - 1
-    return fewest
-
-
-def _after(had: Had, verdicts: int, money_labels: float, price_labels: float) -> Had:
-    return Had(had.labels + money_labels - verdicts * price_labels, had.verdicts + verdicts)
+def _log_prior(correlation: float) -> float:
+    """Of beta(2, 3), but for a constant; the least number keeps 1 from being impossible."""
+    return math.log(correlation) + 2 * math.log(max(1 - correlation, _LEAST))
 
 
 def _log_likelihood(slope: float, points: Sequence[tuple[float, float, float]]) -> float:

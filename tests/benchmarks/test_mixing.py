@@ -50,8 +50,9 @@ def test_labels_are_bought_until_the_judge_is_shown_to_be_worth_its_price():
     sure, chance = (fill(world, verdicts(world, Judge(noise, 0.0), seed=13), budget) for noise in (0.0, 0.5))
     assert sure.labels == 100 and sure.judged == 2000  # what is left when all pairs are judged goes to labels
     assert chance.labels > 150 > sure.labels and chance.judged < sure.judged
+    # of the pairs that a person and this judge see, 74 to 80 % are alike
     found = measured(world, verdicts(world, Judge(0.0, 0.0), seed=13), sure)
-    assert found.quantile(0.025) > budget.verdict_price
+    assert found.quantile(0.025) < 0.54 < found.quantile(0.975)
 
 
 def test_people_of_the_simulated_gold_agree_in_two_pairs_of_three():

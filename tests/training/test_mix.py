@@ -329,8 +329,10 @@ def test_a_verdict_weighs_the_same_whichever_pairs_people_were_asked_about(label
     asked = {"all": human[200:600], "sure": human[:400], "doubtful": human[400:]}[labelled]
     mixed = mix_rows(asked, judged, MixConfig(ratio=1, weights="measured", calibrate=True))
     weights = sorted(row.weight for row in mixed.rows if row.source == "ai")
-    # 0.45^2 + 0.1^2 of (2p - 1)^2 / 4, twice: c = 0.65; over people's agreement, 0.45, at most 1 / 0.45
-    assert weights[-1] == pytest.approx(1.7, rel=0.25)
+    # 0.45^2 + 0.1^2 of (2p - 1)^2 / 4, twice: c = 0.65; half of its errors people's, who agree by 0.45:
+    # 0.65 * (0.5 / 0.45 + 0.5) = 1.05. The sure ones weigh 0.98 over the root of (0.98^2 + 0.3^2) / 2 as much: 1.4, and
+    # less for what is left open
+    assert weights[-1] == pytest.approx(1.3, rel=0.2)
     assert weights[-1] > 3 * weights[0]
 
 
@@ -340,8 +342,8 @@ def test_a_few_sure_verdicts_among_ties_weigh_what_sure_ones_do():
     config = MixConfig(ratio=1, weights="measured", calibrate=True)
     mixed = mix_rows(human, [*judged[:3], *ties], config, measured=judged)
     weights = sorted(row.weight for row in mixed.rows if row.source == "ai")
-    # always right: the correlation 1 with a vote, over people's usual agreement of 0.452
-    assert weights[-1] == pytest.approx(1 / 0.452, rel=0.1)
+    # always right: the correlation 1 with a vote, half of its errors people's, who usually agree by 0.452
+    assert weights[-1] == pytest.approx(0.5 / 0.452 + 0.5, rel=0.1)
     assert weights[-4] < 0.3
 
 
