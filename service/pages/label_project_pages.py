@@ -114,6 +114,15 @@ async def gather(id: str, form: Annotated[SetForm, Form()], backend: BackendHere
     return _to(f"/ui/preference-sets/{made.id}")
 
 
+@router.post("/{id}/prompt-set")
+async def to_revise(
+    id: str, name: Annotated[Name, Form()], request: Request, backend: BackendHere, key: KeyHere
+) -> Response:
+    """The page, with the prompt set that was made of what people found bad: prompt sets have no page of their own."""
+    made = await api_projects.to_revise(id, api_projects.PromptsToRevise(name=name), backend, key)
+    return await _shown(id, request, backend, key, {"prompt_set": made})
+
+
 @router.post("/{id}/close")
 async def close(id: str, backend: BackendHere, key: KeyHere) -> Response:
     """For good."""
@@ -135,6 +144,9 @@ async def _shown(
         "constitution": await _constitution(backend, project),
         "guideline": guideline_of(project, await law_of(backend, project)),
         "set_name": f"{project.name[:120]} labels",
+        "found_bad": await store.overview.prompts_found_bad(project.id),
+        "prompt_set_name": f"{project.name[:117]} to revise",
+        "prompt_set": None,
         "rerouted": None,
         "may_route": project.status == "open" and is_routed(project),
         "invited": None,
