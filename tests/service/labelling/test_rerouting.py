@@ -83,6 +83,7 @@ async def test_a_judge_that_is_wrong_where_it_is_sure_is_found_out(place):
     assert len({label.pair_id for label in labels}) == 20
     assert labels[10].pair_id.startswith("close") and labels[10].routed_by == "close"
     assert all(label.pair_id.startswith("sure") and label.p_sent == 1.0 for label in labels[11:])
+    assert all(label.replies == (f"good {label.pair_id[5:]}", f"bad {label.pair_id[5:]}") for label in labels[11:])
     assert all(0 < label.p_sent <= 1 for label in labels[:10])
     last = await place.again(made)
     assert (last.dropped, last.added, last.project.tasks) == (0, 0, 20)
