@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import compress
+from sys import intern
 
 import pyarrow as pa
 
@@ -66,7 +67,7 @@ async def pairs_of_set(
 
     def read(stored: PreferenceRows) -> tuple[SourcePair, ...]:
         id_of = _open_pairs(stored, source)
-        wanted = id_of if only is None else {pair for pair, id in id_of.items() if id in only}
+        wanted = id_of if only is None else _named(id_of, only)
         return _pairs_of(stored, wanted, replies=replies)
 
     return await asyncio.to_thread(read, await _opened(artifacts, source))
@@ -104,12 +105,16 @@ def _with_replies(
     stored: PreferenceRows, id_of: Mapping[int, str], named: frozenset[str], routed: Sequence[Routed]
 ) -> DrawnPairs:
     wanted = {one.pair_id for one in routed} | named
-    return DrawnPairs(_pairs_of(stored, {pair for pair, id in id_of.items() if id in wanted}), tuple(routed))
+    return DrawnPairs(_pairs_of(stored, _named(id_of, wanted)), tuple(routed))
 
 
-def _open_pairs(stored: PreferenceRows, source: PreferenceSetRecord) -> Mapping[int, str]:
+def _named(id_of: Mapping[int, str], ids: Collection[str]) -> Mapping[int, str]:
+    return {pair: id for pair, id in id_of.items() if id in ids}
+
+
+def _open_pairs(stored: PreferenceRows, of: PreferenceSetRecord) -> Mapping[int, str]:
     """By the hash of its texts the id of each pair, which is its first row's."""
-    open_alone = source.kind != REVIEW_KIND
+    open_alone = of.kind != REVIEW_KIND
     id_of: dict[int, str] = {}
     people: set[int] = set()
     mixed = False
@@ -126,10 +131,10 @@ def _open_pairs(stored: PreferenceRows, source: PreferenceSetRecord) -> Mapping[
     return {pair: id for pair, id in id_of.items() if pair not in people} if open_alone and mixed else id_of
 
 
-def _pairs_of(stored: PreferenceRows, wanted: Collection[int], *, replies: bool = True) -> tuple[SourcePair, ...]:
-    """In the order of their first rows, whose belief is the judge's; those of other judges are the panel's.
+def _pairs_of(stored: PreferenceRows, id_of: Mapping[int, str], *, replies: bool = True) -> tuple[SourcePair, ...]:
+    """Those of `id_of`, in the order of their first rows, whose belief is the judge's; other judges are the panel.
 
-    The pairs of a prompt share its text.
+    What is the same in many pairs is kept once: a prompt's text, principles.
     """
     found: dict[int, SourcePair] = {}
     first_of: dict[int, _First] = {}
@@ -137,13 +142,13 @@ def _pairs_of(stored: PreferenceRows, wanted: Collection[int], *, replies: bool 
     prompts: dict[str, Conversation] = {}
     for batch in stored.stored():
         hashes = pair_hashes(batch)
-        here = [pair in wanted for pair in hashes]
+        here = [pair in id_of for pair in hashes]
         for pair, row in zip(
             compress(hashes, here), records_of(batch.filter(pa.array(here)), PreferenceRow), strict=True
         ):
             if pair not in found:
                 prompt = prompts.setdefault(row.prompt_id, row.prompt)
-                found[pair] = _pair_of(row, prompt if prompt == row.prompt else row.prompt, replies)
+                found[pair] = _pair_of(row, id_of[pair], prompt if prompt == row.prompt else row.prompt, replies)
                 first_of[pair] = _First(row.judge, hash(row.chosen))
             elif row.judge not in ("", first_of[pair].judge):
                 p_a = row.p_chosen if hash(row.chosen) == first_of[pair].a_hash else 1 - row.p_chosen
@@ -154,16 +159,17 @@ def _pairs_of(stored: PreferenceRows, wanted: Collection[int], *, replies: bool 
     return tuple(found.values())
 
 
-def _pair_of(row: PreferenceRow, prompt: Conversation, replies: bool) -> SourcePair:
+def _pair_of(row: PreferenceRow, id: str, prompt: Conversation, replies: bool) -> SourcePair:
     a, b = (row.chosen, row.rejected) if replies else ("", "")
-    pair = SourcePair(row.id, row.prompt_id, prompt, a, b)
+    pair = SourcePair(id, row.prompt_id, prompt, a, b)
     if row.source == "human":
         return pair
-    weighed = _principles(tuple(id for id, _ in row.per_principle))
-    return replace(pair, p_a=row.p_chosen, per_principle=row.per_principle, weighed=weighed)
+    per_principle = tuple((intern(id), p_chosen) for id, p_chosen in row.per_principle)
+    weighed = _principles(tuple(id for id, _ in per_principle))
+    return replace(pair, p_a=row.p_chosen, per_principle=per_principle, weighed=weighed)
 
 
-# Most pairs were judged under the same principles: one set of them stands for all.
+# Most pairs were judged under the same principles: one set of these stands for all.
 @lru_cache(maxsize=256)
 def _principles(ids: tuple[str, ...]) -> frozenset[str]:
     return frozenset(ids)
