@@ -71,15 +71,8 @@ async def route_again(store: Store, artifacts: Artifacts, project_id: str, id: s
     budget = budget_of(request, seconds)
     chosen = await asyncio.to_thread(_choose, request, pairs, labels, asked, budget)
     if chosen is None:
-        if request.routing.random_share == 0:
-            raise Conflict(
-                f"label project {project.name!r} has no random part (random_share: 0), by which alone the judge could "
-                "be measured; make one with a random_share above 0"
-            )
-        raise Conflict(
-            f"nobody has answered a pair of the random part of label project {project.name!r} yet; route again when "
-            "it is labelled"
-        )
+        open_pairs = [pair for pair in pairs if pair.pair_id not in asked.gold]
+        raise Conflict(_unmeasured(project, request, all_pairs=len(askables(request, open_pairs))))
     if request.kind != "rank":
         pairs = await pairs_of_project(store, artifacts, project, only={one.pair_id for one in chosen.routed})
     tasks = await asyncio.to_thread(tasks_again, request, pairs, chosen.routed)
@@ -93,6 +86,19 @@ async def route_again(store: Store, artifacts: Artifacts, project_id: str, id: s
         added=replaced.added,
         seconds_per_label=None if request.routing.budget_minutes is None else seconds,
     )
+
+
+def _unmeasured(project: LabelProjectRecord, request: LabelProjectRequest, *, all_pairs: int) -> str:
+    """Why no label tells of the judge."""
+    name = f"label project {project.name!r}"
+    if budget_of(request, request.routing.seconds_per_label) >= all_pairs:
+        return f"the budget of {name} was enough for every pair: all were sent, and there is no other one to choose"
+    if request.routing.random_share == 0:
+        return (
+            f"{name} has no random part (random_share: 0), by which alone the judge could be measured; make one with a "
+            "random_share above 0"
+        )
+    return f"nobody has answered a pair of the random part of {name} yet; route again when it is labelled"
 
 
 def _choose(

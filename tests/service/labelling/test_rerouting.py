@@ -96,6 +96,13 @@ async def test_without_a_random_part_it_says_what_is_missing(place):
         await place.again(made)
 
 
+async def test_where_every_pair_was_sent_there_is_nothing_to_choose(place):
+    made, ada = await place.made(routing=UNCERTAIN | {"budget_labels": 40})
+    await place.answer(ada, 2)
+    with pytest.raises(Conflict, match="'x' was enough for every pair"):
+        await place.again(made)
+
+
 async def test_a_budget_in_minutes_is_counted_by_how_long_people_took(place):
     minutes = {"policy": "uncertain", "budget_minutes": 10, "random_share": 0.5}
     made, ada = await place.made(routing=minutes, repeat_share=0.5)

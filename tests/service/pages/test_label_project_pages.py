@@ -85,7 +85,7 @@ async def test_answers_become_a_set_and_the_project_is_closed(pages: Pages) -> N
 async def test_prompts_that_somebody_found_bad_become_a_prompt_set(pages: Pages) -> None:
     csrf = await token(pages.person)
     text = (await pages.person.get(page_of(pages))).text
-    assert "Of 1 prompt somebody said" in text and 'value="sky to revise"' in text
+    assert "Somebody found all replies to 1 prompt bad." in text and 'value="sky to revise"' in text
     path = f"{page_of(pages)}/prompt-set"
     assert (await pages.person.post(path, data={**csrf, "name": "/"})).status_code == 422
     shown = (await pages.person.post(path, data={**csrf, "name": "weak"})).text
@@ -111,7 +111,11 @@ async def test_the_rest_is_routed_again(pages: Pages) -> None:
     [task] = await store.label_projects.next_tasks(person.id, 1)
     await store.label_projects.submit(person.id, task.id, Answer("first"))
     path = f"/ui/label-projects/{made.id}"
-    assert "Route again" in (await pages.person.get(path)).text
+    shown = (await pages.person.get(path)).text
+    assert "Route again" in shown and f'<a href="/ui/preference-sets/{pages.seeded.preference_set}">mixed</a>' in shown
+    everything = LabelProjectRequest.model_validate(asked | {"routing": {"policy": "uncertain", "budget_labels": 99}})
+    whole = await create_project(store, artifacts, pages.project, everything)
+    assert "Route again" not in (await pages.person.get(f"/ui/label-projects/{whole.id}")).text
     done = (await pages.person.post(f"{path}/route", data=csrf)).text
     assert "By 1 labelled pairs of the random part, 1 tasks that nobody had seen made way for 1 others." in done
 
