@@ -98,7 +98,7 @@ async def choose_pairs_of_set(
 
 
 async def _opened(artifacts: Artifacts, source: PreferenceSetRecord) -> PreferenceRows:
-    return PreferenceRows(await artifacts.open(source.artifact))
+    return await asyncio.to_thread(PreferenceRows, await artifacts.open(source.artifact))
 
 
 def _with_replies(
