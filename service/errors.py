@@ -53,3 +53,8 @@ class Interrupted(ServiceError):
 
 class StorageFull(ServiceError):
     """The disk or bucket took no more. Free space, then resume the run."""
+
+
+def own_words(message: str) -> str:
+    """A validator's message as we wrote it: pydantic puts the kind of error before it."""
+    return message.removeprefix("Value error, ")

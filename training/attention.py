@@ -6,12 +6,13 @@ before each (kept_keys.py). Without either it is plain causal attention.
 Left out: sliding windows, soft caps and sinks, which are refused by name.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedConfig
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 
 from training.blocked_attention import BlockedAttention
@@ -57,6 +58,12 @@ def refuse_limits(module: nn.Module, options: Mapping[str, object], tokens: int)
             raise TrainingError(
                 f"{type(module).__name__} needs {name}, which the packed layout lacks; take another model"
             )
+
+
+def window_of(model: PreTrainedConfig) -> float:
+    """How many tokens go in before `refuse_limits` refuses the model's window, where its config says it."""
+    window = getattr(model, "sliding_window", None) if getattr(model, "use_sliding_window", True) else None
+    return math.inf if window is None else int(window)
 
 
 def attention_of_torch(

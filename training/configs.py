@@ -42,7 +42,8 @@ class TrainConfig:
     - `tokens_per_batch`: how many tokens go through the model at once. Lower it when memory runs out.
     - `precision`: auto takes bf16 where the machine multiplies bf16 faster than fp32, else fp32.
     - `gradient_checkpointing`: recompute layers backwards: a third slower, much less memory.
-    - `checkpoint_every_steps`: how much work a kill may cost, and how often `patience` looks.
+    - `checkpoint_every_steps`: how much work a kill may cost, and how often `patience` looks, and for SFT and DPO the
+      limits on replies.
     - `start_adapter`: folder of an adapter of the same base and shape, as peft saves it: training goes on from its
       weights instead of fresh ones. The base stays the reference. For rounds, and for DPO or PPO after SFT.
     - `seed`: decides the adapter's start and the rows' order.
@@ -93,8 +94,8 @@ class PolicyConfig(TrainConfig):
     """What trainers of a policy need besides: limits on what its replies are like; 0 is no limit.
 
     PPO and RLOO look at the replies of each step. SFT and DPO have the policy answer some held-out prompts at each
-    checkpoint, without a limit at each fourth. A run that breaks one stops, and the last checkpoint that did not is
-    saved.
+    checkpoint, without a limit at each fourth and after the last step. A run that breaks one stops, and the last
+    checkpoint that did not is saved.
 
     - `min_distinct_2`: the smallest share of different token pairs. Set it, to 0.1 or so, where replies collapse.
     - `max_length_ratio`: how many times as long the replies may get as those of the base (of PPO's and RLOO's first
@@ -138,8 +139,7 @@ class OfflinePolicyConfig(OfflineConfig, PolicyConfig):
     @property
     def looks_at_held_out(self) -> str:
         """The limits on replies look there too."""
-        names = ("patience", "min_distinct_2", "max_length_ratio", "max_refusal_rate")
-        return next((name for name in names if getattr(self, name)), "")
+        return super().looks_at_held_out or next(iter(self.limits.read_replies), "")
 
 
 @dataclass(frozen=True, kw_only=True)

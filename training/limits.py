@@ -36,9 +36,14 @@ class Limits:
     patience: int = 0
 
     @property
-    def read_replies(self) -> bool:
-        """Whether one of them is on what sampled replies are like."""
-        return bool(self.min_distinct_2 or self.max_length_ratio or self.max_refusal_rate)
+    def read_replies(self) -> tuple[str, ...]:
+        """The names of those that are set and read what sampled replies are like."""
+        of_replies = {
+            "min_distinct_2": self.min_distinct_2,
+            "max_length_ratio": self.max_length_ratio,
+            "max_refusal_rate": self.max_refusal_rate,
+        }
+        return tuple(name for name, limit in of_replies.items() if limit)
 
     def bounds(self) -> Iterator[tuple[str, float, float]]:
         """(metric, lowest, highest value allowed) of the limits that are on."""

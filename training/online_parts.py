@@ -20,7 +20,7 @@ from training.rows import read_prompts
 from training.run_folder import RunFolder
 from training.scorers import Scorer, WeightedScorer, check_scorer
 from training.tokenising import DroppedRow, context_of, load_tokenizer
-from training.torch_sampler import READ_TOKENS, TorchSampler
+from training.torch_sampler import TorchSampler
 from training.turns import prompt_tokens, turn_ends
 
 
@@ -51,7 +51,7 @@ def open_online(
         if not scorers:
             raise TrainingError(f"nothing scores the replies: {_no_scorer(config)}")
         ends = turn_ends(tokenizer, config.model)
-        sampler = opened.enter_context(contextlib.closing(open_sampler(config, policy, ends)))
+        sampler = opened.enter_context(contextlib.closing(open_sampler(config, policy, ends, shortest.tokens)))
         yield (
             Online(
                 config=config,
@@ -78,11 +78,14 @@ def _no_scorer(config: OnlineConfig) -> str:
     )
 
 
-def open_sampler(config: OnlineConfig, policy: Policy, ends: tuple[int, ...]) -> Sampler:
-    """The config's sampler; vLLM is imported only where it samples."""
+def open_sampler(config: OnlineConfig, policy: Policy, ends: tuple[int, ...], prompt: tuple[int, ...]) -> Sampler:
+    """The config's sampler, the trainer's own checked on a prompt; vLLM is imported only where it samples."""
     if config.sampler == "torch":
-        most = READ_TOKENS * config.tokens_per_batch
-        return TorchSampler(policy, reply_tokens=config.reply_tokens, ends=ends, tokens_at_once=most)
+        own = TorchSampler(
+            policy, reply_tokens=config.reply_tokens, ends=ends, tokens_per_batch=config.tokens_per_batch
+        )
+        own.check(prompt)
+        return own
     from training.engine_sampler import EngineSampler
 
     return EngineSampler(

@@ -5,21 +5,20 @@ length. PPO and RLOO look at the replies of each step (online.py). Left out: wha
 says.
 """
 
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from training.attention import window_of
 from training.configs import OfflinePolicyConfig
 from training.errors import TrainingError
 from training.kl import kl_metrics
 from training.model import Policy, reply_token_logps
 from training.monitors import length_drift, refusal_rate, refusals_can_be_found, reply_monitors
 from training.packing import TokenGroup, pack_groups, split_by_tokens
-from training.rollouts import SampledReply
 from training.tokenising import TokenizedRow, context_of, load_tokenizer
-from training.torch_sampler import READ_TOKENS, TorchSampler
+from training.torch_sampler import TorchSampler
 from training.turns import turn_ends
 
 # So few and so short that a look costs about as much as a step; enough to see replies collapse, refuse or grow.
@@ -31,28 +30,30 @@ def reply_look(
 ) -> Callable[[], Mapping[str, float]] | None:
     """What looks at the present policy's replies to the prompts of these rows; None where there is none with room.
 
-    Raises TrainingError where there is none and a limit looks at them.
+    Raises TrainingError where there is none and a limit looks at them, and where the model cannot be sampled from here.
     """
-    most = min(context_of(config), window_of(policy)) - REPLY_TOKENS
+    most = min(context_of(config), window_of(policy.causal.config)) - REPLY_TOKENS
     prompts = list(dict.fromkeys(row.group.prompt for row in rows if len(row.group.prompt) <= most))
     if not prompts:
-        if rows and config.looks_at_held_out not in ("", "patience"):
+        if limits := config.limits.read_replies:
             raise TrainingError(
-                f"{config.looks_at_held_out}: no held-out prompt leaves room for a reply of {REPLY_TOKENS} tokens; "
-                "raise max_tokens, or set it to 0"
+                f"{limits[0]}: no held-out prompt leaves room for a reply of {REPLY_TOKENS} tokens; raise max_tokens, "
+                "or set it to 0"
             )
         return None
     asked = [prompts[number % len(prompts)] for number in range(REPLIES)]
     tokenizer = load_tokenizer(config.model)
-    ends = turn_ends(tokenizer, config.model)
-    base: list[SampledReply] = []
+    ends, seed = turn_ends(tokenizer, config.model), random.Random(f"{config.seed}/look").getrandbits(31)
+    sampler = TorchSampler(policy, reply_tokens=REPLY_TOKENS, ends=ends, tokens_per_batch=config.tokens_per_batch)
+    sampler.check(prompts[0])
+    base_lengths: list[int] = []
 
     def look() -> Mapping[str, float]:
-        if not base:
+        if not base_lengths:
             with policy.as_reference():
-                base.extend(sampled(policy, config, asked, ends))
-        replies = [one.tokens for one in sampled(policy, config, asked, ends)]
-        drift = length_drift([len(reply) for reply in replies], [len(one.tokens) for one in base])
+                base_lengths.extend(len(one.tokens) for one in sampler.sample(asked, seed=seed))
+        replies = [one.tokens for one in sampler.sample(asked, seed=seed)]
+        drift = length_drift([len(reply) for reply in replies], base_lengths)
         found = {
             **reply_monitors(replies, [str(prompts.index(prompt)) for prompt in asked]),
             "length_ratio": drift.ratio,
@@ -65,22 +66,6 @@ def reply_look(
         return found
 
     return look
-
-
-def window_of(policy: Policy) -> float:
-    """How many tokens the base's layers look back, where they say it."""
-    base = policy.causal.config
-    window = getattr(base, "sliding_window", None) if getattr(base, "use_sliding_window", True) else None
-    return math.inf if window is None else int(window)
-
-
-def sampled(
-    policy: Policy, config: OfflinePolicyConfig, asked: Sequence[tuple[int, ...]], ends: tuple[int, ...]
-) -> list[SampledReply]:
-    """One reply to each, in the same draw each time; no more at once than there is room for in memory."""
-    most = READ_TOKENS * config.tokens_per_batch
-    sampler = TorchSampler(policy, reply_tokens=REPLY_TOKENS, ends=ends, tokens_at_once=most)
-    return sampler.sample(asked, seed=random.Random(f"{config.seed}/look").getrandbits(31))
 
 
 def kl_of_replies(

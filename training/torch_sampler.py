@@ -4,34 +4,37 @@ Prompts go through the model in the packed layout, each different one once, and 
 of a batch. Left out: any change of the distribution (temperature, top-p, penalties), also those that the model ships.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from training.errors import LostNumber
+from training.errors import LostNumber, TrainingError
 from training.kept_keys import KeptKeys
-from training.model import Policy, hidden_states
+from training.logps import token_logps
+from training.model import LAYOUT_TOLERANCE, Policy, hidden_states, reply_token_logps
 from training.packing import TokenGroup, pack_groups
 from training.rollouts import SampledReply
 
 # A token that is only read takes less than a quarter of the memory of one that is learnt from.
-READ_TOKENS = 4
+_READ_TOKENS = 4
+# So many of a prompt and of its reply show whether what is kept of the tokens before is read rightly.
+_CHECKED_PROMPT_TOKENS, _CHECKED_REPLY_TOKENS = 8, 4
 
 
 class TorchSampler:
     """The policy itself writes, up to one of `ends`. The same seed gives the same replies on one machine,
     whichever go together.
 
-    Replies are written together as long as they and their prompts take no more than `tokens_at_once`, each as much room
-    as the longest.
+    `tokens_per_batch` are those that may be learnt from at once: replies are written together as long as they and their
+    prompts, each with as much room as the longest, take no more memory.
     """
 
-    def __init__(self, policy: Policy, *, reply_tokens: int, ends: tuple[int, ...], tokens_at_once: int) -> None:
+    def __init__(self, policy: Policy, *, reply_tokens: int, ends: tuple[int, ...], tokens_per_batch: int) -> None:
         self._policy = policy
         self._reply_tokens = reply_tokens
         self._ends = ends
-        self._tokens_at_once = tokens_at_once
+        self._tokens_at_once = _READ_TOKENS * tokens_per_batch
         self._weights = ""
 
     def update(self, weights: str) -> None:
@@ -56,6 +59,30 @@ class TorchSampler:
     def close(self) -> None:
         """Nothing was started."""
 
+    def check(self, prompt: tuple[int, ...]) -> None:
+        """Refuse a model that sees replies otherwise in the packed layout than it wrote them token by token.
+
+        A few tokens are written to the prompt's first ones, a second time without the first, so that places differ.
+        """
+        policy, opening = self._policy, prompt[:_CHECKED_PROMPT_TOKENS]
+        prompts = (opening, opening[1:] or opening)
+        draws_BR = torch.full((2, min(self._reply_tokens, _CHECKED_REPLY_TOKENS)), 0.5, dtype=torch.float64)
+        with torch.no_grad():
+            head_VH = policy.causal.get_output_embeddings().weight
+            steps = list(self._written(prompts, draws_BR.to(policy.numbers.device)))
+            written_BR = torch.stack([token_logps(hidden_BH, head_VH, tokens_B) for tokens_B, hidden_BH in steps], 1)
+            replies = torch.stack([tokens_B for tokens_B, _ in steps], dim=1).tolist()
+            groups = [TokenGroup("", own, (tuple(reply),)) for own, reply in zip(prompts, replies, strict=True)]
+            packed = pack_groups(groups, policy.numbers.dtype, policy.numbers.device)
+            apart_BR = (reply_token_logps(policy, packed).view_as(written_BR) - written_BR).abs()
+        apart = apart_BR.mean(1).max().item()
+        if not apart <= LAYOUT_TOLERANCE[policy.numbers.dtype]:
+            raise TrainingError(
+                f"log-probabilities of replies written token by token are {apart:.3g} nats a token from those of the "
+                "packed layout: the trainer cannot sample from this model; set sampler: vllm (ppo, rloo) or "
+                "held_out_share: 0 (sft, dpo), or take another model"
+            )
+
     def _batches(self, prompts: Sequence[tuple[int, ...]]) -> list[list[int]]:
         """The numbers of the prompts that go together, the shortest first."""
         batches: list[list[int]] = []
@@ -68,6 +95,18 @@ class TorchSampler:
 
     def _batch(self, prompts: Sequence[tuple[int, ...]], draws_BR: Tensor) -> Tensor:
         """The tokens of the replies; behind a reply's end they mean nothing."""
+        ends_E = torch.tensor(self._ends, device=draws_BR.device)
+        ended_B = torch.zeros(len(prompts), dtype=torch.bool, device=draws_BR.device)
+        tokens: list[Tensor] = []
+        for tokens_B, _ in self._written(prompts, draws_BR):
+            tokens.append(tokens_B)
+            ended_B |= torch.isin(tokens_B, ends_E)
+            if bool(ended_B.all()):
+                break
+        return torch.stack(tokens, dim=1)
+
+    def _written(self, prompts: Sequence[tuple[int, ...]], draws_BR: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The replies' tokens one after the other, B, each with what left the last layer before it, B x H."""
         policy = self._policy
         different = list(dict.fromkeys(prompts))
         # A reply of one token adds none to what goes in: the prompt's last one is read.
@@ -77,16 +116,11 @@ class TorchSampler:
         kept = KeptKeys(packed, of_prompt, self._reply_tokens)
         hidden_BH = hidden_states(policy, packed, kept)[of_prompt]
         del packed  # its masks are the squares of the prompts
-        ends_E = torch.tensor(self._ends, device=policy.numbers.device)
-        ended_B = torch.zeros(len(prompts), dtype=torch.bool, device=policy.numbers.device)
-        tokens: list[Tensor] = []
         for draws_B in draws_BR.T[:-1]:
-            tokens.append(self._drawn(hidden_BH, draws_B))
-            ended_B |= torch.isin(tokens[-1], ends_E)
-            if bool(ended_B.all()):
-                return torch.stack(tokens, dim=1)
-            hidden_BH = self._after(tokens[-1], kept)
-        return torch.stack([*tokens, self._drawn(hidden_BH, draws_BR[:, -1])], dim=1)
+            tokens_B = self._drawn(hidden_BH, draws_B)
+            yield tokens_B, hidden_BH
+            hidden_BH = self._after(tokens_B, kept)
+        yield self._drawn(hidden_BH, draws_BR[:, -1]), hidden_BH
 
     def _after(self, tokens_B: Tensor, kept: KeptKeys) -> Tensor:
         """What leaves the last layer at one more token of each reply, B x H."""

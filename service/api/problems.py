@@ -11,7 +11,7 @@ from starlette.routing import Match, Route
 
 from constitutions.errors import CharterError, ConstitutionError
 from judges.errors import JudgeUnavailable
-from service.errors import Conflict, Interrupted, InvalidInput, NotAllowed, NotFound, StorageFull
+from service.errors import Conflict, Interrupted, InvalidInput, NotAllowed, NotFound, StorageFull, own_words
 from service.pages.layout import show
 
 PROBLEM_TYPE = "application/problem+json"
@@ -76,7 +76,7 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 async def _malformed(request: Request, error: Exception) -> Response:
     details = error.errors() if isinstance(error, RequestValidationError) else ()
-    errors = tuple(f"{_place(d['loc'])}: {d['msg']}" for d in details)
+    errors = tuple(f"{_place(d['loc'])}: {own_words(d['msg'])}" for d in details)
     return problem(request, 422, "; ".join(errors[:3]) or "the request is malformed", "malformed", errors)
 
 

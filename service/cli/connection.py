@@ -62,6 +62,7 @@ def print_line(record: Record) -> None:
 
 
 def print_rows(records: Iterable[Record], fields: tuple[str, ...]) -> None:
-    """Some fields of each record, separated by tabs: for people and for `cut`."""
+    """Some fields of each record, separated by tabs: for people and for `cut`. What is not there is a dash."""
     for record in records:
-        typer.echo("\t".join(str(getattr(record, field)) for field in fields))
+        values = (getattr(record, field) for field in fields)
+        typer.echo("\t".join("-" if value is None else str(value) for value in values))

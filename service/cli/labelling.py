@@ -13,6 +13,7 @@ from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, 
 from service.cli.errors import UnreadableRequest
 from service.cli.quality_table import print_quality
 from service.client import Client
+from service.errors import own_words
 from service.labelling.schemas import LabelProjectRequest
 
 app = typer.Typer(help="Label projects: people answer which reply is better.", no_args_is_help=True)
@@ -218,5 +219,5 @@ def _request(file: Path | None, usual: Mapping[str, str], asked: Mapping[str, st
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UnreadableRequest(f"{file}: not YAML or JSON ({error}); see docs/api.md for the fields") from error
     except ValidationError as error:
-        places = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        places = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {own_words(e['msg'])}" for e in error.errors())
         raise UnreadableRequest(f"{file or 'the options'}: {places}") from error

@@ -12,6 +12,7 @@ from service.cli.connection import DEFAULT_URL, Key, Url, connect, delete_with, 
 from service.cli.errors import UnreadableRequest
 from service.client import Client
 from service.demo.bars import progress_view
+from service.errors import own_words
 from service.schemas import RunRequest
 
 app = typer.Typer(help="Runs: from a constitution and prompts to an adapter.", no_args_is_help=True)
@@ -124,5 +125,5 @@ def read_request(file: Path) -> RunRequest:
     except yaml.YAMLError as error:
         raise UnreadableRequest(f"{file}: not YAML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {own_words(one['msg'])}" for one in error.errors())
         raise UnreadableRequest(f"{file}: {problems}") from error

@@ -90,7 +90,8 @@ def export_preferences(
         left_out = client.export_preferences(preference_set, file, format=format, kind=kind)
     typer.echo(str(file))
     if left_out:
-        typer.echo(f"{left_out} rows left out: {format} cannot hold them (a tie, a system turn); charter can", err=True)
+        rows = "1 row" if left_out == 1 else f"{left_out} rows"
+        typer.echo(f"{rows} left out: {format} cannot hold them (a tie, a system turn); charter can", err=True)
 
 
 @preferences.command("report")

@@ -67,7 +67,7 @@ async def ensure_judged_pairs(
     key = f"{folder_of(project.id)}/judged.parquet"
     asked: tuple[str | None, ...] = project.principle_ids or (None,)
     if not await artifacts.exists(key):
-        pairs = await pairs_of_project(store, artifacts, project)
+        pairs = await pairs_of_project(store, artifacts, project, replies=False)
         await artifacts.put_new(key, await asyncio.to_thread(_written, asked, pairs))
     data = await artifacts.get(key)
     return await asyncio.to_thread(lambda: {id: _read(data, id) for id in asked})

@@ -19,7 +19,8 @@ _WORD = re.compile(r"\w+")
 # Of a prompt of 200,000 characters, enough to tell what it is about.
 _READ_CHARACTERS = 4000
 Weights = npt.NDArray[np.float32]
-Buckets = npt.NDArray[np.intp]
+# The buckets of a text's words, and below them how often each stands there.
+Counts = npt.NDArray[np.int32]
 
 
 def novelties(texts: Mapping[str, str]) -> dict[str, float]:
@@ -40,33 +41,34 @@ def novelties(texts: Mapping[str, str]) -> dict[str, float]:
     return {key: _novelty(_vector(count, rarity_V), compared_VD, place.get(key)) for key, count in words.items()}
 
 
-def _counts(text: str) -> Counter[int]:
-    """How often each word stands in it, by the word's bucket."""
-    return Counter(zlib.crc32(word.encode(errors="replace")) % _BUCKETS for word in _words(text))
+def _counts(text: str) -> Counts:
+    found = Counter(zlib.crc32(word.encode(errors="replace")) % _BUCKETS for word in _words(text))
+    # An array is a quarter of a counter, of which there would be one for each of a hundred thousand texts.
+    return np.array([[*found], [*found.values()]], dtype=np.int32)
 
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(text[:_READ_CHARACTERS].lower())
 
 
-def _rarity(counts: Iterable[Counter[int]]) -> Weights:
+def _rarity(counts: Iterable[Counts]) -> Weights:
     """log((1 + texts) / (1 + texts with the word)): a word that all have tells nothing."""
     every = list(counts)
     texts_V = np.zeros(_BUCKETS)
     for count in every:
-        texts_V[list(count)] += 1
+        texts_V[count[0]] += 1
     return np.log((1 + len(every)) / (1 + texts_V)).astype(np.float32)
 
 
-def _vector(count: Counter[int], rarity_V: Weights) -> tuple[Buckets, Weights]:
+def _vector(count: Counts, rarity_V: Weights) -> tuple[Counts, Weights]:
     """Buckets and their weights, of length 1; all 0 for a text without a word of its own."""
-    bucket_W = np.fromiter(count, dtype=np.intp, count=len(count))
-    weight_W = (1 + np.log(np.fromiter(count.values(), dtype=np.float32, count=len(count)))) * rarity_V[bucket_W]
+    bucket_W, times_W = count
+    weight_W = (1 + np.log(times_W.astype(np.float32))) * rarity_V[bucket_W]
     length = float(np.linalg.norm(weight_W))
     return bucket_W, weight_W / length if length > 0 else weight_W
 
 
-def _novelty(vector: tuple[Buckets, Weights], compared_VD: Weights, own_place: int | None) -> float:
+def _novelty(vector: tuple[Counts, Weights], compared_VD: Weights, own_place: int | None) -> float:
     bucket_W, weight_W = vector
     similar_D = weight_W @ compared_VD[bucket_W]
     if own_place is not None:

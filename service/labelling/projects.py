@@ -1,15 +1,17 @@
 """A label project made from what its owner asks: every name is looked up, the pairs become tasks, and all is stored."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from constitutions.loader import load_constitution
 from service.artifacts import Artifacts
 from service.errors import InvalidInput
+from service.labelling.candidates import askables
 from service.labelling.schemas import LabelProjectRequest
-from service.labelling.set_pairs import Draw, DrawnPairs, draw_pairs_of_set, pairs_of_set
+from service.labelling.set_pairs import Draw, DrawnPairs, choose_pairs_of_set, draw_pairs_of_set, pairs_of_set
 from service.labelling.sources import SourcePair, pairs_of_run
-from service.labelling.tasks import budget_of, left_out_replies, tasks_of
+from service.labelling.tasks import budget_of, left_out_replies, routed_of, tasks_of
 from service.store.label_records import LabelProjectRecord, NewLabelProject
 from service.store.records import PreferenceSetRecord, RunRecord
 from service.store.store import Store
@@ -55,13 +57,24 @@ async def create_project(
     return await store.label_projects.create(new, tasks)
 
 
-async def pairs_of_project(store: Store, artifacts: Artifacts, project: LabelProjectRecord) -> tuple[SourcePair, ...]:
-    """What its tasks were chosen from: sets and verdicts do not change."""
+async def pairs_of_project(
+    store: Store,
+    artifacts: Artifacts,
+    project: LabelProjectRecord,
+    *,
+    replies: bool = True,
+    only: Collection[str] | None = None,
+) -> tuple[SourcePair, ...]:
+    """What its tasks were chosen from: sets and verdicts do not change. A set's pairs may be read without replies.
+
+    `only` are the ids of those that are wanted, where that is not all.
+    """
     if project.preference_set_id is not None:
         found = await store.preference_sets.get(project.project_id, project.preference_set_id)
-        return await pairs_of_set(artifacts, found)
+        return await pairs_of_set(artifacts, found, replies=replies, only=only)
     run = await store.runs.get(project.project_id, project.run_id or "")
-    return await pairs_of_run(store, artifacts, run)
+    pairs = await pairs_of_run(store, artifacts, run)
+    return pairs if only is None else tuple(pair for pair in pairs if pair.pair_id in only)
 
 
 def request_of(project: LabelProjectRecord) -> LabelProjectRequest:
@@ -90,10 +103,14 @@ async def _source_of(store: Store, artifacts: Artifacts, project_id: str, reques
 
 
 async def _pairs_in(artifacts: Artifacts, source: PreferenceSetRecord, request: LabelProjectRequest) -> DrawnPairs:
-    """All pairs of a set, or of a budget of random ones these alone: a set may be far larger than what is asked."""
-    if request.routing.policy != "random" or request.kind == "rank":
+    """All pairs of a set, or of a budget these alone that it pays for: a set may be far larger than what is asked."""
+    if request.routing.policy == "all" or request.kind == "rank":
         return DrawnPairs(await pairs_of_set(artifacts, source))
     named = frozenset(gold.pair_id for gold in request.gold if gold.pair_id is not None)
+    if request.routing.policy == "uncertain":
+        return await choose_pairs_of_set(
+            artifacts, source, lambda pairs: routed_of(request, askables(request, pairs)), named
+        )
     draw = Draw(budget_of(request, request.routing.seconds_per_label), request.seed, named)
     return await draw_pairs_of_set(artifacts, source, draw)
 

@@ -16,11 +16,12 @@ from service.labelling.candidates import askables, candidate_of, principle_of
 from service.labelling.gains import GainModel, LabelledCandidate, fit_gain_model
 from service.labelling.gathered import labels_of
 from service.labelling.projects import pairs_of_project, request_of
+from service.labelling.routing import Routed
 from service.labelling.schemas import LabelProjectRequest
 from service.labelling.sources import SourcePair
-from service.labelling.tasks import budget_of, tasks_again
+from service.labelling.tasks import budget_of, routed_again, tasks_again
 from service.labelling.votes import votes_on
-from service.store.label_records import AskedPairs, LabelProjectRecord, NewTask, TaskLabel
+from service.store.label_records import AskedPairs, LabelProjectRecord, TaskLabel
 from service.store.store import Store
 
 
@@ -42,8 +43,7 @@ class Rerouted:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    tasks: list[NewTask]
-    most_tasks: int
+    routed: Sequence[Routed]
     model: GainModel
 
 
@@ -66,21 +66,18 @@ async def route_again(store: Store, artifacts: Artifacts, project_id: str, id: s
     request = request_of(project)
     labels = await labels_of(store, project)
     seconds = seconds_per_label(labels, request.routing.seconds_per_label)
-    pairs = await pairs_of_project(store, artifacts, project)
+    pairs = await pairs_of_project(store, artifacts, project, replies=request.kind == "rank")
     asked = await store.label_projects.asked_pairs(project_id, project.id)
     budget = budget_of(request, seconds)
     chosen = await asyncio.to_thread(_choose, request, pairs, labels, asked, budget)
     if chosen is None:
-        if request.routing.random_share == 0:
-            raise Conflict(
-                f"label project {project.name!r} has no random part (random_share: 0), by which alone the judge could "
-                "be measured; make one with a random_share above 0"
-            )
-        raise Conflict(
-            f"nobody has answered a pair of the random part of label project {project.name!r} yet; route again when "
-            "it is labelled"
-        )
-    replaced = await store.label_projects.replace_unseen(project_id, project.id, chosen.tasks, chosen.most_tasks)
+        open_pairs = [pair for pair in pairs if pair.pair_id not in asked.gold]
+        raise Conflict(_unmeasured(project, request, all_pairs=len(askables(request, open_pairs))))
+    if request.kind != "rank":
+        pairs = await pairs_of_project(store, artifacts, project, only={one.pair_id for one in chosen.routed})
+    tasks = await asyncio.to_thread(tasks_again, request, pairs, chosen.routed)
+    most_tasks = budget * max(1, len(request.principles))
+    replaced = await store.label_projects.replace_unseen(project_id, project.id, tasks, most_tasks)
     return Rerouted(
         project=replaced.project,
         labelled=chosen.model.labels,
@@ -89,6 +86,19 @@ async def route_again(store: Store, artifacts: Artifacts, project_id: str, id: s
         added=replaced.added,
         seconds_per_label=None if request.routing.budget_minutes is None else seconds,
     )
+
+
+def _unmeasured(project: LabelProjectRecord, request: LabelProjectRequest, *, all_pairs: int) -> str:
+    """Why no label tells of the judge."""
+    name = f"label project {project.name!r}"
+    if budget_of(request, request.routing.seconds_per_label) >= all_pairs:
+        return f"the budget of {name} was enough for every pair: all were sent, and there is no other one to choose"
+    if request.routing.random_share == 0:
+        return (
+            f"{name} has no random part (random_share: 0), by which alone the judge could be measured; make one with a "
+            "random_share above 0"
+        )
+    return f"nobody has answered a pair of the random part of {name} yet; route again when it is labelled"
 
 
 def _choose(
@@ -112,5 +122,4 @@ def _choose(
         ]
     )
     rest = [one for one in askables(request, open_pairs) if one.id not in asked.kept]
-    tasks = tasks_again(request, rest, max(0, budget - len(asked.kept)), model)
-    return _Choice(tasks, budget * max(1, len(request.principles)), model)
+    return _Choice(routed_again(request, rest, max(0, budget - len(asked.kept)), model), model)

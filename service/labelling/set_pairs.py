@@ -1,15 +1,19 @@
-"""The pairs of a preference set, read in parts: all of them, or a few that are drawn by lot before any text is kept.
+"""The pairs of a preference set, read in parts: all of them, or a few that are chosen before any reply is kept.
 
-The set is read twice: once for which pairs there are, by a number and an id of each, and once for what is wanted.
+The set is read twice: once for which pairs there are, by a number and an id of each, and once for what is wanted; where
+the judge's beliefs decide which these are, once more between.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import compress
+from sys import intern
 
 import pyarrow as pa
 
+from judges.records import Conversation
 from service.artifacts import Artifacts
 from service.labelling.routing import Routed, draw_pairs
 from service.labelling.sources import SourcePair
@@ -36,35 +40,81 @@ class DrawnPairs:
     routed: tuple[Routed, ...] | None = None
 
 
-async def pairs_of_set(artifacts: Artifacts, source: PreferenceSetRecord) -> tuple[SourcePair, ...]:
+@dataclass(frozen=True, slots=True)
+class _First:
+    """Of a pair's first row: who judged it, and a number for its chosen reply."""
+
+    judge: str
+    a_hash: int
+
+
+# Which pairs to send, of all that there are.
+Choose = Callable[[Sequence[SourcePair]], Sequence[Routed]]
+
+
+async def pairs_of_set(
+    artifacts: Artifacts,
+    source: PreferenceSetRecord,
+    *,
+    replies: bool = True,
+    only: Collection[str] | None = None,
+) -> tuple[SourcePair, ...]:
     """Each pair of texts once; `a` is the chosen reply. What a person said of a pair is no belief of a machine.
 
     Of a mixed set, the pairs that people have not answered yet; of pairs under review, all: their answers are in doubt.
+    `only` are the ids of those that are wanted, where that is not all.
     """
-    return (await _read(artifacts, source, None)).pairs
+
+    def read(stored: PreferenceRows) -> tuple[SourcePair, ...]:
+        id_of = _open_pairs(stored, source)
+        wanted = id_of if only is None else _named(id_of, only)
+        return _pairs_of(stored, wanted, replies=replies)
+
+    return await asyncio.to_thread(read, await _opened(artifacts, source))
 
 
 async def draw_pairs_of_set(artifacts: Artifacts, source: PreferenceSetRecord, draw: Draw) -> DrawnPairs:
     """A sample of the pairs that `pairs_of_set` gives. Only the texts of these are kept."""
-    return await _read(artifacts, source, draw)
+
+    def drawn(stored: PreferenceRows) -> DrawnPairs:
+        id_of = _open_pairs(stored, source)
+        routed = draw_pairs([id for id in id_of.values() if id not in draw.named], draw.budget, draw.seed)
+        return _with_replies(stored, id_of, draw.named, routed)
+
+    return await asyncio.to_thread(drawn, await _opened(artifacts, source))
 
 
-async def _read(artifacts: Artifacts, source: PreferenceSetRecord, draw: Draw | None) -> DrawnPairs:
-    file = await artifacts.open(source.artifact)
-    return await asyncio.to_thread(lambda: _drawn(PreferenceRows(file), source.kind != REVIEW_KIND, draw))
+async def choose_pairs_of_set(
+    artifacts: Artifacts, source: PreferenceSetRecord, choose: Choose, named: frozenset[str]
+) -> DrawnPairs:
+    """Those that `choose` takes of the pairs that `pairs_of_set` gives without replies, and those that are `named`."""
+
+    def chosen(stored: PreferenceRows) -> DrawnPairs:
+        id_of = _open_pairs(stored, source)
+        routed = choose([pair for pair in _pairs_of(stored, id_of, replies=False) if pair.pair_id not in named])
+        return _with_replies(stored, id_of, named, routed)
+
+    return await asyncio.to_thread(chosen, await _opened(artifacts, source))
 
 
-def _drawn(stored: PreferenceRows, open_alone: bool, draw: Draw | None) -> DrawnPairs:
-    id_of = _open_pairs(stored, open_alone)
-    if draw is None:
-        return DrawnPairs(_pairs_of(stored, id_of))
-    routed = draw_pairs([id for id in id_of.values() if id not in draw.named], draw.budget, draw.seed)
-    wanted = {one.pair_id for one in routed} | draw.named
-    return DrawnPairs(_pairs_of(stored, {pair for pair, id in id_of.items() if id in wanted}), routed)
+async def _opened(artifacts: Artifacts, source: PreferenceSetRecord) -> PreferenceRows:
+    return await asyncio.to_thread(PreferenceRows, await artifacts.open(source.artifact))
 
 
-def _open_pairs(stored: PreferenceRows, open_alone: bool) -> Mapping[int, str]:
+def _with_replies(
+    stored: PreferenceRows, id_of: Mapping[int, str], named: frozenset[str], routed: Sequence[Routed]
+) -> DrawnPairs:
+    wanted = {one.pair_id for one in routed} | named
+    return DrawnPairs(_pairs_of(stored, _named(id_of, wanted)), tuple(routed))
+
+
+def _named(id_of: Mapping[int, str], ids: Collection[str]) -> Mapping[int, str]:
+    return {pair: id for pair, id in id_of.items() if id in ids}
+
+
+def _open_pairs(stored: PreferenceRows, of: PreferenceSetRecord) -> Mapping[int, str]:
     """By the hash of its texts the id of each pair, which is its first row's."""
+    open_alone = of.kind != REVIEW_KIND
     id_of: dict[int, str] = {}
     people: set[int] = set()
     mixed = False
@@ -81,22 +131,27 @@ def _open_pairs(stored: PreferenceRows, open_alone: bool) -> Mapping[int, str]:
     return {pair: id for pair, id in id_of.items() if pair not in people} if open_alone and mixed else id_of
 
 
-def _pairs_of(stored: PreferenceRows, wanted: Collection[int]) -> tuple[SourcePair, ...]:
-    """In the order of their first rows, whose belief is the judge's; those of other judges are the panel's."""
+def _pairs_of(stored: PreferenceRows, id_of: Mapping[int, str], *, replies: bool = True) -> tuple[SourcePair, ...]:
+    """Those of `id_of`, in the order of their first rows, whose belief is the judge's; other judges are the panel.
+
+    What is the same in many pairs is kept once: a prompt's text, principles.
+    """
     found: dict[int, SourcePair] = {}
-    judge_of: dict[int, str] = {}
+    first_of: dict[int, _First] = {}
     panel_of: dict[int, dict[str, float]] = {}
+    prompts: dict[str, Conversation] = {}
     for batch in stored.stored():
         hashes = pair_hashes(batch)
-        here = [pair in wanted for pair in hashes]
+        here = [pair in id_of for pair in hashes]
         for pair, row in zip(
             compress(hashes, here), records_of(batch.filter(pa.array(here)), PreferenceRow), strict=True
         ):
             if pair not in found:
-                found[pair] = _pair_of(row)
-                judge_of[pair] = row.judge
-            elif row.judge not in ("", judge_of[pair]):
-                p_a = row.p_chosen if row.chosen == found[pair].a else 1 - row.p_chosen
+                prompt = prompts.setdefault(row.prompt_id, row.prompt)
+                found[pair] = _pair_of(row, id_of[pair], prompt if prompt == row.prompt else row.prompt, replies)
+                first_of[pair] = _First(row.judge, hash(row.chosen))
+            elif row.judge not in ("", first_of[pair].judge):
+                p_a = row.p_chosen if hash(row.chosen) == first_of[pair].a_hash else 1 - row.p_chosen
                 panel_of.setdefault(pair, {})[row.judge] = p_a
     for pair, panel in panel_of.items():
         if found[pair].p_a is not None:
@@ -104,9 +159,17 @@ def _pairs_of(stored: PreferenceRows, wanted: Collection[int]) -> tuple[SourcePa
     return tuple(found.values())
 
 
-def _pair_of(row: PreferenceRow) -> SourcePair:
-    pair = SourcePair(row.id, row.prompt_id, row.prompt, row.chosen, row.rejected)
+def _pair_of(row: PreferenceRow, id: str, prompt: Conversation, replies: bool) -> SourcePair:
+    a, b = (row.chosen, row.rejected) if replies else ("", "")
+    pair = SourcePair(id, row.prompt_id, prompt, a, b)
     if row.source == "human":
         return pair
-    weighed = frozenset(id for id, _ in row.per_principle)
-    return replace(pair, p_a=row.p_chosen, per_principle=row.per_principle, weighed=weighed)
+    per_principle = tuple((intern(id), p_chosen) for id, p_chosen in row.per_principle)
+    weighed = _principles(tuple(id for id, _ in per_principle))
+    return replace(pair, p_a=row.p_chosen, per_principle=per_principle, weighed=weighed)
+
+
+# Most pairs were judged under the same principles: one set of these stands for all.
+@lru_cache(maxsize=256)
+def _principles(ids: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(ids)

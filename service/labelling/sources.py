@@ -22,7 +22,8 @@ class SourcePair:
     """Two replies to a prompt. `p_a` is the belief of judge and checks that `a` is better, None where none has one.
 
     `per_principle` holds it for each principle that answered, `weighed` names those that `p_a` is made of; `order_flip`
-    where the judge's two orders disagreed on one of these; `panel_p_a` are the beliefs of other judges.
+    where the judge's two orders disagreed on one of these; `panel_p_a` are the beliefs of other judges. Where the pair
+    was read without its replies, for what is believed of it, both are empty.
     """
 
     pair_id: str

@@ -45,7 +45,7 @@ def tasks_of(
     decided = {task.pair_id for task in gold}
     asked = askables(request, [pair for pair in pairs if pair.pair_id not in decided])
     by_id = {one.id: one for one in asked}
-    routed = _routed(request, asked) if drawn is None else drawn
+    routed = routed_of(request, asked) if drawn is None else drawn
     sent = [_Sent(by_id[one.pair_id], one.routed_by, one.probability) for one in routed]
     chance = random.Random(request.seed)
     first = [task for one in sent if one.routed_by == "random" for task in _tasks_about(request, one)]
@@ -62,10 +62,16 @@ def tasks_of(
     return tasks
 
 
-def tasks_again(request: LabelProjectRequest, asked: Sequence[Askable], budget: int, model: GainModel) -> list[NewTask]:
+def routed_again(
+    request: LabelProjectRequest, asked: Sequence[Askable], budget: int, model: GainModel
+) -> Sequence[Routed]:
     """At most `budget` of these, by what labels have shown; the random part is out already, so none is drawn by lot."""
-    by_id = {one.id: one for one in asked}
-    routed = route_pairs(candidates_of(request, asked, model), min(budget, len(asked)), 0.0, request.seed, model)
+    return route_pairs(candidates_of(request, asked, model), min(budget, len(asked)), 0.0, request.seed, model)
+
+
+def tasks_again(request: LabelProjectRequest, pairs: Sequence[SourcePair], routed: Sequence[Routed]) -> list[NewTask]:
+    """Those of the pairs that were routed again."""
+    by_id = {one.id: one for one in askables(request, pairs)}
     sent = [_Sent(by_id[one.pair_id], one.routed_by, one.probability) for one in routed]
     chance = random.Random(request.seed)
     tasks = [task for one in sent for task in _tasks_about(request, one)]
@@ -81,15 +87,8 @@ def budget_of(request: LabelProjectRequest, seconds_per_label: float) -> int:
     return labels // (request.overlap * max(1, len(request.principles)))
 
 
-def left_out_replies(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> int:
-    """How many replies of the source are in no ranking, as their prompts have more than one may hold."""
-    if request.kind != "rank":
-        return 0
-    return sum(max(0, len(_texts(one.pairs)) - _RANKED_AT_MOST) for one in askables(request, pairs))
-
-
-def _routed(request: LabelProjectRequest, asked: Sequence[Askable]) -> Sequence[Routed]:
-    """Which are sent, and why."""
+def routed_of(request: LabelProjectRequest, asked: Sequence[Askable]) -> Sequence[Routed]:
+    """Which are sent, and why. Of pairs, unlike rankings, the replies are not looked at."""
     routing = request.routing
     if routing.policy == "all":
         return [Routed(one.id, "all", 1.0) for one in asked]
@@ -97,6 +96,13 @@ def _routed(request: LabelProjectRequest, asked: Sequence[Askable]) -> Sequence[
     if routing.policy == "random":
         return draw_pairs([one.id for one in asked], budget, request.seed)
     return route_pairs(candidates_of(request, asked, UNFITTED), budget, routing.random_share, request.seed)
+
+
+def left_out_replies(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> int:
+    """How many replies of the source are in no ranking, as their prompts have more than one may hold."""
+    if request.kind != "rank":
+        return 0
+    return sum(max(0, len(_texts(one.pairs)) - _RANKED_AT_MOST) for one in askables(request, pairs))
 
 
 def _tasks_about(request: LabelProjectRequest, sent: _Sent) -> list[NewTask]:

@@ -20,7 +20,7 @@ from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_
 from service.pages.guidelines import guideline_of, law_of
 from service.pages.label_views import comment_view
 from service.pages.work_curves import work_of
-from service.store.label_records import LabelProjectRecord
+from service.store.label_records import TARGETED, LabelProjectRecord
 from service.store.records import KeyRecord
 
 router = ui_router("/ui/label-projects")
@@ -114,6 +114,15 @@ async def gather(id: str, form: Annotated[SetForm, Form()], backend: BackendHere
     return _to(f"/ui/preference-sets/{made.id}")
 
 
+@router.post("/{id}/prompt-set")
+async def to_revise(
+    id: str, name: Annotated[Name, Form()], request: Request, backend: BackendHere, key: KeyHere
+) -> Response:
+    """The page, with the prompt set that was made of what people found bad: prompt sets have no page of their own."""
+    made = await api_projects.to_revise(id, api_projects.PromptsToRevise(name=name), backend, key)
+    return await _shown(id, request, backend, key, {"prompt_set": made})
+
+
 @router.post("/{id}/close")
 async def close(id: str, backend: BackendHere, key: KeyHere) -> Response:
     """For good."""
@@ -127,16 +136,22 @@ async def _shown(
     store = backend.store
     line = await store.overview.label_project(key.project_id, id)
     project = line.project
+    routed = await store.overview.routed(project.id)
+    chosen = any(one.routed_by in ("random", *TARGETED) for one in routed)
     context: dict[str, object] = {
         "line": line,
         "project": project,
         "people": await store.label_projects.annotators(key.project_id, project.id),
-        "routed": await store.overview.routed(project.id),
+        "routed": routed,
+        "set_of_pairs": await _set_of_pairs(backend, project),
         "constitution": await _constitution(backend, project),
         "guideline": guideline_of(project, await law_of(backend, project)),
         "set_name": f"{project.name[:120]} labels",
+        "found_bad": await store.overview.prompts_found_bad(project.id),
+        "prompt_set_name": f"{project.name[:117]} to revise",
+        "prompt_set": None,
         "rerouted": None,
-        "may_route": project.status == "open" and is_routed(project),
+        "may_route": project.status == "open" and chosen and is_routed(project),
         "invited": None,
         "link": "",
     }
@@ -149,6 +164,13 @@ async def _constitution(backend: Backend, project: LabelProjectRecord) -> str | 
         return None
     law = await backend.store.constitutions.get(project.project_id, project.constitution_id)
     return f"{law.name}@{law.version}"
+
+
+async def _set_of_pairs(backend: Backend, project: LabelProjectRecord) -> str:
+    """The name of the preference set that the pairs are of, empty for a run's."""
+    if project.preference_set_id is None:
+        return ""
+    return (await backend.store.preference_sets.get(project.project_id, project.preference_set_id)).name
 
 
 def _to(path: str) -> RedirectResponse:

@@ -28,6 +28,8 @@ from service.store.tables import Adapter, Constitution, Event, Label, Preference
 # More points than a curve has pixels tell nothing.
 MOST_STEPS = 2000
 _TOLD = ("stage", "warning", "error")
+# Of tasks that want answers, whether or not they have all of them.
+_ASKED_LANES = ("open", "done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,17 @@ class Overview:
         async with self._db.read() as session:
             return [RoutedTasks(reason, count, answers) for reason, count, answers in await session.execute(query)]
 
+    async def prompts_found_bad(self, label_project_id: str) -> int:
+        """Of how many prompts somebody said that all replies are bad; training, gold and repeats ask for nothing."""
+        query = (
+            select(func.count(LabelTask.prompt.distinct()))
+            .join(Label, Label.task_id == LabelTask.id)
+            .where(Label.label_project_id == label_project_id, Label.undone_at.is_(None), Label.choice == "both_bad")
+            .where(LabelTask.lane.in_(_ASKED_LANES))
+        )
+        async with self._db.read() as session:
+            return await session.scalar(query) or 0
+
     async def commented(self, label_project_id: str, before: str | None, limit: int) -> list[TaskLabel]:
         """A label project's answers with a comment, skips and training too, newest first."""
         query = (
@@ -184,7 +197,7 @@ async def _asked(session: AsyncSession, label_project_ids: Sequence[str]) -> Map
     """How many tasks of each label project want answers."""
     query = (
         select(LabelTask.label_project_id, func.count())
-        .where(LabelTask.label_project_id.in_(label_project_ids), LabelTask.lane.in_(("open", "done")))
+        .where(LabelTask.label_project_id.in_(label_project_ids), LabelTask.lane.in_(_ASKED_LANES))
         .group_by(LabelTask.label_project_id)
     )
     return {row[0]: row[1] for row in await session.execute(query)}

@@ -163,6 +163,15 @@ def test_a_person_is_invited_and_revoked(new_page: NewPage, session: dict, serve
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_what_people_found_bad_becomes_a_prompt_set(new_page: NewPage, session: dict, seeded: Seeded) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "java_script_enabled": False}
+    page = new_page(storage_state=session, **phone)
+    page.goto(f"/ui/label-projects/{seeded.label_project}")
+    page.get_by_label("Name of the prompt set").fill("weak")
+    page.get_by_role("button", name="Make a prompt set").click()
+    expect(page.get_by_role("status")).to_contain_text("weak (prm_")
+
+
 def test_hostile_replies_are_text(new_page: NewPage, session: dict, seeded: Seeded) -> None:
     page = new_page(storage_state=session)
     for address in seeded.pages:

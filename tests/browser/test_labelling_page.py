@@ -405,6 +405,14 @@ def test_without_scripts(served: Served, begun: Begun):
     assert rewritten.rewrite == "A better one."
 
 
+def test_the_page_before_the_first_task_is_no_wider_than_a_phone(served: Served, new_page: NewPage):
+    _, path = served.do(seed(served.backend, served.project_id, [compare(1)], name="n" * 128))
+    page = new_page(**PHONE)
+    page.goto(path)
+    expect(page.get_by_role("button", name="Begin")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_on_a_phone(begun: Begun):
     page, _ = begun([compare(1, replies=("word " * 300, "w" * 3000)), compare(2)], "phone", **PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

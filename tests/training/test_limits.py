@@ -32,6 +32,12 @@ def test_a_limit_that_is_broken_stops_the_run_and_is_named(metric: str, value: f
     assert Watch(Limits()).after(3, {metric: value}).stop is None
 
 
+def test_the_limits_that_read_replies_are_named():
+    assert LIMITS.read_replies == ("min_distinct_2", "max_length_ratio", "max_refusal_rate")
+    assert Limits(max_kl=0.5, max_refusal_rate=0.1, patience=2).read_replies == ("max_refusal_rate",)
+    assert not Limits(max_kl=0.5, patience=2).read_replies
+
+
 def test_patience_by_hand():
     # Best 2 at step 2. With an error of 0.1 on both sides a score is clearly worse below 2 - 2.5 sqrt(0.02) = 1.646.
     watch = watch_again(Limits(patience=2), scored(1.0, 2.0, 1.6, 1.7, 1.5, 1.6, 9.0, error=0.1))

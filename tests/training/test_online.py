@@ -213,7 +213,7 @@ def test_a_sampler_writes_the_same_where_layers_are_recomputed(tmp_path: Path, s
     for checkpointing in (False, True):
         wanted = config(tmp_path, sharp, PpoConfig, gradient_checkpointing=checkpointing)
         policy = load_policy(wanted, resolve_numbers("fp32"))
-        sampler = TorchSampler(policy, reply_tokens=12, ends=(2,), tokens_at_once=100)
+        sampler = TorchSampler(policy, reply_tokens=12, ends=(2,), tokens_per_batch=25)
         found.append(sampler.sample([(1, 70, 80), (1, 90)], seed=3))
         assert policy.causal.training == checkpointing
     assert found[0] == found[1]

@@ -9,11 +9,14 @@ from judges.records import Message
 from training.configs import DpoConfig, SftConfig, config_from
 from training.dpo import train_dpo
 from training.errors import ConfigError, TrainingError
-from training.reply_looks import REPLY_TOKENS
+from training.model import load_policy
+from training.reply_looks import REPLY_TOKENS, reply_look
 from training.rows import PreferenceRow
 from training.sft import train_sft
+from training.tokenising import load_tokenized_rows
 
 from .test_rows import make_row
+from .test_torch_sampler import FP32
 from .test_training import settings, steps
 
 SEEN = {"distinct_1", "distinct_2", "self_similarity", "opening_rate", "ending_rate", "length_ratio"} | {
@@ -81,6 +84,21 @@ def test_without_held_out_rows_or_room_nothing_is_looked_at(tmp_path: Path, tiny
     with pytest.raises(
         TrainingError, match=f"max_refusal_rate: no held-out prompt leaves room for a reply of {REPLY_TOKENS}"
     ):
-        tight = {"max_refusal_rate": 0.5, "held_out_share": 0.5, "max_tokens": 60}
+        # Patience looks at held-out rows too, but never at replies.
+        tight = {"max_refusal_rate": 0.5, "patience": 2, "held_out_share": 0.5, "max_tokens": 60}
         rows = [replace(row, chosen="a") for row in repeats(4)]
         train_dpo(config_from(settings(tmp_path / "tight", tiny, rows, **tight), DpoConfig, "test"))
+
+
+def test_a_model_that_cannot_be_sampled_from_or_looks_back_too_little_is_not_looked_at(tmp_path: Path, tiny: Path):
+    wanted = sft(tmp_path, tiny)
+    policy, held_out = load_policy(wanted, FP32), load_tokenized_rows(wanted, with_rejected=False).held_out
+    longest = max(len(row.group.prompt) for row in held_out)
+    for window, looks in ((longest + REPLY_TOKENS, True), (REPLY_TOKENS, False)):
+        policy.causal.config.sliding_window = window
+        assert (reply_look(policy, wanted, held_out) is not None) == looks
+    policy.causal.config.sliding_window = None
+    layers = policy.causal.model.layers
+    layers[1].self_attn = layers[0].self_attn
+    with pytest.raises(TrainingError, match=r"the trainer cannot sample from this model; .* or held_out_share: 0"):
+        reply_look(policy, wanted, held_out)

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from training.configs import PpoConfig
 from training.errors import LostNumber, TrainingError
-from training.model import Policy, load_policy
+from training.model import Policy, check_layout, load_policy
+from training.online_parts import open_sampler
+from training.packing import TokenGroup
 from training.precision import Numbers
 from training.tiny import build_tiny_model, byte_tokenizer
 from training.torch_sampler import TorchSampler
@@ -69,7 +72,7 @@ def test_replies_are_the_plain_models(policy: Policy, data: strategies.DataObjec
     prompts = [opening + tail for tail in data.draw(strategies.lists(tails, min_size=1, max_size=5))]
     prompts = random.Random(len(prompts)).choices(prompts, k=6)  # some of them more than once
     reply_tokens = data.draw(strategies.integers(1, 6))
-    sampler = TorchSampler(policy, reply_tokens=reply_tokens, ends=(2,), tokens_at_once=10_000)
+    sampler = TorchSampler(policy, reply_tokens=reply_tokens, ends=(2,), tokens_per_batch=2_500)
     sampler.update("these")
     found = sampler.sample(prompts, seed=7)
     assert [reply.tokens for reply in found] == plain_replies(policy, prompts, reply_tokens, seed=7)
@@ -77,7 +80,7 @@ def test_replies_are_the_plain_models(policy: Policy, data: strategies.DataObjec
 
 
 def test_the_reference_writes_with_its_adapter_off(policy: Policy):
-    sampler, prompts = TorchSampler(policy, reply_tokens=8, ends=(2,), tokens_at_once=10_000), [(5, 6, 7), (8, 9)]
+    sampler, prompts = TorchSampler(policy, reply_tokens=8, ends=(2,), tokens_per_batch=2_500), [(5, 6, 7), (8, 9)]
     with policy.as_reference():
         found = [reply.tokens for reply in sampler.sample(prompts, seed=1)]
         assert found == plain_replies(policy, prompts, 8, seed=1)
@@ -87,10 +90,10 @@ def test_the_reference_writes_with_its_adapter_off(policy: Policy):
 def test_more_prompts_than_go_at_once_come_back_in_their_order(policy: Policy):
     prompts = [(5, 6, 7, 8, 10 + n) for n in range(5)] + [(5, 6, 20 + n) for n in range(5)]
     wanted = plain_replies(policy, prompts, 3, seed=1)
-    for at_once in (1, 24, 10_000):  # each alone; four short ones, one with two long ones, three long ones; all
-        found = TorchSampler(policy, reply_tokens=3, ends=(2,), tokens_at_once=at_once).sample(prompts, seed=1)
+    for most in (1, 6, 2_500):  # each alone; four short ones, one with two long ones, three long ones; all
+        found = TorchSampler(policy, reply_tokens=3, ends=(2,), tokens_per_batch=most).sample(prompts, seed=1)
         assert [reply.tokens for reply in found] == wanted
-    ends = TorchSampler(policy, reply_tokens=1, ends=tuple(range(260)), tokens_at_once=1)
+    ends = TorchSampler(policy, reply_tokens=1, ends=tuple(range(260)), tokens_per_batch=1)
     assert all(reply.finished and len(reply.tokens) == 1 for reply in ends.sample(prompts, seed=1))
 
 
@@ -100,16 +103,34 @@ def test_lost_numbers_and_windows_that_replies_outgrow_are_told(tmp_path: Path):
     with torch.no_grad():
         next(iter(lost.adapter_weights().values())).fill_(float("nan"))
     with pytest.raises(LostNumber, match="probabilities of a reply's next token are no numbers; lower learning_rate"):
-        TorchSampler(lost, reply_tokens=4, ends=(2,), tokens_at_once=10_000).sample([(1, 70)], seed=1)
+        TorchSampler(lost, reply_tokens=4, ends=(2,), tokens_per_batch=2_500).sample([(1, 70)], seed=1)
 
     whole = load_policy(config(tmp_path, tiny, PpoConfig), FP32)
     for layer in whole.causal.model.layers:
         layer.self_attn.forward = windowed(layer.self_attn.forward, 8)
     asked, ends = [(1, 70, 71, 72)], (259,)
-    (reply,) = TorchSampler(whole, reply_tokens=4, ends=ends, tokens_at_once=99).sample(asked, seed=1)
+    (reply,) = TorchSampler(whole, reply_tokens=4, ends=ends, tokens_per_batch=25).sample(asked, seed=1)
     assert len(reply.tokens) == 4
     with pytest.raises(TrainingError, match="needs sliding_window"):
-        TorchSampler(whole, reply_tokens=9, ends=ends, tokens_at_once=99).sample(asked, seed=1)
+        TorchSampler(whole, reply_tokens=9, ends=ends, tokens_per_batch=25).sample(asked, seed=1)
+
+
+def test_a_model_that_writes_otherwise_than_the_packed_layout_sees_is_refused(tmp_path: Path, tiny: Path):
+    """Of two layers with one attention module the keys of the second alone are kept for both."""
+    wanted, asked = config(tmp_path, tiny, PpoConfig), (1, 70, 71, 72)
+    shared = load_policy(wanted, FP32)
+    open_sampler(wanted, shared, (2,), asked)
+    layers = shared.causal.model.layers
+    layers[1].self_attn = layers[0].self_attn
+    check_layout(shared, TokenGroup("r7", asked, (asked[-2:],)))
+    with pytest.raises(TrainingError, match=r"token by token are \d\.\d+ nats a token from .*; set sampler: vllm"):
+        open_sampler(wanted, shared, (2,), asked)
+    open_sampler(replace(wanted, reply_tokens=1), shared, (2,), asked)  # drawn from the pass over the prompt
+
+
+@pytest.mark.parametrize("asked", [(5,), (5, 6), (7,) * 30])
+def test_models_that_write_as_they_see_are_taken_whatever_the_prompt(policy: Policy, asked: Tokens):
+    TorchSampler(policy, reply_tokens=6, ends=(2,), tokens_per_batch=2_500).check(asked)
 
 
 def windowed(forward, tokens):

@@ -84,7 +84,7 @@ def test_no_sampled_reply_goes_on_behind_the_templates_end(tiny: Path, tmp_path:
     model = model_with(tiny, tmp_path / "other", eos="<|endoftext|>", eos_token_id=PAD)
     config = online_config(tmp_path, model, PpoConfig)
     policy, ends = load_policy(config, resolve_numbers("fp32")), turn_ends(load_tokenizer(model), model)
-    sampler = TorchSampler(policy, reply_tokens=64, ends=ends, tokens_at_once=10_000)
+    sampler = TorchSampler(policy, reply_tokens=64, ends=ends, tokens_per_batch=2_500)
     replies = sampler.sample([(1, 70 + number) for number in range(64)], seed=1)
     assert {reply.tokens[-1] for reply in replies if reply.finished} == {IM_END, ENDOFTEXT, PAD}
     for reply in replies:

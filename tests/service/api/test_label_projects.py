@@ -60,6 +60,14 @@ async def test_the_project_as_it_was_made(service, made):
     assert (await service.http.get(BASE)).json()["data"] == [made]
 
 
+async def test_what_is_wrong_with_a_body_is_told_in_our_own_words(service, made):
+    refused = await service.http.post(
+        BASE, json={"name": "x", "preference_set": "people", "routing": {"policy": "random"}}
+    )
+    said = "routing: policy random needs budget_labels or budget_minutes, one of the two"
+    assert (refused.status_code, refused.json()["detail"]) == (422, said)
+
+
 async def test_replies_that_no_ranking_holds_are_counted(service, made):
     rows = "".join(f'{{"prompt": "q", "chosen": "reply {n}", "rejected": "reply {n + 1}"}}\n' for n in range(10))
     await service.http.post("/v1/preference-sets?name=eleven", content=rows)

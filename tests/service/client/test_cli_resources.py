@@ -32,8 +32,8 @@ def test_a_folder_and_an_endpoint_are_models(charter, tmp_path):
     judge = ("model", "add", "from-url", "https://judge.example/v1", "--served-name", "judge-70b")
     assert charter(*judge, "--api-key-env", "JUDGE_KEY", "--licence", "MIT").exit_code == 0
     rows = [line.split("\t") for line in charter("model", "list").stdout.splitlines()]
-    assert ["from-folder", str(folder), "None", "64"] in [row[1:] for row in rows]
-    assert ["from-url", "None", "https://judge.example/v1", "8192"] in [row[1:] for row in rows]
+    assert ["from-folder", str(folder), "-", "64"] in [row[1:] for row in rows]
+    assert ["from-url", "-", "https://judge.example/v1", "8192"] in [row[1:] for row in rows]
 
 
 def test_a_folder_that_is_none_is_the_services_own_words(charter, tmp_path):
@@ -93,7 +93,7 @@ def test_an_id_is_one_segment_of_the_path(charter, client):
 def test_an_export_says_what_its_format_cannot_hold(charter, client, tmp_path):
     tie = '{"prompt": "Why %d?", "chosen": "So.", "rejected": "Hm.", "p_chosen": %s}\n'
     made = client.add_preferences(file(tmp_path, "ties.jsonl", tie % (0, 1) + tie % (1, 0.5)))
-    for format, said in (("trl", "1 rows left out: trl cannot hold them"), ("charter", "")):
+    for format, said in (("trl", "1 row left out: trl cannot hold them"), ("charter", "")):
         exported = charter("preferences", "export", made.id, str(tmp_path / "out"), "--format", format)
         assert exported.exit_code == 0 and exported.stderr.startswith(said)
     assert not exported.stderr

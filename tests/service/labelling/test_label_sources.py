@@ -7,9 +7,12 @@ import pytest
 from judges.records import Abstention, Comparison, Message, Preference, PrincipleVerdict
 from service.artifacts import Artifacts
 from service.errors import Conflict
+from service.labelling.candidates import askables
 from service.labelling.routing import draw_pairs
-from service.labelling.set_pairs import Draw, draw_pairs_of_set, pairs_of_set
-from service.labelling.sources import pairs_of_run
+from service.labelling.schemas import LabelProjectRequest
+from service.labelling.set_pairs import Draw, choose_pairs_of_set, draw_pairs_of_set, pairs_of_set
+from service.labelling.sources import SourcePair, pairs_of_run
+from service.labelling.tasks import routed_of, tasks_of
 from service.shards import publish_shard
 from service.store.records import PreferenceSetRecord
 from service.store.store import Store
@@ -89,6 +92,43 @@ async def test_a_draw_from_a_set_is_that_of_its_pairs_and_keeps_their_texts_alon
     assert all(pair.panel_p_a == pytest.approx((0.1,)) for pair in found.pairs)
     all_of_them = await draw_pairs_of_set(artifacts, source, Draw(budget=100, seed=3, named=frozenset()))
     assert all_of_them.pairs == everything and {one.routed_by for one in all_of_them.routed} == {"all"}
+
+
+async def test_pairs_are_chosen_by_what_is_believed_of_them_before_a_reply_is_kept(artifacts):
+    beliefs = {"one": 0.55, "two": 0.9}
+    rows = [replace(row(f"{judge}{n}", f"x{n}", "y"), judge=judge) for judge in beliefs for n in range(40)]
+    rows = [
+        replace(one, p_chosen=beliefs[one.judge] - 0.01 * (k % 7), prompt_id=f"q{k % 9}") for k, one in enumerate(rows)
+    ]
+    await publish_shard(artifacts, "preferences/u.parquet", rows, PreferenceRow)
+    source = the_set("u", "ai")
+    everything = await pairs_of_set(artifacts, source)
+    assert all(len(pair.panel_p_a) == 1 for pair in everything)
+    gold = [{"pair_id": "one5", "choice": "a"}]
+    routing = {"policy": "uncertain", "budget_labels": 8, "random_share": 0.25}
+    request = LabelProjectRequest.model_validate({"name": "x", "preference_set": "u", "gold": gold, "routing": routing})
+    seen: list[SourcePair] = []
+
+    def choose(pairs):
+        seen.extend(pairs)
+        return routed_of(request, askables(request, pairs))
+
+    found = await choose_pairs_of_set(artifacts, source, choose, frozenset({"one5"}))
+    assert seen == [replace(pair, a="", b="") for pair in everything if pair.pair_id != "one5"]
+    assert await pairs_of_set(artifacts, source, replies=False) == tuple(
+        replace(pair, a="", b="") for pair in everything
+    )
+    wanted = {"one5", *(one.pair_id for one in found.routed)}
+    assert len(wanted) == 9 and found.pairs == tuple(pair for pair in everything if pair.pair_id in wanted)
+    assert tasks_of(request, found.pairs, found.routed) == tasks_of(request, everything)
+
+
+async def test_pairs_of_one_prompt_share_its_text(artifacts):
+    other = (Message("user", "Who?"),)
+    rows = [row("r1", "x", "y"), row("r2", "x", "z"), replace(row("r3", "x", "w"), prompt=other)]
+    await publish_shard(artifacts, "preferences/s.parquet", rows, PreferenceRow)
+    one, two, three = await pairs_of_set(artifacts, the_set("s", "ai"))
+    assert one.prompt is two.prompt and (two.prompt, three.prompt) == (PROMPT, other)
 
 
 async def test_a_run_gives_its_comparisons_with_the_beliefs_that_its_mix_takes(database_url, artifacts):

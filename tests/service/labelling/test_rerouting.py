@@ -83,6 +83,7 @@ async def test_a_judge_that_is_wrong_where_it_is_sure_is_found_out(place):
     assert len({label.pair_id for label in labels}) == 20
     assert labels[10].pair_id.startswith("close") and labels[10].routed_by == "close"
     assert all(label.pair_id.startswith("sure") and label.p_sent == 1.0 for label in labels[11:])
+    assert all(label.replies == (f"good {label.pair_id[5:]}", f"bad {label.pair_id[5:]}") for label in labels[11:])
     assert all(0 < label.p_sent <= 1 for label in labels[:10])
     last = await place.again(made)
     assert (last.dropped, last.added, last.project.tasks) == (0, 0, 20)
@@ -92,6 +93,13 @@ async def test_without_a_random_part_it_says_what_is_missing(place):
     made, ada = await place.made(routing=UNCERTAIN | {"random_share": 0})
     await place.answer(ada, 2)
     with pytest.raises(Conflict, match="has no random part"):
+        await place.again(made)
+
+
+async def test_where_every_pair_was_sent_there_is_nothing_to_choose(place):
+    made, ada = await place.made(routing=UNCERTAIN | {"budget_labels": 40})
+    await place.answer(ada, 2)
+    with pytest.raises(Conflict, match="'x' was enough for every pair"):
         await place.again(made)
 
 

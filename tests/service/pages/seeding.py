@@ -101,7 +101,10 @@ _COMMENTS = {0: HOSTILE, 3: "It names its source."}
 
 
 async def _labelled(backend: Backend, project: str, law: str) -> str:
-    """Twelve tasks of thirteen that two people answered alike, with comments; a judge believes in each first reply."""
+    """Twelve tasks of thirteen that two people answered alike, with comments; a judge believes in each first reply.
+
+    In the last one's replies Bo, who alone has seen it, finds nothing good.
+    """
     store = backend.store.label_projects
     tasks = [compare(n, judge_p_a=0.9, routed_by="flip" if n else "random") for n in range(13)]
     new = NewLabelProject(project, "sky", guideline=f"**Be kind.** {HOSTILE}", constitution_id=law, overlap=2)
@@ -113,6 +116,8 @@ async def _labelled(backend: Backend, project: str, law: str) -> str:
             wanted = 0 if number % 2 else 1
             choice = "first" if task.order[0] == wanted else "second"
             await store.submit(person.id, task.id, Answer(choice, comment=_COMMENTS.get(number, ""), seconds=9))
+    [task] = await store.next_tasks(person.id, 1)
+    await store.submit(person.id, task.id, Answer("both_bad", seconds=9))
     return made.id
 
 

@@ -82,6 +82,22 @@ async def test_answers_become_a_set_and_the_project_is_closed(pages: Pages) -> N
     assert 'class="badge closed"' in closed and "Take no more answers" not in closed and ">Invite<" not in closed
 
 
+async def test_prompts_that_somebody_found_bad_become_a_prompt_set(pages: Pages) -> None:
+    csrf = await token(pages.person)
+    text = (await pages.person.get(page_of(pages))).text
+    assert "Somebody found all replies to 1 prompt bad." in text and 'value="sky to revise"' in text
+    path = f"{page_of(pages)}/prompt-set"
+    assert (await pages.person.post(path, data={**csrf, "name": "/"})).status_code == 422
+    shown = (await pages.person.post(path, data={**csrf, "name": "weak"})).text
+    made = await pages.backend.store.prompt_sets.get(pages.project, "weak")
+    assert f"<strong>weak</strong> (<code>{made.id}</code>) has 1 prompt to train on" in shown
+    assert (made.train, made.held_out) == (1, 0)
+    project, _ = await seed(pages.backend, pages.project, [compare(0)])
+    assert "Make a prompt set" not in (await pages.person.get(f"/ui/label-projects/{project.id}")).text
+    refused = await pages.person.post(f"/ui/label-projects/{project.id}/prompt-set", data={**csrf, "name": "weak"})
+    assert refused.status_code == 422 and "nobody has said in label project" in refused.text
+
+
 async def test_the_rest_is_routed_again(pages: Pages) -> None:
     assert "Route again" not in (await pages.person.get(page_of(pages))).text  # it was not routed
     csrf = await token(pages.person)
@@ -95,7 +111,11 @@ async def test_the_rest_is_routed_again(pages: Pages) -> None:
     [task] = await store.label_projects.next_tasks(person.id, 1)
     await store.label_projects.submit(person.id, task.id, Answer("first"))
     path = f"/ui/label-projects/{made.id}"
-    assert "Route again" in (await pages.person.get(path)).text
+    shown = (await pages.person.get(path)).text
+    assert "Route again" in shown and f'<a href="/ui/preference-sets/{pages.seeded.preference_set}">mixed</a>' in shown
+    everything = LabelProjectRequest.model_validate(asked | {"routing": {"policy": "uncertain", "budget_labels": 99}})
+    whole = await create_project(store, artifacts, pages.project, everything)
+    assert "Route again" not in (await pages.person.get(f"/ui/label-projects/{whole.id}")).text
     done = (await pages.person.post(f"{path}/route", data=csrf)).text
     assert "By 1 labelled pairs of the random part, 1 tasks that nobody had seen made way for 1 others." in done
 
@@ -139,11 +159,15 @@ async def test_comments_stand_beside_their_tasks(pages: Pages) -> None:
 async def test_who_may_only_read_is_offered_nothing_to_change(pages: Pages) -> None:
     async with pages.signed_in("read") as reader:
         text = (await reader.get(page_of(pages))).text
-        assert [one for one in (">Invite<", ">Revoke<span", "Make a preference set", "Close this") if one in text] == []
+        assert [
+            one
+            for one in (">Invite<", ">Revoke<span", "Make a preference set", "Make a prompt set", "Close this")
+            if one in text
+        ] == []
         csrf = await token(reader)
-        for path in ("invitations", "annotators/ann_x/revoke", "route", "preference-set", "close"):
+        for path in ("invitations", "annotators/ann_x/revoke", "route", "preference-set", "prompt-set", "close"):
             answer = await reader.post(f"{page_of(pages)}/{path}", data={**csrf, "name": "x"})
             assert answer.status_code == 403, path
-    for path in ("invitations", "annotators/ann_x/revoke", "route", "preference-set", "close"):
+    for path in ("invitations", "annotators/ann_x/revoke", "route", "preference-set", "prompt-set", "close"):
         forged = await pages.person.post(f"{page_of(pages)}/{path}", data={"csrf": "0" * 64, "name": "x"})
         assert forged.status_code == 403, path

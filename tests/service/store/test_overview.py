@@ -1,5 +1,6 @@
 """What the pages ask of the store: the newest first, and the events that they draw."""
 
+from service.labelling.revision_prompts import prompts_to_revise
 from service.store.label_records import Answer
 from service.store.records import NewEvent, RunRecord
 from service.store.store import Store
@@ -63,3 +64,25 @@ async def test_label_projects_with_their_progress_and_reasons(store: Store, proj
     routed = {one.routed_by: (one.tasks, one.answers) for one in await store.overview.routed(older)}
     assert routed == {"flip": (2, 1), "random": (1, 0), "gold": (1, 0), "repeat": (1, 0)}
     assert await store.overview.label_projects("prj_other", None, 20) == []
+
+
+async def test_prompts_found_bad_count_once_each_and_not_by_what_measures_people(store: Store, project: str) -> None:
+    people = labelling(store, project)
+    asked = [pair(1), pair(1, principle_id="kind"), pair(2), pair(3), pair(4)]
+    first = [pair(6, training=True, gold="a", routed_by="training"), gold(5)]
+    made = await people.make([*first, *asked, repeat(1)], gold_share=1.0)
+    ada = await people.annotator(made)
+    while found := await people.projects.next_tasks(ada, 1):
+        better = found[0].prompt[0].content == "question 3"
+        await people.projects.submit(ada, found[0].id, Answer("first" if better else "both_bad"))
+    labels = await people.labels(made)
+    assert {label.routed_by for label in labels if label.choice == "both_bad"} == {"training", "gold", "repeat", "all"}
+    # Questions 1, 2 and 4, as the set that is made of them has it.
+    assert await store.overview.prompts_found_bad(made.id) == len(prompts_to_revise(labels)) == 3
+    other = await people.make([pair(1)])
+    bo = await people.annotator(other)
+    [task] = await people.projects.next_tasks(bo, 1)
+    await people.projects.submit(bo, task.id, Answer("both_bad"))
+    assert await store.overview.prompts_found_bad(other.id) == 1
+    await people.projects.undo(bo)
+    assert await store.overview.prompts_found_bad(other.id) == 0
