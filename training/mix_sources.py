@@ -25,6 +25,8 @@ from training.reliability import (
 )
 from training.rows import PreferenceRow, Source
 from training.worth import (
+    CHECKS_SHARES,
+    JUDGES_SHARES,
     Chances,
     Had,
     agreement_beyond_chance,
@@ -170,7 +172,8 @@ def _standing(stood: _Stood, before: Sequence[PreferenceRow], after: Sequence[Pr
 
 def _worth(shared: Sequence[SharedPair], fit: BeliefFit, votes: Votes, own: Sequence[PreferenceRow]) -> Chances:
     correlation = verdict_correlation(shared, fit.pays_length, log_odds(own, fit.pays_length))
-    return verdict_worth(correlation, agreement_beyond_chance(votes.people))
+    shares = CHECKS_SHARES if own[0].source == "check" else JUDGES_SHARES
+    return verdict_worth(correlation, agreement_beyond_chance(votes.people), shares)
 
 
 def _weighed(own: Sequence[PreferenceRow], stood: _Stood, by: Measure) -> list[PreferenceRow]:

@@ -27,7 +27,9 @@ from training.reliability import SLOPE_SD, SharedPair
 # That falls as I^(-1/2) where it is nearly always right, and as -log I where it is right in three of four; at five of
 # six, where I is 3 D, it bends as I^(-1/4) does.
 BEND = 0.25
-_STEPS, _HALVINGS, _SHARED_STEPS, _MOST_LIFTS = 60, 50, 5, 24
+_STEPS, _HALVINGS, _MOST_LIFTS = 60, 50, 24
+# How much of a verdict's errors may be people's own, all as likely: of a judge's any part, of a check's none.
+JUDGES_SHARES, CHECKS_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9), (0.0,)
 _LEAST = 1e-9
 # Four standard deviations over what a judge's slope is taken for: nothing is made of what hardly leans to a side.
 _HIGHEST_SLOPE = 1 + 4 * SLOPE_SD
@@ -119,16 +121,15 @@ def agreement_beyond_chance(people: Agreement | None) -> Chances:
     return _normalised(values, logs)
 
 
-def lifts(beyond_chance: Chances) -> tuple[Lift, ...]:
+def lifts(beyond_chance: Chances, shares: Sequence[float] = JUDGES_SHARES) -> tuple[Lift, ...]:
     """What a verdict's worth may be over its squared correlation with a vote, from the least up.
 
-    A share of the verdict's errors is people's own, any from none to all as likely: judges learn from people's labels,
-    and without gold nobody can measure it. With the share h it correlates with people on the whole by
-    c ((1 - h) / sqrt(a) + h sqrt(a)), at most 1. Its worth is the square of that over a label's sqrt(a).
+    Judges learn from people's labels, so that a share of their errors may be people's own, and without gold nobody can
+    measure it. With the share h a verdict correlates with what is right by c ((1 - h) / sqrt(a) + h sqrt(a)), which is
+    at most 1. Its worth is the square of that over a label's sqrt(a).
     """
-    shares = [(place + 0.5) / _SHARED_STEPS for place in range(_SHARED_STEPS)]
     found = sorted(
-        (((1 - share) / agree + share) ** 2, 1 / agree, chance / _SHARED_STEPS)
+        (((1 - share) / agree + share) ** 2, 1 / agree, chance / len(shares))
         for agree, chance in zip(beyond_chance.values, beyond_chance.chances, strict=True)
         for share in shares
     )
@@ -148,11 +149,11 @@ def _mean_lift(group: Sequence[tuple[float, float, float]]) -> Lift:
     return Lift(lift, most, chance)
 
 
-def verdict_worth(correlation: Chances, beyond_chance: Chances) -> Chances:
+def verdict_worth(correlation: Chances, beyond_chance: Chances, shares: Sequence[float] = JUDGES_SHARES) -> Chances:
     """How many labels one verdict is worth, 0 to 1 / people's agreement beyond chance."""
     found = sorted(
         (lift.worth(tells), chance * lift.chance)
-        for lift in lifts(beyond_chance)
+        for lift in lifts(beyond_chance, shares)
         for tells, chance in zip(correlation.values, correlation.chances, strict=True)
     )
     return Chances(tuple(value for value, _ in found), tuple(chance for _, chance in found))

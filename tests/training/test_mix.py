@@ -304,6 +304,17 @@ def test_calibration_brings_sure_verdicts_to_their_accuracy():
     assert all(row.weight == pytest.approx(weight, rel=0.02) for row in sure)
 
 
+def test_a_checks_errors_are_its_own():
+    human, judged = both(320, 80)
+    config = MixConfig(ratio=1, weights="measured", calibrate=True)
+    worths = [
+        mix_rows(human, [replace(row, source=source) for row in judged], config).report.standings[0].worth
+        for source in ("ai", "check")
+    ]
+    # people agree by 0.452 more or less: with half of its errors theirs (0.5 / 0.452 + 0.5)^2, with none (1 / 0.452)^2
+    assert worths[1] == pytest.approx(worths[0] * (1 / 0.726) ** 2, rel=0.15)
+
+
 def test_a_sure_verdict_weighs_more_than_a_doubtful_one():
     human, judged = both(320, 80)
     judged = [replace(row, p_chosen=0.99 if n % 2 else 0.7) for n, row in enumerate(judged)]

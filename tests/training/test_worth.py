@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from training.people_votes import LOWEST_AGREEMENT, Agreement, logit
 from training.reliability import SharedPair
 from training.worth import (
+    CHECKS_SHARES,
     Chances,
     Had,
     agreement_beyond_chance,
@@ -89,6 +90,7 @@ def test_a_verdict_with_peoples_errors_is_worth_less_than_one_with_errors_of_its
     found = lifts(known(0.64))
     assert [one.lift for one in found] == pytest.approx([1.11566, 1.36598, 1.64160, 1.94254, 2.26879], abs=1e-4)
     assert {one.most for one in found} == {1 / 0.64} and math.fsum(one.chance for one in found) == pytest.approx(1)
+    assert [(one.lift, one.chance) for one in lifts(known(0.64), CHECKS_SHARES)] == [(pytest.approx(0.64**-2), 1)]
     # where people always agree there are no errors to share
     assert [one.lift for one in lifts(known(1.0))] == pytest.approx([1] * 5)
 
