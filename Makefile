@@ -47,7 +47,7 @@ bench: setup
 	-$(BIN)/python -m benchmarks.reward --docs
 	-$(BIN)/python -m benchmarks.reward --precision bf16 --docs
 	-$(BIN)/python -m benchmarks.reward --efficacy --docs
-	-$(BIN)/python -m benchmarks.ppo --docs
+	-$(BIN)/python -m benchmarks.ppo --samplers vllm --docs
 	-$(BIN)/python -m benchmarks.ppo --precision bf16 --samplers vllm --docs
 	-$(BIN)/python -m benchmarks.sampler --docs
 	-$(BIN)/python -m benchmarks.reply_looks

@@ -124,6 +124,6 @@ def block(measured: Mapping[str, float], caption: str) -> str:
             table(("DPO, ours", "tokens of the largest step", "pairs/s", "peak memory, GiB"), rows),
             f"A prompt of {measured['prompt_tokens']} tokens with two replies of {measured['reply_tokens']}: "
             f"{measured['pair_seconds']:.2f} s, {measured['long_prompt_ratio']:.2f} times the "
-            f"{measured['pass_seconds']:.2f} s of one plain pass over the same tokens.",
+            f"{measured['pass_seconds']:.2f} s of the same three passes over as many tokens in a row.",
         )
     )

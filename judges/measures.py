@@ -7,7 +7,7 @@ follows from the numbers (qualify.py).
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -123,6 +123,16 @@ def measure(judged: Sequence[JudgedPair]) -> Measures:
         brier=_defined(lambda: brier(_columns(answers))),
         longest_wins=longest_wins([one.pair for one in judged]),
         abstentions=dict(causes),
+    )
+
+
+def calibrated_by(measures: Measures, judged: Sequence[JudgedPair]) -> Measures:
+    """The same with the calibration beside these labels, which may say how sure people are: any from 0 to 1."""
+    answers = [_Answer(one.pair, one.verdict) for one in judged if isinstance(one.verdict, Preference)]
+    return replace(
+        measures,
+        ece=_defined(lambda: expected_calibration_error(_columns(answers))),
+        brier=_defined(lambda: brier(_columns(answers))),
     )
 
 

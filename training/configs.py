@@ -338,6 +338,8 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
     config = schema(**values)  # type: ignore[arg-type]
     if config.looks_at_held_out and not config.held_out_share:
         raise ConfigError(f"{where}: {config.looks_at_held_out!r} looks at held-out prompts; set 'held_out_share' too")
+    if isinstance(config, OnlineConfig) and config.kl_target and not config.kl_weight:
+        raise ConfigError(f"{where}: 'kl_target' steers 'kl_weight' by factors, and it is 0; set it above 0")
     return config
 
 

@@ -171,6 +171,8 @@ def command_of(run: RayRun, options: argparse.Namespace, config: TrainConfig) ->
     """What the job runs on the cluster, with the files where they are now: it stands in another folder."""
     words = ["python", "-m", "training.on_ray", run.method, str(options.config.resolve())]
     places = [f"{name}={path}" for name, path in paths_of(config).items()]
+    if isinstance(config, OnlineConfig) and config.reward_ensemble:
+        places.append(f"reward_ensemble={json.dumps(config.reward_ensemble)}")
     for change in (*options.set, *places):
         words += ["--set", change]
     return [*words, "--workers", str(run.workers), "--max-failures", str(run.max_failures)]

@@ -1,6 +1,7 @@
 """What a run of PPO or RLOO opens at its start and closes at its end: prompts, policy, scorers, sampler."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def open_online(
         scorers += load_scorers(config, policy, tokenizer, opened)
         if not scorers:
             raise TrainingError(f"nothing scores the replies: {_no_scorer(config)}")
+        if not any(one.weight for one in scorers):
+            raise ConfigError("all that scores the replies has weight 0; give one of them a weight above 0")
         ends = turn_ends(tokenizer, config.model)
         sampler = opened.enter_context(contextlib.closing(open_sampler(config, policy, ends, shortest.tokens)))
         yield (
@@ -133,14 +136,17 @@ def load_scorers(
         raise ConfigError("principles: they are of a constitution; name it, or leave them out")
     if config.reward_ensemble and config.reward_model is None:
         raise ConfigError("reward_ensemble: these are further members; name the first as reward_model")
+    members = [Path(folder).resolve() for folder in (config.reward_model, *config.reward_ensemble) if folder]
+    if repeated := [folder for folder, count in Counter(members).items() if count > 1]:
+        raise ConfigError(f"reward_ensemble: {repeated[0]} stands there twice; name each member once")
     if config.spread_weight and not config.reward_ensemble:
         raise ConfigError("spread_weight: one reward model has no spread; name others in reward_ensemble")
     if config.reward_model is not None:
         base_sha256, most = RunFolder(config.output).read_model_sha256(), config.tokens_per_batch
-        members = [
+        scorers = [
             RewardModelScorer(folder, base_sha256, policy, tokenizer, tokens_per_batch=most, adapter=f"reward-{number}")
             for number, folder in enumerate((config.reward_model, *map(Path, config.reward_ensemble)))
         ]
-        one = members[0] if len(members) == 1 else RewardEnsemble(tuple(members), config.spread_weight)
+        one = scorers[0] if len(scorers) == 1 else RewardEnsemble(tuple(scorers), config.spread_weight)
         found.append(WeightedScorer(one, config.reward_weight))
     return found

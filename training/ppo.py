@@ -179,9 +179,11 @@ def add_ptx_gradients(online: Online, config: PpoConfig, rows: Sequence[Tokenize
     if not rows:
         return {}
     total = 0.0
+    weight_by_id = {row.row.id: row.row.weight for row in rows}
     for batch in split_by_tokens([row.group for row in rows], config.tokens_per_batch):
         packed = pack_groups(batch, online.policy.numbers.dtype, online.policy.numbers.device)
         loss_R = sft_loss(reply_logps(online.policy, packed), packed.lengths_R)
+        loss_R = loss_R * loss_R.new_tensor([weight_by_id[group.row_id] for group in batch])
         refuse_broken_loss(loss_R, tuple(group.row_id for group in batch))
         (config.ptx_weight * loss_R.sum() / len(rows)).backward()
         total += loss_R.sum().item()

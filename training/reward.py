@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification
 
 from judges.choices import sigmoid
 from judges.labelled_sets import LabelledPair
-from judges.measures import JudgedPair, Measures, measure
+from judges.measures import JudgedPair, Measures, calibrated_by, measure
 from judges.records import Comparison, Preference
 from training.configs import RewardConfig
 from training.errors import TrainingError
@@ -175,16 +175,20 @@ def margins(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt
 
 
 def measures_of(prompts: Sequence[RewardPrompt], pair_margins: Sequence[float]) -> Measures:
-    """Accuracy with its interval, calibration and length bias, as of a judge (judges/measures.py). The beliefs are
-    sigmoid(margin)."""
+    """Accuracy with its interval, calibration and length bias, as of a judge (judges/measures.py).
+
+    The beliefs are sigmoid(margin). `p_chosen` leans to the winner, and is how sure a belief should be.
+    """
     pairs = [(prompt, pair) for prompt in prompts for pair in prompt.pairs]
-    judged: list[JudgedPair] = []
+    winners: list[JudgedPair] = []
+    beliefs: list[JudgedPair] = []
     for (prompt, pair), margin in zip(pairs, pair_margins, strict=True):
         row, p_a = pair.row, sigmoid(margin)
         comparison = Comparison(row.id, prompt.group.row_id, row.prompt, row.chosen, row.rejected)
-        label = LabelledPair(comparison, 1.0 if row.p_chosen > 0.5 else 0.5, "held_out", row.id)
-        judged.append(JudgedPair(label, Preference(p_a, p_a, p_a, 1.0)))
-    return measure(judged)
+        for found, label in ((winners, 1.0 if row.p_chosen > 0.5 else 0.5), (beliefs, row.p_chosen)):
+            labelled = LabelledPair(comparison, label, "held_out", row.id)
+            found.append(JudgedPair(labelled, Preference(p_a, p_a, p_a, 1.0)))
+    return calibrated_by(measure(winners), beliefs)
 
 
 def normal_scores(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> NormalScores:

@@ -5,6 +5,7 @@ trains nothing and watches (`online_held_out.py`): where it abstains, the reply 
 out: reward models and judges (`reward_scorer.py`, `judge_scorer.py`); KL and the penalty of a cut reply (`online.py`).
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from judges.records import Abstention, Cause
-from training.errors import ConfigError
+from training.errors import ConfigError, LostNumber
 from training.rollouts import Rollout
 
 
@@ -54,7 +55,10 @@ class Scored:
 
 
 def scored_rollouts(scorers: Sequence[WeightedScorer], rollouts: Sequence[Rollout]) -> Scored:
-    """Ask every scorer about every rollout; the first with a weight that abstains on one names the cause."""
+    """Ask every scorer about every rollout; the first with a weight that abstains on one names the cause.
+
+    Raises LostNumber where a score is no number.
+    """
     answers = [one.scorer.scores(rollouts) for one in scorers]
     kept: list[ScoredRollout] = []
     causes: Counter[Cause] = Counter()
@@ -68,6 +72,12 @@ def scored_rollouts(scorers: Sequence[WeightedScorer], rollouts: Sequence[Rollou
             causes[lacking[0]] += 1
             continue
         scores = [(one, answer) for one, answer in asked if not isinstance(answer, Abstention)]
+        for one, score in scores:
+            if not math.isfinite(score):
+                raise LostNumber(
+                    f"prompt {rollout.asked.prompt.id!r}: {one.scorer.name} scores a reply {score}, which is no "
+                    "number; look at what it scores by"
+                )
         total = sum((one.weight * score for one, score in scores), 0.0)
         kept.append(ScoredRollout(rollout, total, tuple((one.scorer.name, score) for one, score in scores)))
     return Scored(tuple(kept), dict(causes), dict(unweighed))

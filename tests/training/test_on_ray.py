@@ -56,6 +56,9 @@ def test_members_of_an_ensemble_are_found_from_elsewhere_too():
     places = {name: Path(name) for name in ("model", "rows", "output", "reward_model")}
     config = with_whole_paths(PpoConfig(**places, reward_ensemble=("second", "/third")))
     assert config.reward_ensemble == (str(Path("second").resolve()), "/third")
+    words = ["ppo", "run.yaml", "--submit", "http://127.0.0.1:1", "--id", "job"]
+    command = command_of(RayRun("ppo", 1, 0), parser().parse_args(words), config)
+    assert f'reward_ensemble=["{Path("second").resolve()}", "/third"]' in command
 
 
 def test_a_worker_writes_down_that_there_is_no_adapter(tmp_path: Path, tiny: Path):

@@ -19,7 +19,7 @@ from judges.engine import start_scripted
 from judges.records import Abstention, Message, Prompt
 from training.configs import OnlineConfig, PpoConfig, RewardConfig, RlooConfig, config_from
 from training.engine_sampler import merged_tensors
-from training.errors import ConfigError, TrainingError
+from training.errors import ConfigError, LostNumber, TrainingError
 from training.judge_scorer import GradingJudge, JudgeScorer
 from training.merge import merge_adapter
 from training.model import load_policy
@@ -189,6 +189,18 @@ def test_ppo_ptx_keeps_the_chosen_replies_likely(tmp_path: Path, sharp: Path):
     assert lines[-1]["ptx_loss"] < lines[0]["ptx_loss"] / 2
 
 
+def test_a_rows_weight_counts_in_ptx(tmp_path: Path, sharp: Path):
+    found = []
+    for weight in (1.0, 0.25):
+        rows = [make_row(f"r{n}", prompt_id=f"p{n}", chosen="zz", p_chosen=1.0, weight=weight) for n in range(4)]
+        write_rows(tmp_path / "rows.jsonl", rows)
+        changes = {"rows": str(tmp_path / "rows.jsonl"), "epochs": 1, "ptx_weight": 1.0}
+        wanted = config(tmp_path / str(weight), sharp, PpoConfig, **changes)
+        train_ppo(wanted, [LETTERS])
+        found.append(steps(wanted.output)[0]["ptx_loss"])
+    assert found[1] == pytest.approx(found[0] / 4)
+
+
 def test_ptx_rows_may_be_of_other_prompts_than_those_answered_and_stay_what_they_were(tmp_path: Path, sharp: Path):
     rows = [make_row(f"r{n}", prompt_id=f"p{n}", chosen="zz", rejected="y", p_chosen=1.0) for n in range(4)]
     path = tmp_path / "pairs.jsonl"
@@ -283,6 +295,12 @@ def test_what_a_scorer_cannot_score_is_left_out_and_never_a_number():
         ("aa", 1.5, {"letters": 0.5, "unsure": 0.5}),
         ("B", 0.5, {"letters": 0.0, "unsure": 0.5}),
     ]
+
+
+def test_a_score_that_is_no_number_ends_the_run_by_the_prompts_name():
+    lost = FunctionScorer("lost", lambda rollout: float("nan") if "b" in rollout.text else 0.5)
+    with pytest.raises(LostNumber, match=r"prompt '.*': lost scores a reply nan, which is no number"):
+        scored_rollouts([WeightedScorer(lost, 1.0)], [rollout("aa"), rollout("ab")])
 
 
 def test_a_scorer_of_no_weight_is_shown_and_leaves_no_reply_out():
@@ -436,6 +454,13 @@ def test_bad_input_names_the_knob(tmp_path: Path, tiny: Path):
     law.write_text("name: law\nversion: '1'\nprinciples: [{id: kind, kind: judged, text: Be kind.}]\n")
     with pytest.raises(TrainingError, match=r"law\.yaml has no checked principle, and judged ones need a judge; set j"):
         train_ppo(config(tmp_path / "law", tiny, PpoConfig, constitution=str(law)))
+    law.write_text(
+        "name: law\nversion: '1'\nprinciples:\n  - {id: short, kind: checked, text: Short., check: {max_words: 2}}\n"
+    )
+    with pytest.raises(ConfigError, match="all that scores the replies has weight 0"):
+        train_ppo(config(tmp_path / "w", tiny, PpoConfig, constitution=str(law), check_weight=0.0))
+    with pytest.raises(ConfigError, match="'kl_target' steers 'kl_weight' by factors, and it is 0"):
+        config(tmp_path / "k", tiny, PpoConfig, kl_weight=0.0, kl_target=6.0)
     with pytest.raises(TrainingError, match=r"reward_model: name the output of a finished .* is no file"):
         train_ppo(config(tmp_path / "b", tiny, PpoConfig, reward_model=str(tmp_path)))
     with pytest.raises(

@@ -1,6 +1,7 @@
 """The reward model: its loss by hand, the packed layout beside transformers' own classifier, and what it leaves."""
 
 import json
+import math
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from training.configs import RewardConfig, config_from
 from training.losses import reward_loss
 from training.merge import merge_adapter
 from training.precision import resolve_numbers
-from training.reward import load_reward_model, train_reward
+from training.reward import load_reward_model, measures_of, train_reward
 from training.reward_evidence import NormalScores, RewardEvidence
 from training.reward_rows import load_reward_rows
 from training.rows import PreferenceRow, write_rows
@@ -143,6 +144,16 @@ def test_all_pairs_of_a_prompt_are_one_element_and_on_one_side_of_the_split(tmp_
     assert trained.isdisjoint(pair.row.prompt_id for prompt in found.held_out for pair in prompt.pairs)
     other = load_reward_rows(replace(reward_config(tmp_path, tiny, rows), seed=1), rows)
     assert other.held_out != found.held_out
+
+
+def test_calibration_is_beside_how_sure_the_rows_are(tmp_path: Path, tiny: Path):
+    rows = [replace(row, p_chosen=0.7) for row in pairs(4)]
+    prompts = load_reward_rows(reward_config(tmp_path, tiny, rows, held_out_share=0.0), rows).train
+    as_sure = measures_of(prompts, [math.log(0.7 / 0.3)] * len(rows))
+    assert (as_sure.accuracy.value, as_sure.longest_wins.value) == (1.0, 0.5)
+    assert as_sure.ece.value == pytest.approx(0, abs=1e-6) and as_sure.brier.value == pytest.approx(0, abs=1e-6)
+    too_sure = measures_of(prompts, [math.log(0.9 / 0.1)] * len(rows))
+    assert too_sure.ece.value == pytest.approx(0.2, abs=1e-6) and too_sure.brier.value == pytest.approx(0.04, abs=1e-6)
 
 
 def test_resume_equals_not_stopping_bit_for_bit(tmp_path: Path, tiny: Path):

@@ -79,6 +79,9 @@ def test_what_is_no_ensemble_is_told(trained: tuple[Path, Path], tmp_path: Path,
         ensemble_evidence([trained[0], other])
     with pytest.raises(ConfigError, match="reward_ensemble: these are further members"):
         train_ppo(config(tmp_path / "a", tiny, PpoConfig, reward_ensemble=["x"]))
+    with pytest.raises(ConfigError, match=r"reward_ensemble: .* stands there twice"):
+        twice = {"reward_model": str(trained[0]), "reward_ensemble": [str(trained[0])]}
+        train_ppo(config(tmp_path / "c", tiny, PpoConfig, **twice))
     with pytest.raises(ConfigError, match="spread_weight: one reward model has no spread"):
         train_ppo(config(tmp_path / "b", tiny, PpoConfig, reward_model=str(trained[0]), spread_weight=1.0))
 
