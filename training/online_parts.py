@@ -136,17 +136,17 @@ def load_scorers(
         raise ConfigError("principles: they are of a constitution; name it, or leave them out")
     if config.reward_ensemble and config.reward_model is None:
         raise ConfigError("reward_ensemble: these are further members; name the first as reward_model")
-    members = [Path(folder).resolve() for folder in (config.reward_model, *config.reward_ensemble) if folder]
-    if repeated := [folder for folder, count in Counter(members).items() if count > 1]:
-        raise ConfigError(f"reward_ensemble: {repeated[0]} stands there twice; name each member once")
     if config.spread_weight and not config.reward_ensemble:
         raise ConfigError("spread_weight: one reward model has no spread; name others in reward_ensemble")
     if config.reward_model is not None:
+        folders = (config.reward_model, *map(Path, config.reward_ensemble))
+        if repeated := [one for one, count in Counter(map(Path.resolve, folders)).items() if count > 1]:
+            raise ConfigError(f"reward_ensemble: {repeated[0]} stands there twice; name each member once")
         base_sha256, most = RunFolder(config.output).read_model_sha256(), config.tokens_per_batch
-        scorers = [
+        members = [
             RewardModelScorer(folder, base_sha256, policy, tokenizer, tokens_per_batch=most, adapter=f"reward-{number}")
-            for number, folder in enumerate((config.reward_model, *map(Path, config.reward_ensemble)))
+            for number, folder in enumerate(folders)
         ]
-        one = scorers[0] if len(scorers) == 1 else RewardEnsemble(tuple(scorers), config.spread_weight)
+        one = members[0] if len(members) == 1 else RewardEnsemble(tuple(members), config.spread_weight)
         found.append(WeightedScorer(one, config.reward_weight))
     return found

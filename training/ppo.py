@@ -17,16 +17,16 @@ from training.configs import PpoConfig
 from training.finishing import finish_run, last_good_kept
 from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
-from training.losses import policy_loss, sft_loss, value_loss
-from training.model import reply_logps, reply_token_logps
+from training.losses import policy_loss, value_loss
+from training.model import reply_token_logps
 from training.online import Asked, Online, batches_to_learn_from, joined_trunks, online_step, packed_batches
 from training.online_held_out import evidence, held_out_metrics
 from training.online_parts import open_online
-from training.packing import pack_groups, split_by_tokens
 from training.precision import resolve_numbers
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.scorers import Scorer
+from training.sft import reply_losses
 from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
 from training.value import ValueModel, add_value_model
 
@@ -179,12 +179,7 @@ def add_ptx_gradients(online: Online, config: PpoConfig, rows: Sequence[Tokenize
     if not rows:
         return {}
     total = 0.0
-    weight_by_id = {row.row.id: row.row.weight for row in rows}
-    for batch in split_by_tokens([row.group for row in rows], config.tokens_per_batch):
-        packed = pack_groups(batch, online.policy.numbers.dtype, online.policy.numbers.device)
-        loss_R = sft_loss(reply_logps(online.policy, packed), packed.lengths_R)
-        loss_R = loss_R * loss_R.new_tensor([weight_by_id[group.row_id] for group in batch])
-        refuse_broken_loss(loss_R, tuple(group.row_id for group in batch))
+    for _, loss_R, _ in reply_losses(online.policy, config, rows):
         (config.ptx_weight * loss_R.sum() / len(rows)).backward()
         total += loss_R.sum().item()
     return {"ptx_loss": total / len(rows)}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from training.configs import SftConfig
+from training.configs import SftConfig, TrainConfig
 from training.finishing import finish_run, last_good_kept
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
 from training.losses import sft_loss
@@ -86,7 +86,7 @@ def add_reply_gradients(policy: Policy, config: SftConfig, rows: Sequence[Tokeni
 
 
 def reply_losses(
-    policy: Policy, config: SftConfig, rows: Sequence[TokenizedRow]
+    policy: Policy, config: TrainConfig, rows: Sequence[TokenizedRow]
 ) -> Iterator[tuple[PackedGroups, Tensor, Tensor]]:
     """Batch by batch: the layout, and each reply's weighted loss and log-probability."""
     weight_by_id = {row.row.id: row.row.weight for row in rows}
