@@ -174,7 +174,7 @@ class DpoConfig(OfflinePolicyConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class SftConfig(OfflinePolicyConfig):
-    """Supervised fine-tuning on the chosen replies of the rows (`rejected` is not looked at).
+    """Supervised fine-tuning on the chosen replies of the rows: `rejected` is not looked at, and may be left out.
 
     - `replies_per_step`: replies in one optimiser step.
     """

@@ -66,7 +66,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def load_tokenized_rows(config: TrainConfig, *, with_rejected: bool) -> TokenizedRows:
     """Read, tokenize and split the config's rows; the model's own context bounds `max_tokens`."""
     tokenizer, most = load_tokenizer(config.model), context_of(config)
-    rows, dropped = tokenize_rows(read_rows(config.rows), tokenizer, max_tokens=most, with_rejected=with_rejected)
+    given = read_rows(config.rows, with_rejected=with_rejected)
+    rows, dropped = tokenize_rows(given, tokenizer, max_tokens=most, with_rejected=with_rejected)
     drawn = held_out_prompts((row.group.prompt for row in rows), config)
     return TokenizedRows(
         tuple(row for row in rows if row.group.prompt not in drawn),

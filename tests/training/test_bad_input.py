@@ -121,12 +121,40 @@ def test_rows_that_weigh_nothing(method: Method, tmp_path: Path, tiny: Path):
     assert "no row to train on (dropped: {'zero_weight': 1}); raise their weight above 0" in said
 
 
-@each_trainer
-def test_a_one_sided_set_is_named_by_its_line(method: Method, tmp_path: Path, tiny: Path):
-    one_sided = json.dumps({"id": "r2", "prompt_id": "p", "prompt": "Why?", "chosen": "Because."})
-    config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r1")), one_sided])
-    with pytest.raises(RowError, match=r"^rows\.jsonl, line 2: no 'rejected'; a row needs"):
+ASKED_WHY, BECAUSE = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}
+DEMONSTRATIONS = (
+    {"id": "r2", "prompt_id": "p", "prompt": "Why?", "chosen": "Because."},
+    {"messages": [ASKED_WHY, BECAUSE]},
+    {"prompt": "Why?", "completion": "Because."},
+    {"prompt": [ASKED_WHY], "completion": [BECAUSE]},
+)
+
+
+@pytest.mark.parametrize("method", ["dpo", "reward"])
+@pytest.mark.parametrize("line", DEMONSTRATIONS)
+def test_what_compares_two_replies_names_a_demonstration(
+    method: Method, line: dict[str, object], tmp_path: Path, tiny: Path
+):
+    config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r1")), json.dumps(line)])
+    with pytest.raises(RowError) as caught:
         TRAINERS[method](config)
+    assert str(caught.value).startswith("rows.jsonl, line 2: no '")
+    assert "this method compares two; give chosen and rejected, or train sft, which imitates the one" in str(
+        caught.value
+    )
+
+
+def test_sft_learns_the_same_of_a_demonstration_in_each_form(tmp_path: Path, tiny: Path):
+    weights = []
+    for number, line in enumerate(DEMONSTRATIONS):
+        (tmp_path / str(number)).mkdir()
+        config = config_of("sft", tmp_path / str(number), tiny, [json.dumps(line)], learning_rate=0.01, epochs=3)
+        assert train_sft(config)["rows"] == 1
+        losses = [json.loads(step)["loss"] for step in (config.output / "metrics.jsonl").read_text().splitlines()]
+        assert losses[-1] < losses[0]
+        weights.append(load_file(config.output / "adapter" / "adapter_model.safetensors"))
+    for name, weight in weights[0].items():
+        assert all(torch.equal(weight, other[name]) for other in weights[1:])
 
 
 @each_trainer
