@@ -188,7 +188,9 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
     if weights is not None:
         shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         notes.append(f"What scored the policy's own replies in training, with its weight: {shown}.")
-    if report.evaluation and (weights is None or weights.get("judge") or context.request.training.reads_pairs):
+    if context.request.training.on_demonstrations:
+        notes.append(f"The replies that were imitated are people's: the rows of set {context.run.references.human_id}.")
+    elif report.evaluation and (weights is None or weights.get("judge") or context.request.training.reads_pairs):
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
     if context.start is not None:
         notes.append(

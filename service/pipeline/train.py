@@ -13,6 +13,7 @@ from service.engines import folder_of
 from service.errors import RunFailed, TrainerFailed
 from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed
 from service.pipeline.context import RunContext
+from service.pipeline.demonstration_rows import demonstration_rows
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
 from service.pipeline.scoring import open_scoring
@@ -144,8 +145,11 @@ async def _train_on(context: RunContext, task: Task, knobs: Mapping[str, JsonVal
 
 
 async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
-    if context.request.training.sft_on == "revisions":
-        return await revision_rows(context)
+    match context.request.training.sft_on:
+        case "revisions":
+            return await revision_rows(context)
+        case "demonstrations":
+            return await demonstration_rows(context)
     mixed = (await context.result_of("mix")).result
     return await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from pydantic import JsonValue
 
-from service.schemas import EvaluateSettings, RunRequest, TrainingSettings
+from service.schemas import EvaluateSettings, MixSettings, RunRequest, TrainingSettings
 from training.configs import METHODS, Method, TrainConfig, config_from
 from training.errors import ConfigError
 
@@ -81,6 +81,8 @@ def unread_settings(request: RunRequest) -> list[str]:
             "training.held_out_share says how much it is measured on"
         )
     problems += _sweep_problems(wanted)
+    if wanted.on_demonstrations:
+        problems += _set_problems(request.mix)
     for settings in candidates_of(wanted):
         try:
             trainer_config(settings)
@@ -92,6 +94,15 @@ def unread_settings(request: RunRequest) -> list[str]:
 def candidates_of(wanted: TrainingSettings) -> list[TrainingSettings]:
     """The settings of each adapter that the run trains: one, or one a value of the sweep."""
     return [wanted] if wanted.sweep is None else [wanted.with_value(value) for value in wanted.sweep.values]
+
+
+def _set_problems(mix: MixSettings) -> list[str]:
+    """Demonstrations are a set's rows, and nothing is mixed with them."""
+    if mix.human is None:
+        return ["mix.human: training.sft_on demonstrations imitates the rows of a set; name it here"]
+    if mix != MixSettings(human=mix.human):
+        return ["mix: training.sft_on demonstrations reads human alone; leave the other settings out"]
+    return []
 
 
 def _sweep_problems(wanted: TrainingSettings) -> list[str]:
