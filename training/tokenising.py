@@ -110,15 +110,6 @@ def refuse_nothing_to_learn(config: TrainConfig, rows: Sequence[PreferenceRow], 
         raise TrainingError(f"{config.rows}: every row is a tie (p_chosen 0.5), nothing is to be learnt; add verdicts")
 
 
-def refuse_one_sided(config: TrainConfig, rows: Sequence[PreferenceRow]) -> None:
-    """Demonstrations, which have one reply each, are not for a method that compares two."""
-    if not any(row.rejected.strip() for row in rows):
-        raise TrainingError(
-            f"{config.rows}: a one-sided set: every row's rejected reply is empty, row {rows[0].id!r} first; add the "
-            "replies that lost, or train sft, which looks at the chosen ones alone"
-        )
-
-
 def _remedy(config: TrainConfig, dropped: Sequence[DroppedRow]) -> str:
     """What brings rows back: where all are too long, the knob and the row that misses by least."""
     reasons = {row.reason for row in dropped}

@@ -19,7 +19,7 @@ from service.pipeline.qualification import (
 )
 from service.pipeline.sample import identity_of
 from service.pipeline.scoring import scored_by
-from service.pipeline.trained import ADAPTER_FILES, fetch_trained
+from service.pipeline.trained import ADAPTER_FILES, blanks_said, fetch_trained
 from service.schemas import TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
 from training.bundle import BundleInputs, config_sha256, write_bundle
@@ -221,6 +221,8 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
         notes.append(f"The principles' weights were fitted to people's labels: {shown}.")
     if "train" in stages and (dropped := stages["train"].result["dropped"]):
         notes.append(f"Rows that did not fit the trainer were dropped: {json.dumps(dropped)}.")
+    if "train" in stages and (said := blanks_said(stages["train"].result)):
+        notes.append(said)
     return tuple(notes)
 
 

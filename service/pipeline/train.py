@@ -18,7 +18,7 @@ from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
 from service.pipeline.scoring import open_scoring
 from service.pipeline.start import fetch_start
-from service.pipeline.trained import ADAPTER_FILES
+from service.pipeline.trained import ADAPTER_FILES, blanks_said
 from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.schemas import TrainingSettings
@@ -73,11 +73,14 @@ async def ensure_trained(context: RunContext, task: Task) -> JsonObject:
         if context.request.training.online:
             await context.artifacts.put_file(f"{folder}/{_SCORES}", output.parent / _SCORES)
         await context.artifacts.put_file(f"{folder}/result.json", output / "result.json")
+        if said := blanks_said(json.loads((output / "result.json").read_text())):
+            await context.warn("train", said)
     result: dict[str, JsonValue] = json.loads(await context.artifacts.get(f"{folder}/result.json"))
     kept = ("steps", "seconds", "rows", "dropped", "last_step", "precision", "device", "adapter_sha256")
     left = {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
     # What a trainer of before limits left says nothing of them: it was not stopped.
     left |= {"stopped": result.get("stopped"), "adapter_step": result.get("adapter_step", result["steps"])}
+    left["blank_replies"] = result.get("blank_replies", {})  # PPO and RLOO have none
     if context.request.training.writes_replies:
         left["held_out"] = result.get("held_out")
     # A run of before there were several scores left nothing of them.

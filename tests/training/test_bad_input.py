@@ -101,7 +101,27 @@ def test_sft_does_not_look_at_the_rejected_reply(tmp_path: Path, tiny: Path):
 def test_demonstrations_are_no_pairs(method: Method, tmp_path: Path, tiny: Path):
     rows = [make_row("r1", rejected=""), make_row("r2", rejected=" \n")]
     said = refusal(method, tmp_path, tiny, rows)
-    assert "a one-sided set: every row's rejected reply is empty, row 'r1' first; add the replies that lost, or" in said
+    assert "a one-sided set: the rejected reply is blank in 2 of 2 rows, row 'r1' first; add the replies that" in said
+
+
+@pytest.mark.parametrize(
+    ("method", "side", "other"), [("dpo", "rejected", 2), ("reward", "rejected", 0), ("sft", "chosen", 0)]
+)
+def test_a_side_that_is_nearly_always_blank_is_refused(
+    method: Method, side: str, other: int, tmp_path: Path, tiny: Path
+):
+    rows = [make_row(f"r{n}", **({side: "\n"} if n != other else {})) for n in range(11)]
+    said = refusal(method, tmp_path, tiny, rows)
+    first = 1 if other == 0 else 0
+    assert f"a one-sided set: the {side} reply is blank in 10 of 11 rows, row 'r{first}' first; add the" in said
+
+
+@each_trainer
+def test_blank_replies_beside_others_are_trained_on_and_counted(method: Method, tmp_path: Path, tiny: Path):
+    """Nine of ten: such a base says nothing, mostly."""
+    rows = [make_row(f"r{n}", **({"rejected": " "} if n else {"chosen": ""})) for n in range(10)]
+    result = TRAINERS[method](config_of(method, tmp_path, tiny, [row_to_json(row) for row in rows]))
+    assert result["blank_replies"] == {"chosen": 1} | ({} if method == "sft" else {"rejected": 9})
 
 
 @each_trainer

@@ -10,8 +10,11 @@ from service.errors import RunFailed
 from service.exchange.preferences import read_preferences
 from service.pipeline.context import open_context
 from service.pipeline.demonstration_rows import demonstration_rows
-from tests.service.pipeline.bench import add_run, open_bench, prompts, report_on
-from tests.service.pipeline.test_methods import go, unpacked, warnings
+from service.pipeline.stages import run_stage
+from service.store.records import RunRecord
+from tests.service.pipeline.bench import Bench, add_run, open_bench, prompts, report_on
+from tests.service.pipeline.test_methods import unpacked, warnings
+from tests.service.pipeline.test_sweeps import InThisProcess
 from training.rows import PreferenceRow
 
 TRAINING = {
@@ -32,6 +35,12 @@ def written(*asked: str) -> tuple[PreferenceRow, ...]:
         for text in asked
     ]
     return tuple(read_preferences("\n".join(map(json.dumps, lines)).encode(), "d.jsonl", "", None, "d.jsonl"))
+
+
+async def go(bench: Bench, run: RunRecord) -> None:
+    context = await open_context(run.id, replace(bench.tools, run_training=InThisProcess().run))
+    for stage in run.request.stages:
+        await run_stage(context, stage)
 
 
 async def test_a_run_on_uploaded_demonstrations_leaves_an_adapter_and_its_proof(tmp_path: Path, tiny: Path) -> None:
