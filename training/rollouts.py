@@ -25,11 +25,15 @@ class OnlinePrompt:
 
 @dataclass(frozen=True, slots=True)
 class SampledReply:
-    """Token ids, one that ends a turn last where the model `finished`. `weights` are those that made them."""
+    """Token ids, one that ends a turn last where the model `finished`. `weights` are those that made them.
+
+    `logps` are the sampler's own log-probabilities of the tokens, nats; empty where it does not tell.
+    """
 
     tokens: tuple[int, ...]
     finished: bool
     weights: str
+    logps: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
