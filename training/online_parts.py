@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from training.configs import OnlineConfig
 from training.errors import ConfigError, TrainingError
 from training.held_out import held_out_prompts
+from training.memory import refuse_no_room
 from training.model import Policy, check_layout, load_policy
 from training.online import Online
 from training.packing import TokenGroup
@@ -20,7 +21,7 @@ from training.rollouts import OnlinePrompt, Sampler
 from training.rows import read_prompts
 from training.run_folder import RunFolder
 from training.scorers import Scorer, WeightedScorer, check_scorer
-from training.tokenising import DroppedRow, context_of, load_tokenizer
+from training.tokenising import DroppedRow, context_of, drop_counts, load_tokenizer
 from training.torch_sampler import TorchSampler
 from training.turns import prompt_tokens, turn_ends
 
@@ -32,16 +33,14 @@ def open_online(
     """The parts of a run, and the prompts that were left out. Raises TrainingError, ConfigError, RowError."""
     tokenizer = load_tokenizer(config.model)
     everything, dropped = load_prompts(config, tokenizer)
+    if not everything:
+        raise TrainingError(f"{config.rows}: no prompt to answer{_no_prompt(config, dropped)}")
+    longest = max(everything, key=lambda one: len(one.tokens))
+    refuse_no_room([whole_group(config, longest)], numbers, "lower reply_tokens, replies_per_prompt or max_tokens")
     drawn = held_out_prompts((one.tokens for one in everything), config)
     prompts, held_out = (
         tuple(one for one in everything if (one.tokens in drawn) is kept_apart) for kept_apart in (False, True)
     )
-    if not prompts:
-        shortest_dropped = f"; the shortest has {min(row.tokens for row in dropped)} tokens" if dropped else ""
-        raise TrainingError(
-            f"{config.rows}: no prompt to answer ({len(dropped)} too long{shortest_dropped}); add prompts, raise "
-            "max_tokens or lower reply_tokens"
-        )
     policy = load_policy(config, numbers)
     weights = policy.adapter_weights()
     shortest = min(prompts, key=lambda one: len(one.tokens))
@@ -69,6 +68,25 @@ def open_online(
             ),
             dropped,
         )
+
+
+def _no_prompt(config: OnlineConfig, dropped: Sequence[DroppedRow]) -> str:
+    """Why there is none: where all are too long, the knobs and the prompt that misses by least."""
+    if not dropped:
+        return "; add prompts"
+    least, context = min(dropped, key=lambda row: row.tokens), context_of(config)
+    knob = "raise max_tokens" if context == config.max_tokens else "the model takes no more: shorten them"
+    return (
+        f" (dropped: {drop_counts(dropped)}); prompt {least.row_id!r}, the shortest, has {least.tokens} tokens, its "
+        f"reply may have {config.reply_tokens}, and {context} are the most for both; lower reply_tokens, or {knob}"
+    )
+
+
+def whole_group(config: OnlineConfig, asked: OnlinePrompt) -> TokenGroup:
+    """A prompt with as many replies, each as long, as may go through the model with it."""
+    return TokenGroup(
+        asked.prompt.id, asked.tokens, (asked.tokens[:1] * config.reply_tokens,) * config.replies_per_prompt
+    )
 
 
 def _no_scorer(config: OnlineConfig) -> str:

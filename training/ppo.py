@@ -117,6 +117,10 @@ def token_lessons(
         for one, value_N in zip(batch, values, strict=True):
             rewards_N = token_rewards(one.score_K, one.kl_N, one.lengths_K, kl_weight=kl_weight)
             advantage_N = gae(rewards_N, value_N, one.lengths_K, gae_lambda=config.gae_lambda)
+            # Whitening would spread one that is lost over every row of the step.
+            ids = (one.group.row_id,) * len(value_N)
+            refuse_broken_loss(value_N, ids, "value of a reply's token")
+            refuse_broken_loss(advantage_N, ids, "advantage of a reply's token")
             found.append(TokenLesson(one, advantage_N, value_N, advantage_N + value_N))
     whole_N = whitened(torch.cat([lesson.advantage_N for lesson in found]))
     parts = whole_N.split([len(lesson.advantage_N) for lesson in found])
