@@ -2,8 +2,9 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -25,10 +26,46 @@ from training.tokenising import DroppedRow, context_of, drop_counts, load_tokeni
 from training.torch_sampler import TorchSampler
 from training.turns import prompt_tokens, turn_ends
 
+# The sampler of a config and its policy; then the tokens that end a turn, and a prompt to try it on.
+SamplerOpener = Callable[[OnlineConfig, Policy, tuple[int, ...], tuple[int, ...]], Sampler]
+
+
+def open_sampler(
+    config: OnlineConfig,
+    policy: Policy,
+    ends: tuple[int, ...],
+    prompt: tuple[int, ...],
+    program: Literal["vllm", "scripted"] = "vllm",
+) -> Sampler:
+    """The config's sampler, the trainer's own checked on a prompt; vLLM is imported only where it samples.
+
+    `program` is what `sampler: vllm` starts: scripted is the fake that ships.
+    """
+    if config.sampler == "torch":
+        own = TorchSampler(
+            policy, reply_tokens=config.reply_tokens, ends=ends, tokens_per_batch=config.tokens_per_batch
+        )
+        own.check(prompt)
+        return own
+    from training.engine_sampler import EngineSampler
+
+    return EngineSampler(
+        policy,
+        config.model,
+        config.output / "engine.log",
+        context=context_of(config),
+        reply_tokens=config.reply_tokens,
+        ends=ends,
+        program=program,
+    )
+
 
 @contextlib.contextmanager
 def open_online(
-    config: OnlineConfig, numbers: Numbers, own_scorers: Sequence[Scorer]
+    config: OnlineConfig,
+    numbers: Numbers,
+    own_scorers: Sequence[Scorer],
+    sampler_of: SamplerOpener = open_sampler,
 ) -> Iterator[tuple[Online, tuple[DroppedRow, ...]]]:
     """The parts of a run, and the prompts that were left out. Raises TrainingError, ConfigError, RowError."""
     tokenizer = load_tokenizer(config.model)
@@ -53,7 +90,7 @@ def open_online(
         if not any(one.weight for one in scorers):
             raise ConfigError("all that scores the replies has weight 0; give one of them a weight above 0")
         ends = turn_ends(tokenizer, config.model)
-        sampler = opened.enter_context(contextlib.closing(open_sampler(config, policy, ends, shortest.tokens)))
+        sampler = opened.enter_context(contextlib.closing(sampler_of(config, policy, ends, shortest.tokens)))
         yield (
             Online(
                 config=config,
@@ -96,26 +133,6 @@ def _no_scorer(config: OnlineConfig) -> str:
     return (
         f"{config.constitution} has no checked principle{which}, and judged ones need a judge; set judge_url, or "
         "name a reward_model"
-    )
-
-
-def open_sampler(config: OnlineConfig, policy: Policy, ends: tuple[int, ...], prompt: tuple[int, ...]) -> Sampler:
-    """The config's sampler, the trainer's own checked on a prompt; vLLM is imported only where it samples."""
-    if config.sampler == "torch":
-        own = TorchSampler(
-            policy, reply_tokens=config.reply_tokens, ends=ends, tokens_per_batch=config.tokens_per_batch
-        )
-        own.check(prompt)
-        return own
-    from training.engine_sampler import EngineSampler
-
-    return EngineSampler(
-        policy,
-        config.model,
-        config.output / "engine.log",
-        context=context_of(config),
-        reply_tokens=config.reply_tokens,
-        ends=ends,
     )
 
 
