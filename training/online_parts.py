@@ -165,10 +165,8 @@ def load_scorers(
             raise ConfigError("judge_url: a judge grades by a constitution's judged principles; name a constitution")
         judge = JudgeScorer(law, judge_of(config), config.principles)
         found.append(WeightedScorer(opened.enter_context(judge), config.judge_weight))
-    if law is not None and (checks := check_scorer(law, config.principles)):
+    if checks := check_scorer(law, config.principles):
         found.append(WeightedScorer(checks, config.check_weight))
-    if config.principles and law is None:
-        raise ConfigError("principles: they are of a constitution; name it, or leave them out")
     if config.reward_ensemble and config.reward_model is None:
         raise ConfigError("reward_ensemble: these are further members; name the first as reward_model")
     if config.spread_weight and not config.reward_ensemble:
