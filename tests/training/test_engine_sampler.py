@@ -115,7 +115,7 @@ ENGINE = {"sampler": "vllm", "epochs": 4, "passes": 2, "minibatches": 2, "replie
 
 
 def test_a_run_learns_from_an_engines_replies_to_its_present_weights(tmp_path: Path, tiny: Path):
-    wanted = config(tmp_path, tiny, PpoConfig, held_out_share=0.25, **ENGINE)
+    wanted = config(tmp_path / "whole", tiny, PpoConfig, held_out_share=0.25, **ENGINE)
     seen = SeesWeights(wanted.output)
     result = train_ppo(wanted, [seen], SCRIPTED)
     # 4 steps of the 6 prompts that are trained on, and at the end a look at the 2 held out.
@@ -131,23 +131,18 @@ def test_a_run_learns_from_an_engines_replies_to_its_present_weights(tmp_path: P
     # The same prompts are answered otherwise once the weights moved: neither they nor the prefix cache is of before.
     for before, after in zip(seen.replies[:3], seen.replies[1:4], strict=True):
         assert all(old != new for old, new in zip(before, after, strict=True))
-    lines = steps(wanted.output)
-    assert all(line["gradient_norm"] > 0 and line["kl_weight"] == 0.02 for line in lines)
+    assert all(line["gradient_norm"] > 0 for line in steps(wanted.output))
     assert not shared_folder(wanted.output / "engine.log").exists()
 
-
-def test_a_run_that_goes_on_hands_the_checkpoints_weights_to_a_new_engine(tmp_path: Path, tiny: Path):
-    whole = config(tmp_path / "whole", tiny, PpoConfig, **ENGINE)
-    seen = SeesWeights(whole.output)
-    train_ppo(whole, [seen], SCRIPTED)
-    halves = config(tmp_path / "halves", tiny, PpoConfig, **ENGINE)
+    # One that was interrupted hands its checkpoint's weights to a new engine, and ends as the whole one did.
+    halves = config(tmp_path / "halves", tiny, PpoConfig, held_out_share=0.25, **ENGINE)
     first, second = SeesWeights(halves.output, 2), SeesWeights(halves.output)
     with pytest.raises(Interrupted):
         train_ppo(halves, [first], SCRIPTED)
     assert not shared_folder(halves.output / "engine.log").exists()
     train_ppo(halves, [second], SCRIPTED)
     assert first.stamps + second.stamps == seen.stamps and first.replies + second.replies == seen.replies
-    assert second.reloads == [1, 2] and steps(halves.output) == steps(whole.output)
+    assert second.reloads == [1, 2, 3] and steps(halves.output) == steps(wanted.output)
 
 
 class StaysBehind:

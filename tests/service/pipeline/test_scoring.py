@@ -12,13 +12,12 @@ from constitutions.loader import load_constitution
 from service.errors import InvalidInput, RunFailed
 from service.pipeline.context import open_context
 from service.pipeline.scoring import refuse_unfit_reward_adapter, watching_knobs
-from service.shards import to_parquet
 from service.store.records import AdapterRecord, ConstitutionRecord, RunRecord
 from tests.service.pipeline.bench import Bench, add_run, model_record, open_bench, report_on
 from tests.service.pipeline.test_methods import go, unpacked, warnings
 from training.configs import RewardConfig, config_from
 from training.reward import train_reward
-from training.rows import PreferenceRow, write_rows
+from training.rows import write_rows
 from training.weights import file_sha256
 
 from .test_methods import pair
@@ -153,24 +152,6 @@ principles:
   - {id: plain, kind: checked, text: Plain., check: {plain_text: {}}}
   - {id: brevity, kind: checked, text: Short., check: {max_words: 40}, examples: [EXAMPLE]}
 """.replace("EXAMPLE", "{prompt: 'Hi?', better: 'Yes.', worse: 'No.'}")
-
-
-async def test_checks_that_are_fit_watch_what_learns_from_given_replies(tmp_path: Path, tiny: Path) -> None:
-    bench = await open_bench(tmp_path / "home")
-    try:
-        law, pairs = await add_law(bench, WATCHED), [pair(n, 1.0) for n in range(4)]
-        await bench.artifacts.put_new("preferences/pairs.parquet", to_parquet(pairs, PreferenceRow))
-        training = {"method": "dpo", "lora_rank": 2, "held_out_share": 0.5}
-        run = await add_run(bench, tiny, constitution=law, training=training)
-        await bench.store.runs.record_stage(run.id, "mix", {"artifact": "preferences/pairs.parquet"}, 1.0)
-        await go(bench, run, "train")
-        metric = [one.data for one in await bench.store.runs.events(run.id, limit=1000) if one.type == "metric"][-1]
-        assert 0 <= float(str(metric["held_out_score_checks"])) <= 1
-        config = json.loads(await bench.artifacts.get(f"trained/{run.id}/config.json"))
-        assert config["principles"] == ["plain"] and config["constitution"].endswith("constitution.yaml")
-        assert not list((bench.settings.folder / "logs").glob("engine-*.log"))  # no judge was started
-    finally:
-        await bench.close()
 
 
 async def test_a_run_names_a_constitution_to_the_trainers_that_look_at_replies_alone(
