@@ -25,6 +25,17 @@ class LostNumber(NoAdapter):
     """A loss, a gradient or a metric is no number any more."""
 
 
+class LostReply(LostNumber):
+    """A sampler cannot write a reply to `prompt`, its tokens: the next token's probabilities are no numbers."""
+
+    def __init__(self, prompt: tuple[int, ...]) -> None:
+        super().__init__(
+            "the policy's probabilities of a reply's next token are no numbers; lower learning_rate, or look at the "
+            "prompt"
+        )
+        self.prompt = prompt
+
+
 class RunFolderBusy(TrainingError):
     """Another process is training in this folder."""
 

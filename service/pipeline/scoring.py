@@ -1,4 +1,5 @@
-"""What scores the replies of PPO and RLOO in a run: the constitution's checks, the judge's grades, a reward model.
+"""What scores the replies of PPO and RLOO in a run: the constitution's checks, the judge's grades, a reward model; and
+the checks alone those that SFT and DPO look at.
 
 The judge grades by a protocol of its own (`training.judge_protocol`), is examined under that one, and grades under the
 principles alone that it is fit for. Left out: the scorers themselves, which run in the trainer (`training/scorers.py`).
@@ -76,6 +77,19 @@ async def open_scoring(context: RunContext, law: Path, folder: Path) -> AsyncIte
         if not any(weights.values()):
             raise RunFailed(_nothing_scores(context, qualification))
         yield Scoring(knobs | _law_knobs(context, law, checked, graded), left | {"scored_by": dict(weights)})
+
+
+def watching_knobs(context: RunContext, law: Path) -> Mapping[str, JsonValue]:
+    """What tells sft and dpo to score the replies that they look at by the constitution's checks, where any is fit.
+
+    `law` is the constitution's file. Nothing where no prompt is held out, for then no reply is looked at.
+    """
+    wanted = context.request.training
+    if wanted.online or not wanted.writes_replies or not wanted.held_out_share:
+        return {}
+    unasked = qualification_of(context.judge.name, context.constitution, ())
+    checked = _fit(context, unasked, [one.id for one in context.constitution.checked])
+    return _law_knobs(context, law, checked, ())
 
 
 def scores_of(wanted: TrainingSettings, *, checks: bool, judge: bool, reward: bool) -> Mapping[str, JsonValue]:

@@ -15,7 +15,7 @@ from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_a
 from service.pipeline.context import RunContext
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
-from service.pipeline.scoring import open_scoring
+from service.pipeline.scoring import open_scoring, watching_knobs
 from service.pipeline.start import fetch_start
 from service.pipeline.trained import ADAPTER_FILES
 from service.pipeline.trainer_knobs import trainer_knobs
@@ -92,15 +92,15 @@ async def _train(context: RunContext, task: Task) -> Path:
     folder = task.scratch
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     await asyncio.to_thread(clear_other_base, context.model, folder / "output")
+    await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
     if not context.request.training.online:
         await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
-        return await _train_on(context, task, {})
+        return await _train_on(context, task, watching_knobs(context, folder / _LAW))
     await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
     kept: dict[str, JsonValue] = {}
     if context.request.training.reads_pairs:  # PPO-ptx
         await asyncio.to_thread(write_rows, folder / _PAIRS, await _preference_rows(context))
         kept["ptx_rows"] = str(folder / _PAIRS)
-    await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
     async with open_scoring(context, folder / _LAW, folder) as scoring:
         await asyncio.to_thread((folder / _SCORES).write_text, json.dumps(scoring.left))
         return await _train_on(context, task, {**scoring.knobs, **kept})
