@@ -1,8 +1,9 @@
-"""What can go wrong in training and be mended by the caller. The exit code of these is 2, that of NoAdapter 3."""
+"""What can go wrong in training and be mended by the caller: exit code 2, of NoAdapter 3, of OutOfMemory 4."""
 
 from constitutions.errors import CharterError
 
 NO_ADAPTER_STATUS = 3
+OUT_OF_MEMORY_STATUS = 4
 
 
 class TrainingError(CharterError):
@@ -34,6 +35,10 @@ class LostReply(LostNumber):
             "prompt"
         )
         self.prompt = prompt
+
+
+class OutOfMemory(TrainingError):
+    """The GPU or the machine has no memory left; the same settings may do with less of it."""
 
 
 class RunFolderBusy(TrainingError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
-from training.errors import TrainingError
+from training.errors import OutOfMemory, TrainingError
 from training.packing import TokenGroup
 from training.precision import Numbers
 
@@ -30,17 +30,17 @@ def smaller_model() -> str:
 
 @contextlib.contextmanager
 def memory_advice(remedy: Callable[[], str] = smaller_batches) -> Iterator[None]:
-    """Turn an out-of-memory error into a TrainingError that ends in the remedy."""
+    """Turn an out-of-memory error of any kind into an OutOfMemory that ends in the remedy."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise TrainingError(f"the GPU is out of memory; {remedy()}") from error
+        raise OutOfMemory(f"the GPU is out of memory; {remedy()}") from error
     except MemoryError as error:
-        raise TrainingError(f"out of memory; {remedy()}") from error
+        raise OutOfMemory(f"out of memory; {remedy()}") from error
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
-        raise TrainingError(f"out of memory; {remedy()}") from error
+        raise OutOfMemory(f"out of memory; {remedy()}") from error
 
 
 def refuse_no_room(

@@ -59,7 +59,7 @@ def train_ppo(
             apart = {one.tokens for one in online.held_out}
             demonstrations = tuple(row for row in demonstrations if row.group.prompt not in apart)
             name, weights = config.model.resolve().name, dict(online.policy_weights)
-            with last_good_kept(folder, online.policy, weights, name):
+            with last_good_kept(config, folder, online.policy, weights):
                 outcome = run_steps(
                     config,
                     {**weights, **critic.weights()},

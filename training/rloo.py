@@ -53,7 +53,7 @@ def train_rloo(
                 return online_step(online, step, reply_lessons, partial(add_gradients, online))
 
             name, weights = config.model.resolve().name, dict(online.policy_weights)
-            with last_good_kept(folder, online.policy, weights, name):
+            with last_good_kept(config, folder, online.policy, weights):
                 outcome = run_steps(
                     config,
                     weights,

@@ -144,6 +144,11 @@ def refuse_unfit_reward_adapter(
 ) -> None:
     """Raise InvalidInput for an adapter that gives no scores, or gives them on another base than the run's."""
     kind, base = adapter.manifest.get("kind"), adapter.manifest.get("base_model")
+    if adapter.last_good_step is not None:
+        raise InvalidInput(
+            f"{setting}: the training of {adapter.name!r} failed after step {adapter.last_good_step}, before its "
+            "scores were measured; name one whose training came to its end"
+        )
     if kind != "reward_model":
         raise InvalidInput(
             f"{setting}: {adapter.name!r} was trained with {adapter.manifest.get('method')} and gives no "
