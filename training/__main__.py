@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True)
     jobs = {
         "dpo": "preference pairs",
-        "sft": "the chosen replies",
+        "sft": "the chosen replies of pairs, or demonstrations",
         "reward": "preference pairs, a scoring model",
         "ppo": "own replies that are scored, with a value model",
         "rloo": "own replies that are scored beside one another",

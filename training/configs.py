@@ -291,7 +291,7 @@ class PpoConfig(OnlineConfig):
     - `value_clip`: how far a step may move a value.
     - `ptx_weight`: weight of the chosen replies' likelihood beside PPO's loss (PPO-ptx): raise it when the policy
       forgets.
-    - `ptx_rows`: JSONL file of the preference rows whose chosen replies these are; without it they are those of `rows`.
+    - `ptx_rows`: JSONL file of the rows, or demonstrations, whose chosen replies these are; without it those of `rows`.
     """
 
     gae_lambda: float = knob(0.95, 0.0, 1.0)

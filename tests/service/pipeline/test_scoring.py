@@ -156,7 +156,6 @@ async def test_the_settings_of_a_judge_whose_grades_are_left_out_are_none(tmp_pa
             knobs = trainer_knobs(run.request.training) | dict(scoring.knobs)
         told = config_from({"model": "m", "rows": "r", "output": "o"} | knobs, PpoConfig, "test")
         assert (told.judge_url, told.judge_weight, told.judge_protocol) == ("", 1.0, "pointwise")
-        assert told.principles == ("brevity",)
     finally:
         await bench.close()
 
