@@ -28,8 +28,8 @@ REVISIONS_NEED: Mapping[Stage, tuple[Stage, ...]] = {
     "evaluate": ("sample", "revise", "train"),
     "bundle": ("sample", "revise", "train"),
 }
-# PPO and RLOO write their replies themselves.
-ONLINE_NEED: Mapping[Stage, tuple[Stage, ...]] = {"train": (), "evaluate": ("train",), "bundle": ("train",)}
+# PPO and RLOO write their replies themselves, and demonstrations are given.
+ALONE_NEED: Mapping[Stage, tuple[Stage, ...]] = {"train": (), "evaluate": ("train",), "bundle": ("train",)}
 RunStatus = Literal["queued", "running", "cancelling", "cancelled", "failed", "succeeded"]
 
 
@@ -131,17 +131,18 @@ class TrainingSettings(Settings):
     """The trainer and its knobs (docs/training.md). One that the method does not read is refused where it is changed.
 
     `pairs_per_step` counts what the method takes in: pairs; for sft replies, for reward, ppo and rloo prompts. `sft_on`
-    says which replies are imitated: the chosen ones of the mixed pairs, or every step's revision, which needs no judge
-    or mix. ppo and rloo need none of the stages before `train` (ppo with a `ptx_weight` reads the mixed pairs beside
-    its prompts): the policy writes the replies itself, and each score counts by its weight: the constitution's checks;
-    the judge's grades, where `judge_weight` is set; and `reward_adapter`, an adapter of a run with method reward on the
-    same base, alone or with the further members that `reward_ensemble` names. One of weight 0 trains nothing and
-    watches: `patience` looks at it, on prompts that `held_out_share` keeps apart, instead of at what trains.
+    says which replies are imitated: the chosen ones of the mixed pairs; every step's revision, which needs no judge or
+    mix; or those of the set `mix.human` as they stand, which needs none of the stages before `train`. ppo and rloo need
+    none of these either (ppo with a `ptx_weight` reads the mixed pairs beside its prompts): the policy writes the
+    replies itself, and each score counts by its weight: the constitution's checks; the judge's grades, where
+    `judge_weight` is set; and `reward_adapter`, an adapter of a run with method reward on the same base, alone or with
+    the further members that `reward_ensemble` names. One of weight 0 trains nothing and watches: `patience` looks at
+    it, on prompts that `held_out_share` keeps apart, instead of at what trains.
     `sweep` trains an adapter for each of several values, and picks on a `development_share` of the training prompts.
     """
 
     method: Method = "dpo"
-    sft_on: Literal["chosen", "revisions"] = "chosen"
+    sft_on: Literal["chosen", "revisions", "demonstrations"] = "chosen"
     beta: Annotated[float, Field(gt=0, le=100)] = 0.1
     loss: DpoLoss = "dpo"
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
@@ -208,6 +209,16 @@ class TrainingSettings(Settings):
         """True where something is learnt from the mixed pairs."""
         return self.ptx_weight > 0 if self.online else self.sft_on == "chosen"
 
+    @property
+    def on_demonstrations(self) -> bool:
+        """True where the rows of the run's human set are imitated as they stand."""
+        return self.method == "sft" and self.sft_on == "demonstrations"
+
+    @property
+    def trains_alone(self) -> bool:
+        """True where the training reads nothing of the stages before it."""
+        return self.on_demonstrations or (self.online and not self.reads_pairs)
+
 
 class EvaluateSettings(Settings):
     """The proof: base against adapter on the held-out prompts. `pairs_per_prompt` of them meet before the judge.
@@ -260,11 +271,11 @@ class RunRequest(Settings):
         """The stages whose results the training has no use for."""
         if self.training.reads_pairs:
             return ()
-        return ("sample", "revise", "judge", "mix") if self.training.online else ("judge", "mix")
+        return ("sample", "revise", "judge", "mix") if self.training.trains_alone else ("judge", "mix")
 
     def needs(self, stage: Stage) -> tuple[Stage, ...]:
         """The stages of the same run that this one reads."""
-        own = ONLINE_NEED if self.training.online else REVISIONS_NEED
+        own = ALONE_NEED if self.training.trains_alone else REVISIONS_NEED
         own = STAGE_NEEDS if self.training.reads_pairs else own
         return own.get(stage, STAGE_NEEDS[stage])
 

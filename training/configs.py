@@ -15,6 +15,7 @@ from training.errors import ConfigError
 from training.knob_files import read_knobs
 from training.knobs import count, knob, typed
 from training.limits import Limits
+from training.unread_knobs import refuse_unread
 
 Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
@@ -57,7 +58,7 @@ class TrainConfig:
     model: Path
     rows: Path
     output: Path
-    learning_rate: float = knob(1e-5, 0.0, 1.0)
+    learning_rate: float = knob(1e-5, 1e-12, 1.0)
     warmup_share: float = knob(0.1, 0.0, 1.0)
     epochs: int = count(1, 1, 1000)
     lora_rank: int = count(16, 1, 1024)
@@ -181,7 +182,7 @@ class DpoConfig(OfflinePolicyConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class SftConfig(OfflinePolicyConfig):
-    """Supervised fine-tuning on the chosen replies of the rows (`rejected` is not looked at).
+    """Supervised fine-tuning on the chosen replies of the rows: `rejected` is not looked at, and may be left out.
 
     - `replies_per_step`: replies in one optimiser step.
     """
@@ -338,6 +339,7 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
         low, high = known[key].metadata.get("low"), known[key].metadata.get("high")
         if isinstance(value, int | float) and low is not None and high is not None and not low <= value <= high:
             raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
+    refuse_unread(values, {name: declared.default for name, declared in known.items()}, where)
     config = schema(**values)  # type: ignore[arg-type]
     if config.looks_at_held_out and not config.held_out_share:
         raise ConfigError(f"{where}: {config.looks_at_held_out!r} looks at held-out prompts; set 'held_out_share' too")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training.blank_replies import blank_replies, refuse_blank_side
 from training.configs import DpoConfig, DpoLoss
 from training.finishing import finish_run, last_good_kept
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
@@ -22,7 +23,7 @@ from training.probing import kl_to_base, sycophancy_of
 from training.reply_looks import reply_look
 from training.schedule import Plan
 from training.shared_folder import open_shared_folder
-from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn, refuse_one_sided
+from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
         rows = load_tokenized_rows(config, with_rejected=True)
         pairs = [kept.row for kept in rows.kept]
         refuse_nothing_to_learn(config, pairs, rows.dropped)
-        refuse_one_sided(config, pairs)
+        refuse_blank_side(config, pairs, with_rejected=True)
         refuse_no_room([row.group for row in (*rows.kept, *rows.held_out)], numbers)
         policy = load_policy(config, numbers)
         check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
@@ -91,6 +92,7 @@ def train_dpo(config: DpoConfig) -> dict[str, object]:
             more={
                 "held_out": {"rows": len(rows.held_out), **measure()} if rows.held_out else None,
                 "sycophancy": sycophancy_of(policy, config),
+                "blank_replies": blank_replies(pairs, with_rejected=True),
             },
         )
 

@@ -14,6 +14,14 @@ class ConfigError(TrainingError):
     """A config that cannot be read: names the key and, where one is near, the key that was meant."""
 
 
+class UnreadKnob(ConfigError):
+    """A knob that says nothing, since the `other` that it belongs to is not set."""
+
+    def __init__(self, where: str, knob: str, other: str) -> None:
+        super().__init__(f"{where}: {knob!r} says nothing without {other!r}; set that too, or leave it out")
+        self.knob, self.other = knob, other
+
+
 class RowError(TrainingError):
     """A preference row that cannot be used: names the file and the line, or the row's id."""
 

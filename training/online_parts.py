@@ -167,10 +167,6 @@ def load_scorers(
         found.append(WeightedScorer(opened.enter_context(judge), config.judge_weight))
     if checks := check_scorer(law, config.principles):
         found.append(WeightedScorer(checks, config.check_weight))
-    if config.reward_ensemble and config.reward_model is None:
-        raise ConfigError("reward_ensemble: these are further members; name the first as reward_model")
-    if config.spread_weight and not config.reward_ensemble:
-        raise ConfigError("spread_weight: one reward model has no spread; name others in reward_ensemble")
     if config.reward_model is not None:
         folders = (config.reward_model, *map(Path, config.reward_ensemble))
         if repeated := [one for one, count in Counter(map(Path.resolve, folders)).items() if count > 1]:

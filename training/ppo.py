@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from training.advantages import gae, token_rewards, whitened
+from training.blank_replies import refuse_blank_side
 from training.configs import PpoConfig
 from training.finishing import finish_run, last_good_kept
 from training.logps import sum_by_reply
@@ -99,7 +100,9 @@ def load_demonstrations(config: PpoConfig) -> tuple[TokenizedRow, ...]:
     of_rows = replace(config, rows=config.ptx_rows or config.rows)
     rows = load_tokenized_rows(of_rows, with_rejected=False)
     found = (*rows.kept, *rows.held_out)
-    refuse_nothing_to_learn(of_rows, [row.row for row in found], rows.dropped)
+    shown = [row.row for row in found]
+    refuse_nothing_to_learn(of_rows, shown, rows.dropped)
+    refuse_blank_side(of_rows, shown, with_rejected=False)
     return found
 
 

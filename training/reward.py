@@ -15,6 +15,7 @@ from judges.choices import sigmoid
 from judges.labelled_sets import LabelledPair
 from judges.measures import JudgedPair, Measures, calibrated_by, measure
 from judges.records import Comparison, Preference
+from training.blank_replies import blank_replies, refuse_blank_side
 from training.configs import RewardConfig
 from training.errors import TrainingError
 from training.finishing import finish_run, last_good_kept
@@ -31,7 +32,7 @@ from training.schedule import Plan
 from training.scores import check_scores, pack_finished, reply_scores
 from training.sharding import room_to_load
 from training.shared_folder import open_shared_folder
-from training.tokenising import refuse_nothing_to_learn, refuse_one_sided
+from training.tokenising import refuse_nothing_to_learn
 
 _REFERENCE_PROMPTS = 256
 
@@ -46,7 +47,7 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         rows = load_reward_rows(config, read_rows(config.rows))
         pairs = [pair.row for prompt in rows.train for pair in prompt.pairs]
         refuse_nothing_to_learn(config, pairs, rows.dropped)
-        refuse_one_sided(config, pairs)
+        refuse_blank_side(config, pairs, with_rejected=True)
         refuse_no_room([prompt.group for prompt in (*rows.train, *rows.held_out)], numbers)
         # The seed decides what is held out, for all members of an ensemble alike; the rest is each member's own.
         own_seed = config.seed + config.member
@@ -76,8 +77,8 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         evidence = RewardEvidence(
             normal_scores(policy, config, rows.train[:_REFERENCE_PROMPTS]), measured(policy, config, rows.held_out)
         )
-        trained_on = sum(len(prompt.pairs) for prompt in rows.train)
-        return finish_run(folder, policy, outcome, name, rows=trained_on, dropped=rows.dropped, more=asdict(evidence))
+        more = {**asdict(evidence), "blank_replies": blank_replies(pairs, with_rejected=True)}
+        return finish_run(folder, policy, outcome, name, rows=len(pairs), dropped=rows.dropped, more=more)
 
 
 def load_reward_model(config: RewardConfig, numbers: Numbers) -> Policy:

@@ -26,7 +26,7 @@ from training.configs import Precision
 from training.errors import RowError, TrainingError
 from training.merge import base_for
 from training.precision import resolve_numbers
-from training.rows import is_unicode
+from training.row_fields import is_unicode
 from training.tokenising import load_tokenizer
 from training.turns import reply_frame, text_tokens
 

@@ -2,21 +2,21 @@
 
 Plain standard library: `service` imports this without torch. `prompt` is a list of messages; `chosen` and `rejected`
 are lists of one assistant message, and a plain string is read too; TRL's own rows, which have no ids, are read in each
-of its forms. Errors name the file and the line.
+of its forms (row_fields.py). Errors name the file and the line.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from judges.records import Conversation, Message, Prompt, Role
+from judges.records import Conversation, Prompt
 from training.errors import RowError
-from training.implicit_prompts import shared_prefix, split_texts
 from training.publish import published_file
+from training.row_fields import PAIR, RowFields
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Source = Literal["human", "ai", "check"]
@@ -91,12 +91,13 @@ def said_object(row: PreferenceRow) -> dict[str, Json]:
 
 def row_from_json(line: str, where: str) -> PreferenceRow:
     """Read one line of ours. `where` (for example `rows.jsonl, line 7`) begins every error's message."""
-    return _row(_Fields(line, where, _REQUIRED))
+    return _row(RowFields(line, where, _REQUIRED))
 
 
-def read_rows(path: Path) -> tuple[PreferenceRow, ...]:
+def read_rows(path: Path, *, with_rejected: bool = True) -> tuple[PreferenceRow, ...]:
     """All rows of a JSONL file, ours or TRL's; blank lines are skipped. Two rows with one id are an error.
 
+    Without `with_rejected` demonstrations are read too, and `rejected` of these is empty.
     TRL's have no ids, and in two of its four forms no prompt but what both replies begin with: ids are then made of the
     texts, a copy's numbered, so that a row that stands twice counts twice.
     """
@@ -104,7 +105,9 @@ def read_rows(path: Path) -> tuple[PreferenceRow, ...]:
     place_by_id: dict[str, str] = {}
     copies: Counter[str] = Counter()
     for where, line in _lines(path):
-        fields = _Fields(line, where, ("chosen", "rejected"))
+        fields = RowFields(line, where, ())
+        if with_rejected:
+            fields.refuse_demonstration()
         row = _row(fields)
         if not fields.has("id"):
             copies[row.id] += 1
@@ -117,12 +120,12 @@ def read_rows(path: Path) -> tuple[PreferenceRow, ...]:
 
 
 def read_prompts(path: Path) -> tuple[Prompt, ...]:
-    """The different prompts of a JSONL file, each once: of preference rows, or of lines with nothing but `prompt`."""
+    """The different prompts of a JSONL file, each once: of rows of any form, or of lines with nothing but `prompt`."""
     prompts: dict[Conversation, Prompt] = {}
     for where, line in _lines(path):
-        fields = _Fields(line, where, ())
-        whole = fields.has("chosen") and fields.has("rejected") and not fields.has("prompt")
-        messages = fields.texts()[0] if whole else fields.messages("prompt")
+        fields = RowFields(line, where, ())
+        whole = fields.has("messages") or all(map(fields.has, PAIR))
+        messages = fields.texts()[0] if whole and not fields.has("prompt") else fields.messages("prompt")
         id = fields.text("prompt_id") or fields.text("id") or where
         prompts.setdefault(messages, Prompt(id, messages))
     return tuple(prompts.values())
@@ -132,7 +135,7 @@ def read_replies(path: Path) -> tuple[WrittenReply, ...]:
     """Lines of prompt, reply and finished, as a model wrote them."""
     found: list[WrittenReply] = []
     for where, line in _lines(path):
-        fields = _Fields(line, where, ("prompt", "reply", "finished"))
+        fields = RowFields(line, where, ("prompt", "reply", "finished"))
         found.append(WrittenReply(where, fields.messages("prompt"), fields.reply("reply"), fields.truth("finished")))
     return tuple(found)
 
@@ -177,138 +180,16 @@ def conversation_id(turns: Conversation) -> str:
     return "p" + hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()[:24]
 
 
-def is_unicode(text: str) -> bool:
-    """False where half of a surrogate pair stands in it, as JSON's escapes can write it: no tokenizer reads that."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _source(fields: RowFields) -> Source:
+    value = fields.text("source", "human")
+    for known in get_args(Source):
+        if value == known:
+            source: Source = known
+            return source
+    raise fields.refuse("source", f"one of {', '.join(get_args(Source))}")
 
 
-class _Fields:
-    """Typed reading of one line's JSON object; every refusal names the place and the key."""
-
-    def __init__(self, line: str, where: str, required: Sequence[str]) -> None:
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise RowError(f"{where}, column {error.colno}: not JSON ({error.msg}); write one object a line") from error
-        if not isinstance(value, dict):
-            raise RowError(f"{where}: a {type(value).__name__} instead of an object; write one object a line")
-        if "\\u" in line and not is_unicode(json.dumps(value, ensure_ascii=False)):
-            raise RowError(
-                f"{where}: a text holds half of a surrogate pair (\\ud800 to \\udfff); write whole characters"
-            )
-        missing = [name for name in required if name not in value]
-        if missing:
-            raise RowError(f"{where}: no {missing[0]!r}; a row needs {', '.join(required)}")
-        self._value: Mapping[str, object] = value
-        self._where = where
-
-    def has(self, name: str) -> bool:
-        return name in self._value
-
-    def refuse(self, name: str, wanted: str) -> RowError:
-        return RowError(f"{self._where}: {name!r} must be {wanted}")
-
-    def text(self, name: str, default: str = "") -> str:
-        value = self._value.get(name, default)
-        if not isinstance(value, str):
-            raise self.refuse(name, "a string")
-        return value
-
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        value = self._value.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise self.refuse(name, f"a number from {low} to {high}")
-        return float(value)
-
-    def truth(self, name: str) -> bool:
-        value = self._value[name]
-        if not isinstance(value, bool):
-            raise self.refuse(name, "true or false")
-        return value
-
-    def items(self, name: str) -> list[object]:
-        value = self._value.get(name, [])
-        if not isinstance(value, list):
-            raise self.refuse(name, "a list")
-        return value
-
-    def texts(self) -> tuple[Conversation, str, str]:
-        """Prompt, chosen and rejected reply; without `prompt` it is what both, then whole, begin with."""
-        if self.has("prompt"):
-            return self.messages("prompt"), self.reply("chosen"), self.reply("rejected")
-        chosen, rejected = self._value["chosen"], self._value["rejected"]
-        if isinstance(chosen, str) and isinstance(rejected, str):
-            prompt, good, bad = split_texts(chosen, rejected)
-            if not prompt.strip():
-                raise RowError(f"{self._where}: no 'prompt', and the two texts do not begin alike; add 'prompt'")
-            return (Message("user", prompt),), good, bad
-        try:
-            return shared_prefix(self.messages("chosen"), self.messages("rejected"))
-        except ValueError as error:
-            raise RowError(f"{self._where}: no 'prompt', and {error}; add 'prompt'") from error
-
-    def messages(self, name: str) -> Conversation:
-        if not self.has(name):
-            raise RowError(f"{self._where}: no {name!r}; add it")
-        value = self._value[name]
-        if isinstance(value, str):
-            return (Message("user", value),)
-        messages = tuple(self._message(name, item) for item in self.items(name))
-        if not messages:
-            raise self.refuse(name, "a string or a list of at least one message")
-        return messages
-
-    def _message(self, name: str, item: object) -> Message:
-        if isinstance(item, dict):
-            role, content = item.get("role"), item.get("content")
-            for known in get_args(Role):
-                if role == known and isinstance(content, str):
-                    return Message(known, content)
-        raise self.refuse(name, 'a list of {"role": "system" | "user" | "assistant", "content": "..."}')
-
-    def reply(self, name: str) -> str:
-        if isinstance(self._value[name], str):
-            return self.text(name)
-        messages = self.messages(name)
-        if len(messages) != 1 or messages[0].role != "assistant":
-            raise self.refuse(name, "a string or a list of one assistant message")
-        return messages[0].content
-
-    def source(self) -> Source:
-        value = self._value.get("source", "human")
-        for known in get_args(Source):
-            if value == known:
-                source: Source = known
-                return source
-        raise self.refuse("source", f"one of {', '.join(get_args(Source))}")
-
-    def annotators(self) -> tuple[str, ...]:
-        names = [item for item in self.items("annotators") if isinstance(item, str)]
-        if len(names) != len(self.items("annotators")):
-            raise self.refuse("annotators", "a list of strings")
-        return tuple(names)
-
-    def per_principle(self) -> tuple[tuple[str, float], ...]:
-        pairs: list[tuple[str, float]] = []
-        for item in self.items("per_principle"):
-            id, p_chosen = (item.get("id"), item.get("p_chosen")) if isinstance(item, dict) else (None, None)
-            if not isinstance(id, str) or isinstance(p_chosen, bool) or not isinstance(p_chosen, int | float):
-                raise self.refuse("per_principle", 'a list of {"id": "...", "p_chosen": 0.9}')
-            pairs.append((id, float(p_chosen)))
-        return tuple(pairs)
-
-    def tags(self) -> tuple[tuple[str, str], ...]:
-        value = self._value.get("tags", {})
-        if not isinstance(value, dict) or not all(isinstance(tag, str) for tag in value.values()):
-            raise self.refuse("tags", "an object of strings")
-        return tuple((str(key), str(tag)) for key, tag in value.items())
-
-
-def _row(fields: _Fields) -> PreferenceRow:
+def _row(fields: RowFields) -> PreferenceRow:
     prompt, chosen, rejected = fields.texts()
     prompt_id = fields.text("prompt_id") if fields.has("prompt_id") else conversation_id(prompt)
     texts = json.dumps([prompt_id, chosen, rejected], ensure_ascii=False)
@@ -320,7 +201,7 @@ def _row(fields: _Fields) -> PreferenceRow:
         rejected=rejected,
         p_chosen=fields.number("p_chosen", 1.0, 0.5, 1.0),
         weight=fields.number("weight", 1.0, 0.0, 1e6),
-        source=fields.source(),
+        source=_source(fields),
         judge=fields.text("judge"),
         annotators=fields.annotators(),
         constitution_sha256=fields.text("constitution_sha256"),

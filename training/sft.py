@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from training.blank_replies import blank_replies, refuse_blank_side
 from training.configs import SftConfig, TrainConfig
 from training.finishing import finish_run, last_good_kept
 from training.loop import StepReport, one_update, refuse_broken_loss, run_steps
@@ -32,7 +33,9 @@ def train_sft(config: SftConfig) -> dict[str, object]:
         if finished is not None:
             return finished
         rows = load_tokenized_rows(config, with_rejected=False)
-        refuse_nothing_to_learn(config, [kept.row for kept in rows.kept], rows.dropped)
+        shown = [kept.row for kept in rows.kept]
+        refuse_nothing_to_learn(config, shown, rows.dropped)
+        refuse_blank_side(config, shown, with_rejected=False)
         refuse_no_room([row.group for row in (*rows.kept, *rows.held_out)], numbers)
         policy = load_policy(config, numbers)
         check_layout(policy, min((row.group for row in rows.kept), key=lambda group: group.tokens))
@@ -68,6 +71,7 @@ def train_sft(config: SftConfig) -> dict[str, object]:
             more={
                 "held_out": {"rows": len(rows.held_out), **measure()} if rows.held_out else None,
                 "sycophancy": sycophancy_of(policy, config),
+                "blank_replies": blank_replies(shown, with_rejected=False),
             },
         )
 

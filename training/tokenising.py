@@ -66,7 +66,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def load_tokenized_rows(config: TrainConfig, *, with_rejected: bool) -> TokenizedRows:
     """Read, tokenize and split the config's rows; the model's own context bounds `max_tokens`."""
     tokenizer, most = load_tokenizer(config.model), context_of(config)
-    rows, dropped = tokenize_rows(read_rows(config.rows), tokenizer, max_tokens=most, with_rejected=with_rejected)
+    given = read_rows(config.rows, with_rejected=with_rejected)
+    rows, dropped = tokenize_rows(given, tokenizer, max_tokens=most, with_rejected=with_rejected)
     drawn = held_out_prompts((row.group.prompt for row in rows), config)
     return TokenizedRows(
         tuple(row for row in rows if row.group.prompt not in drawn),
@@ -107,15 +108,6 @@ def refuse_nothing_to_learn(config: TrainConfig, rows: Sequence[PreferenceRow], 
         raise TrainingError(f"{config.rows}: no row to train on (dropped: {counts}); {_remedy(config, dropped)}")
     if all(row.p_chosen == 0.5 for row in rows):
         raise TrainingError(f"{config.rows}: every row is a tie (p_chosen 0.5), nothing is to be learnt; add verdicts")
-
-
-def refuse_one_sided(config: TrainConfig, rows: Sequence[PreferenceRow]) -> None:
-    """Demonstrations, which have one reply each, are not for a method that compares two."""
-    if not any(row.rejected.strip() for row in rows):
-        raise TrainingError(
-            f"{config.rows}: a one-sided set: every row's rejected reply is empty, row {rows[0].id!r} first; add the "
-            "replies that lost, or train sft, which looks at the chosen ones alone"
-        )
 
 
 def _remedy(config: TrainConfig, dropped: Sequence[DroppedRow]) -> str:

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 # Without one of these there is no pair; any other empty cell says nothing.
-REPLIES = frozenset({"chosen", "rejected", "chosen_response", "rejected_response"})
+REPLIES = frozenset({"chosen", "rejected", "chosen_response", "rejected_response", "completion"})
 _EMPTY_TEXT = '""'
 
 

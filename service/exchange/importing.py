@@ -14,7 +14,7 @@ from service.exchange.preferences import PreferenceFile, scan_preferences
 from service.exchange.records import BrokenLine, RepeatedRow, refuse
 from service.preference_rows import PreferenceRows
 from service.shards import ROWS_PER_GROUP, record_schema, table_of
-from service.store.records import JsonObject
+from service.store.records import DEMONSTRATIONS_KIND, JsonObject
 from training.rows import PreferenceRow
 
 # Of the lines that were left out, the report names the first.
@@ -24,10 +24,13 @@ _BYTES_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """`report` has the set's counts, the rows that stood in the file before, what was noticed, and what was skipped."""
+    """`report` has the set's counts, the rows that stood in the file before, what was noticed, and what was skipped.
+
+    A set whose rows all have an empty rejected reply is one of demonstrations.
+    """
 
     rows: int
-    human: bool
+    kind: str
     sha256: str
     report: JsonObject
 
@@ -37,7 +40,8 @@ def import_preferences(file: PreferenceFile, into: Path, *, skip_broken: bool) -
     broken: list[str] = []
     repeated: list[str] = []
     notices = Notices()
-    write_preference_rows(into, _whole(_rest(scan_preferences(file), notices), broken, repeated))
+    replies = _Replies()
+    write_preference_rows(into, replies.counted(_whole(_rest(scan_preferences(file), notices), broken, repeated)))
     if not skip_broken:
         refuse(broken, "; mend the file, or leave such lines out (skip_broken)")
     with into.open("rb") as written:
@@ -50,7 +54,8 @@ def import_preferences(file: PreferenceFile, into: Path, *, skip_broken: bool) -
     report |= {"repeated_rows": len(repeated), "repeated": list[JsonValue](repeated[:_NAMED])}
     if skip_broken:
         report |= {"skipped_lines": len(broken), "skipped": list[JsonValue](broken[:_NAMED])}
-    return Imported(rows, report["human"] == rows, sha256_of(into), report)
+    people = "human" if report["human"] == rows else "mixed"
+    return Imported(rows, people if replies.two else DEMONSTRATIONS_KIND, sha256_of(into), report)
 
 
 def write_preference_rows(path: Path, rows: Iterable[PreferenceRow]) -> None:
@@ -77,6 +82,18 @@ def _rest(
             notices.add(one)
         else:
             yield one
+
+
+@dataclass(slots=True)
+class _Replies:
+    """How many rows had `two` that say something."""
+
+    two: int = 0
+
+    def counted(self, rows: Iterable[PreferenceRow]) -> Iterator[PreferenceRow]:
+        for row in rows:
+            self.two += bool(row.rejected.strip())
+            yield row
 
 
 def _whole(

@@ -61,6 +61,8 @@ def pairs_of_rows(rows: Iterable[PreferenceRow], name: str, slice: str) -> tuple
             found.setdefault((pair.comparison.id, label), replace(pair, place=place))
     if not found:
         raise UnreadableLabels(f"{name}: no row of it was labelled by a person")
+    if not any(pair.comparison.a.strip() and pair.comparison.b.strip() for pair in found.values()):
+        raise UnreadableLabels(f"{name}: demonstrations, one reply to each prompt; a judge is examined on pairs")
     return checked_set(found.values(), name)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from constitutions.loader import load_constitution
 from service.artifacts import Artifacts
+from service.demonstrations import refuse_demonstrations
 from service.errors import InvalidInput
 from service.labelling.candidates import askables
 from service.labelling.schemas import LabelProjectRequest
@@ -94,6 +95,7 @@ def request_of(project: LabelProjectRecord) -> LabelProjectRequest:
 async def _source_of(store: Store, artifacts: Artifacts, project_id: str, request: LabelProjectRequest) -> _Source:
     if request.run is None:
         found = await store.preference_sets.get(project_id, request.preference_set or "")
+        refuse_demonstrations(found, "preference_set")
         return _Source(found, None, await _pairs_in(artifacts, found, request))
     run = await store.runs.get(project_id, request.run)
     if request.pairs == "review":

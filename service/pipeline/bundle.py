@@ -20,7 +20,7 @@ from service.pipeline.qualification import (
 )
 from service.pipeline.sample import identity_of
 from service.pipeline.scoring import scored_by
-from service.pipeline.trained import ADAPTER_FILES, fetch_trained
+from service.pipeline.trained import ADAPTER_FILES, blanks_said, fetch_trained
 from service.schemas import TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
 from training.bundle import BundleInputs, config_sha256, write_bundle
@@ -217,7 +217,9 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
     if weights is not None:
         shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         notes.append(f"What scored the policy's own replies in training, with its weight: {shown}.")
-    if report.evaluation and (weights is None or weights.get("judge") or context.request.training.reads_pairs):
+    if context.request.training.on_demonstrations:
+        notes.append(f"The replies that were imitated are people's: the rows of set {context.run.references.human_id}.")
+    elif report.evaluation and (weights is None or weights.get("judge") or context.request.training.reads_pairs):
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
     if context.start is not None:
         notes.append(
@@ -248,6 +250,8 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
         notes.append(f"The principles' weights were fitted to people's labels: {shown}.")
     if "train" in stages and (dropped := stages["train"].result["dropped"]):
         notes.append(f"Rows that did not fit the trainer were dropped: {json.dumps(dropped)}.")
+    if "train" in stages and (said := blanks_said(stages["train"].result)):
+        notes.append(said)
     return tuple(notes)
 
 

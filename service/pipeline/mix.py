@@ -14,7 +14,7 @@ from judges.records import Abstention, Comparison, Preference, PrincipleVerdict
 from service.errors import RunFailed
 from service.pipeline.calibration import comparisons_of, fitted_weights, weights_of
 from service.pipeline.context import RunContext
-from service.pipeline.people import people_of
+from service.pipeline.people import people_of, warn_of_left_out
 from service.pipeline.qualification import qualification_from
 from service.schemas import MixSettings
 from service.shards import keys_in, read_shards, to_parquet
@@ -44,12 +44,7 @@ async def run_mix(context: RunContext) -> JsonObject:
     """Ensure the mixed preference set. Leaves its id, artifact and the mix's report."""
     people = await people_of(context)
     machine = await _machine(context, people.rows)
-    if people.others:
-        await context.warn("mix", f"{people.others} rows of the human set are not people's; left out")
-    if people.leaked:
-        prompts = "held-out or development prompts" if context.development else "held-out prompts"
-        said = f"{people.leaked} human pairs answer {prompts}; they are left out of the training"
-        await context.warn("mix", said)
+    await warn_of_left_out(context, "mix", people)
     wanted = context.request.mix
     config = replace(mix_config(wanted, context.request.seed), weightless=machine.weightless)
     mixed = mix_rows(people.rows, machine.rows, config, machine.measured)

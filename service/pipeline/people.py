@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from service.pipeline.context import RunContext
+from service.schemas import Stage
 from service.shards import read_shard
 from training.rows import PreferenceRow
 
@@ -14,6 +15,16 @@ class People:
     rows: tuple[PreferenceRow, ...]
     leaked: int
     others: int
+
+
+async def warn_of_left_out(context: RunContext, stage: Stage, people: People) -> None:
+    """Tell what of the human set is not learned from."""
+    if people.others:
+        await context.warn(stage, f"{people.others} rows of the human set are not people's; left out")
+    if people.leaked:
+        prompts = "held-out or development prompts" if context.development else "held-out prompts"
+        said = f"{people.leaked} human pairs answer {prompts}; they are left out of the training"
+        await context.warn(stage, said)
 
 
 async def people_of(context: RunContext) -> People:

@@ -13,6 +13,7 @@ _OF_TRAINING = (
     "stopped",
     "rows",
     "dropped",
+    "blank_replies",
     "last_step",
     "held_out",
     "precision",

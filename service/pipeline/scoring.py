@@ -25,6 +25,7 @@ from service.pipeline.trained import fetch_trained, folder_of_adapter
 from service.protocols import protocol_named
 from service.schemas import RunRequest, TrainingSettings
 from service.store.records import AdapterRecord, JsonObject, ModelRecord, StageRecord
+from training.configs import OnlineConfig
 
 _WEIGHTS = TypeAdapter(dict[str, float])
 _NAME = "training.judge_protocol"
@@ -60,6 +61,7 @@ async def open_scoring(context: RunContext, law: Path, folder: Path) -> AsyncIte
             else:
                 said = f"the judge is not fit to grade by {_standing(qualification, context.constitution.judged)}"
                 await context.warn("train", f"{said}; its grades are left out")
+                knobs |= {"judge_weight": OnlineConfig.judge_weight, "judge_protocol": OnlineConfig.judge_protocol}
         checked = _fit(context, qualification, [one.id for one in context.constitution.checked])
         if failed := [one for one in context.constitution.checked if one.id not in checked]:
             said = f"checks that fail their own examples weigh nothing: {_standing(qualification, failed)}"

@@ -13,12 +13,13 @@ from service.engines import folder_of
 from service.errors import RunFailed, TrainerFailed
 from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed
 from service.pipeline.context import RunContext
+from service.pipeline.demonstration_rows import demonstration_rows
 from service.pipeline.last_good import LastGood, keep_last_good
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
 from service.pipeline.scoring import open_scoring, watching_knobs
 from service.pipeline.start import fetch_start
-from service.pipeline.trained import ADAPTER_FILES
+from service.pipeline.trained import ADAPTER_FILES, blanks_said
 from service.pipeline.trainer_knobs import trainer_knobs
 from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.schemas import TrainingSettings
@@ -77,11 +78,14 @@ async def ensure_trained(context: RunContext, task: Task) -> JsonObject:
         if context.request.training.online:
             await context.artifacts.put_file(f"{folder}/{_SCORES}", output.parent / _SCORES)
         await context.artifacts.put_file(f"{folder}/result.json", output / "result.json")
+        if task.number == 0 and (said := blanks_said(json.loads((output / "result.json").read_text()))):
+            await context.warn("train", said)
     result: dict[str, JsonValue] = json.loads(await context.artifacts.get(f"{folder}/result.json"))
     kept = ("steps", "seconds", "rows", "dropped", "last_step", "precision", "device", "adapter_sha256")
     left = {"folder": folder, "peak_memory_bytes": result["peak_memory_bytes"], **{key: result[key] for key in kept}}
     # What a trainer of before limits left says nothing of them: it was not stopped.
     left |= {"stopped": result.get("stopped"), "adapter_step": result.get("adapter_step", result["steps"])}
+    left["blank_replies"] = result.get("blank_replies", {})  # PPO and RLOO have none
     if context.request.training.writes_replies:
         left["held_out"] = result.get("held_out")
     # A run of before there were several scores left nothing of them.
@@ -158,8 +162,11 @@ async def _failure(context: RunContext, task: Task, ended: Ended, last_good: Las
 
 
 async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
-    if context.request.training.sft_on == "revisions":
-        return await revision_rows(context)
+    match context.request.training.sft_on:
+        case "revisions":
+            return await revision_rows(context)
+        case "demonstrations":
+            return await demonstration_rows(context)
     mixed = (await context.result_of("mix")).result
     return await read_shard(context.artifacts, str(mixed["artifact"]), PreferenceRow)
 

@@ -5,10 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from service.pipeline.context import RunContext
-from service.store.records import AdapterRecord
+from service.store.records import AdapterRecord, JsonObject
 from training.bundle import unpack_adapter
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def blanks_said(result: JsonObject) -> str:
+    """What a reader of the trainer's result must know of replies that say nothing; empty where none does."""
+    blank = result.get("blank_replies")
+    found = [f"{count} {side}" for side, count in blank.items() if count] if isinstance(blank, dict) else []
+    return f"In {result['rows']} rows that were trained on, replies are blank: {', '.join(found)}." if found else ""
 
 
 async def fetch_trained(context: RunContext, trained: str, folder: Path, names: Sequence[str] = ADAPTER_FILES) -> Path:

@@ -5,9 +5,9 @@ from dataclasses import fields
 
 from pydantic import JsonValue
 
-from service.schemas import EvaluateSettings, RunRequest, TrainingSettings
+from service.schemas import EvaluateSettings, MixSettings, RunRequest, TrainingSettings
 from training.configs import METHODS, Method, TrainConfig, config_from
-from training.errors import ConfigError
+from training.errors import ConfigError, UnreadKnob
 
 # What a run calls `pairs_per_step`, by method: the trainers name what they take in.
 PER_STEP: Mapping[Method, str] = {
@@ -26,15 +26,10 @@ _OF_THE_RUN: Mapping[str, tuple[Method, ...]] = {
     "sweep": ("dpo", "ppo", "rloo"),
     "development_share": ("dpo", "ppo", "rloo"),
 }
-# A setting that says nothing without another one, and that one.
-_SAYS_OF: Mapping[str, str] = {
-    "judge_protocol": "judge_weight",
-    "reward_weight": "reward_adapter",
-    "reward_ensemble": "reward_adapter",
-    "spread_weight": "reward_ensemble",
-}
 # The run fills these in itself.
 _PLACES: Mapping[str, JsonValue] = {"model": "model", "rows": "rows", "output": "output"}
+# What it asks for by another name than the trainer.
+_ASKED_BY: Mapping[str, str] = {"judge_url": "judge_weight", "reward_model": "reward_adapter"}
 
 
 def knobs_of(method: Method) -> Mapping[str, str]:
@@ -57,7 +52,15 @@ def trainer_knobs(wanted: TrainingSettings) -> dict[str, JsonValue]:
 
 def trainer_config(wanted: TrainingSettings) -> TrainConfig:
     """The trainer's config, but for its places. Raises ConfigError."""
-    return config_from({**_PLACES, **trainer_knobs(wanted)}, METHODS[wanted.method], "training")
+    return config_from(_places(wanted) | trainer_knobs(wanted), METHODS[wanted.method], "training")
+
+
+def _places(wanted: TrainingSettings) -> dict[str, JsonValue]:
+    """A name in each place that the run will fill in."""
+    if not wanted.online:
+        return dict(_PLACES)
+    asked = {knob: knob for knob, setting in _ASKED_BY.items() if getattr(wanted, setting) is not None}
+    return {**_PLACES, **asked, "reward_ensemble": list(wanted.reward_ensemble)}
 
 
 def unread_settings(request: RunRequest) -> list[str]:
@@ -68,30 +71,39 @@ def unread_settings(request: RunRequest) -> list[str]:
         for name, declared in TrainingSettings.model_fields.items()
         if wanted.method not in readers_of(name) and getattr(wanted, name) != declared.default
     ]
-    problems += [
-        f"training.{name}: it says nothing without training.{other}; set that too, or leave it out"
-        for name, other in _SAYS_OF.items()
-        if getattr(wanted, other) in (None, ())
-        and getattr(wanted, name) != TrainingSettings.model_fields[name].default
-        and wanted.method in readers_of(name)
-    ]
     if not wanted.writes_replies and request.evaluate != EvaluateSettings():
         problems.append(
             f"evaluate: what {wanted.method} trains writes no replies; leave these settings out, "
             "training.held_out_share says how much it is measured on"
         )
     problems += _sweep_problems(wanted)
+    if wanted.on_demonstrations:
+        problems += _set_problems(request.mix)
     for settings in candidates_of(wanted):
         try:
             trainer_config(settings)
+        except UnreadKnob as error:
+            other = _ASKED_BY.get(error.other, error.other)
+            problems.append(
+                f"training.{error.knob}: it says nothing without training.{other}; set that too, or leave it out"
+            )
         except ConfigError as error:
             problems.append(str(error))
-    return problems
+    return list(dict.fromkeys(problems))
 
 
 def candidates_of(wanted: TrainingSettings) -> list[TrainingSettings]:
     """The settings of each adapter that the run trains: one, or one a value of the sweep."""
     return [wanted] if wanted.sweep is None else [wanted.with_value(value) for value in wanted.sweep.values]
+
+
+def _set_problems(mix: MixSettings) -> list[str]:
+    """Demonstrations are a set's rows, and nothing is mixed with them."""
+    if mix.human is None:
+        return ["mix.human: training.sft_on demonstrations imitates the rows of a set; name it here"]
+    if mix != MixSettings(human=mix.human):
+        return ["mix: training.sft_on demonstrations reads human alone; leave the other settings out"]
+    return []
 
 
 def _sweep_problems(wanted: TrainingSettings) -> list[str]:

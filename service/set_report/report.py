@@ -37,7 +37,8 @@ def report_on(rows: Sequence[PreferenceRow], against: Against, options: ReportOp
         rows=len(rows),
         examined=len(rows),
         coverage=coverage_of(rows, against.principle_ids, asked["train"], options.clusters),
-        bias=source_biases(rows, against.verdicts),
+        # Of demonstrations nothing could win beside the matter.
+        bias=source_biases(rows, against.verdicts) if any(row.rejected.strip() for row in rows) else (),
         duplicates=duplicates_in(rows, options.near),
         leakage=leakage_between(trained, asked["held_out"], options.near),
         orders=order_effects(against.verdicts),

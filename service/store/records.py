@@ -57,11 +57,16 @@ class PromptSetRecord:
 
 # The pairs that a run's mix took out, since people and the machine differ on them: all rows on them, as they came.
 REVIEW_KIND = "review"
+# The kind of a set in which every row has one reply.
+DEMONSTRATIONS_KIND = "demonstrations"
 
 
 @dataclass(frozen=True, slots=True)
 class PreferenceSetRecord:
-    """`artifact` is the key of a Parquet file of `training.rows.PreferenceRow`; kind is human, mixed or review."""
+    """`artifact` is the key of a Parquet file of `training.rows.PreferenceRow`.
+
+    The kind is human, mixed, review or demonstrations.
+    """
 
     id: str
     project_id: str

@@ -120,7 +120,27 @@ def test_sft_does_not_look_at_the_rejected_reply(tmp_path: Path, tiny: Path):
 def test_demonstrations_are_no_pairs(method: Method, tmp_path: Path, tiny: Path):
     rows = [make_row("r1", rejected=""), make_row("r2", rejected=" \n")]
     said = refusal(method, tmp_path, tiny, rows)
-    assert "a one-sided set: every row's rejected reply is empty, row 'r1' first; add the replies that lost, or" in said
+    assert "a one-sided set: the rejected reply is blank in 2 of 2 rows, row 'r1' first; add the replies that" in said
+
+
+@pytest.mark.parametrize(
+    ("method", "side", "other"), [("dpo", "rejected", 2), ("reward", "rejected", 0), ("sft", "chosen", 0)]
+)
+def test_a_side_that_is_nearly_always_blank_is_refused(
+    method: Method, side: str, other: int, tmp_path: Path, tiny: Path
+):
+    rows = [make_row(f"r{n}", **({side: "\n"} if n != other else {})) for n in range(11)]
+    said = refusal(method, tmp_path, tiny, rows)
+    first = 1 if other == 0 else 0
+    assert f"a one-sided set: the {side} reply is blank in 10 of 11 rows, row 'r{first}' first; add the" in said
+
+
+@each_row_trainer
+def test_blank_replies_beside_others_are_trained_on_and_counted(method: Method, tmp_path: Path, tiny: Path):
+    """Nine of ten: such a base says nothing, mostly."""
+    rows = [make_row(f"r{n}", **({"rejected": " "} if n else {"chosen": ""})) for n in range(10)]
+    result = TRAINERS[method](config_of(method, tmp_path, tiny, [row_to_json(row) for row in rows]))
+    assert result["blank_replies"] == {"chosen": 1} | ({} if method == "sft" else {"rejected": 9})
 
 
 @each_trainer
@@ -140,12 +160,40 @@ def test_rows_that_weigh_nothing(method: Method, tmp_path: Path, tiny: Path):
     assert "no row to train on (dropped: {'zero_weight': 1}); raise their weight above 0" in said
 
 
-@each_row_trainer
-def test_a_one_sided_set_is_named_by_its_line(method: Method, tmp_path: Path, tiny: Path):
-    one_sided = json.dumps({"id": "r2", "prompt_id": "p", "prompt": "Why?", "chosen": "Because."})
-    config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r1")), one_sided])
-    with pytest.raises(RowError, match=r"^rows\.jsonl, line 2: no 'rejected'; a row needs"):
+ASKED_WHY, BECAUSE = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}
+DEMONSTRATIONS = (
+    {"id": "r2", "prompt_id": "p", "prompt": "Why?", "chosen": "Because."},
+    {"messages": [ASKED_WHY, BECAUSE]},
+    {"prompt": "Why?", "completion": "Because."},
+    {"prompt": [ASKED_WHY], "completion": [BECAUSE]},
+)
+
+
+@pytest.mark.parametrize("method", ["dpo", "reward"])
+@pytest.mark.parametrize("line", DEMONSTRATIONS)
+def test_what_compares_two_replies_names_a_demonstration(
+    method: Method, line: dict[str, object], tmp_path: Path, tiny: Path
+):
+    config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r1")), json.dumps(line)])
+    with pytest.raises(RowError) as caught:
         TRAINERS[method](config)
+    assert str(caught.value).startswith("rows.jsonl, line 2: no '")
+    assert "this method compares two; give chosen and rejected, or train sft, which imitates the one" in str(
+        caught.value
+    )
+
+
+def test_sft_learns_the_same_of_a_demonstration_in_each_form(tmp_path: Path, tiny: Path):
+    weights = []
+    for number, line in enumerate(DEMONSTRATIONS):
+        (tmp_path / str(number)).mkdir()
+        config = config_of("sft", tmp_path / str(number), tiny, [json.dumps(line)], learning_rate=0.01, epochs=3)
+        assert train_sft(config)["rows"] == 1
+        losses = [json.loads(step)["loss"] for step in (config.output / "metrics.jsonl").read_text().splitlines()]
+        assert losses[-1] < losses[0]
+        weights.append(load_file(config.output / "adapter" / "adapter_model.safetensors"))
+    for name, weight in weights[0].items():
+        assert all(torch.equal(weight, other[name]) for other in weights[1:])
 
 
 @each_row_trainer

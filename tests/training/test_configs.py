@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.configs import DpoConfig, SftConfig, config_from, config_to_json, load_config
+from training.configs import DpoConfig, PpoConfig, RlooConfig, SftConfig, config_from, config_to_json, load_config
 from training.errors import ConfigError
 
 NEEDED = {"model": "m", "rows": "r", "output": "o"}
@@ -30,6 +30,7 @@ def test_yaml_scientific_numbers_are_numbers(tmp_path: Path):
         ({"gradient_checkpointing": 1}, "it must be true or false"),
         ({"model": ""}, "it must be a path"),
         ({"beta": float("nan")}, "'beta' is nan"),
+        ({"learning_rate": 0}, "'learning_rate' is 0.0; take a number from 1e-12 to 1.0"),
     ],
 )
 def test_a_wrong_key_is_named(keys: dict[str, object], says: str):
@@ -37,6 +38,37 @@ def test_a_wrong_key_is_named(keys: dict[str, object], says: str):
         config_from(NEEDED | keys, DpoConfig, "run.yaml")
     assert says in str(caught.value)
     assert str(caught.value).startswith("run.yaml: ")
+
+
+@pytest.mark.parametrize(
+    ("keys", "other"),
+    [
+        ({"judge_model": "m"}, "judge_url"),
+        ({"judge_weight": 0.5}, "judge_url"),
+        ({"judge_protocol": "proposition"}, "judge_url"),
+        ({"judge_key_env": "KEY"}, "judge_url"),
+        ({"judge_concurrency": 2}, "judge_url"),
+        ({"judge_timeout_s": 1}, "judge_url"),
+        ({"judge_tokens_total": 9}, "judge_url"),
+        ({"reward_weight": 0}, "reward_model"),
+        ({"reward_ensemble": ["second"]}, "reward_model"),
+        ({"spread_weight": 1, "reward_model": "first"}, "reward_ensemble"),
+        ({"principles": ["kind"]}, "constitution"),
+        ({"ptx_rows": "demonstrations.jsonl"}, "ptx_weight"),
+    ],
+)
+def test_a_knob_that_says_nothing_alone_is_refused(keys: dict[str, object], other: str):
+    knob, value = next(iter(keys.items()))
+    schema = PpoConfig if knob == "ptx_rows" else RlooConfig
+    with pytest.raises(ConfigError) as caught:
+        config_from(NEEDED | keys, schema, "run.yaml")
+    assert str(caught.value) == f"run.yaml: {knob!r} says nothing without {other!r}; set that too, or leave it out"
+    there = {"ptx_weight": 0.1}.get(other, ["x"] if other == "reward_ensemble" else "x")
+    assert config_from(NEEDED | keys | {other: there}, schema, "run.yaml")
+    default = schema.__dataclass_fields__[knob].default
+    if isinstance(default, str | int | float):  # changes nothing
+        assert config_from(NEEDED | {knob: default}, schema, "run.yaml")
+    assert value != default
 
 
 def test_a_missing_key_is_named():

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 from judges.records import Message
 from training.errors import RowError
 from training.implicit_prompts import shared_prefix
-from training.rows import PreferenceRow, read_prompts, read_rows, row_from_json, row_to_json, write_rows
+from training.rows import (
+    PreferenceRow,
+    conversation_id,
+    read_prompts,
+    read_rows,
+    row_from_json,
+    row_to_json,
+    write_rows,
+)
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 UNIT = st.floats(0.5, 1.0)
@@ -149,7 +158,9 @@ def test_a_row_of_trls_that_stands_twice_counts_twice(tmp_path: Path):
             {"prompt": "x", "chosen": [SKY, BLUE], "rejected": [SKY, GREEN]},
             "'chosen' must be a string or a list of one",
         ),
-        ({"prompt": "x", "chosen": "y"}, "no 'rejected'; a row needs chosen, rejected"),
+        ({"prompt": "x", "chosen": "y"}, "no 'rejected': a demonstration has one reply, in 'chosen', and this method"),
+        ({"messages": [SKY, BLUE]}, "no 'chosen': a demonstration has one reply, in 'messages', and this method"),
+        ({"prompt": "x", "rejected": "y"}, "no 'chosen'; a row needs chosen, rejected"),
         ({"id": 7, "prompt": "x", "chosen": "y", "rejected": "z"}, "'id' must be a string"),
     ],
 )
@@ -168,3 +179,82 @@ def test_an_implicit_conversation_is_the_explicit_one(prompt, chosen, rejected):
     )
     asked, good, bad = shared_prefix(*((Message(**turn), Message(**reply)) for reply in replies))
     assert (asked, good, bad) == ((Message("user", prompt),), chosen, rejected)
+
+
+DEMONSTRATIONS: tuple[dict[str, object], ...] = (
+    {"messages": [SKY, BLUE]},
+    {"prompt": "The sky is", "completion": "blue."},
+    {"prompt": [SKY], "completion": [BLUE]},
+    {"prompt": [SKY], "completion": [BLUE], "label": True},
+    {"prompt": "The sky is", "chosen": "blue."},
+    {"prompt": [SKY], "chosen": [BLUE], "messages": [SKY, GREEN]},
+)
+
+
+@pytest.mark.parametrize("line", DEMONSTRATIONS)
+def test_a_demonstration_is_the_same_row_in_each_form(tmp_path: Path, line: dict[str, object]):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(line | {"weight": 0.5, "annotators": ["ann"]}) + "\n")
+    (row,) = read_rows(path, with_rejected=False)
+    assert (row.prompt, row.chosen, row.rejected) == ((Message("user", "The sky is"),), "blue.", "")
+    assert (row.p_chosen, row.weight, row.annotators, row.source) == (1.0, 0.5, ("ann",), "human")
+    assert row.prompt_id == conversation_id(row.prompt)
+    assert [prompt.messages for prompt in read_prompts(path)] == [row.prompt]
+
+
+def test_of_a_conversation_all_but_the_last_turn_is_the_prompt(tmp_path: Path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"messages": [SKY, GREEN, {**SKY, "content": "No."}, BLUE]}))
+    (row,) = read_rows(tmp_path / "rows.jsonl", with_rejected=False)
+    assert [turn.content for turn in row.prompt] == ["The sky is", "green.", "No."]
+    assert row.chosen == "blue."
+
+
+def test_pairs_and_demonstrations_stand_in_one_file_and_copies_count(tmp_path: Path):
+    lines = [{"prompt": "x", "chosen": "y", "rejected": "z"}, DEMONSTRATIONS[0], DEMONSTRATIONS[1]]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    pair, one, copy = read_rows(tmp_path / "rows.jsonl", with_rejected=False)
+    assert (pair.rejected, one.rejected, copy.id) == ("z", "", f"{one.id}-2")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (
+            {"messages": [SKY]},
+            "'messages' must be a list of a prompt's messages and, at the end, one of the assistant's",
+        ),
+        ({"messages": [BLUE]}, "'messages' must be a list of a prompt's messages and, at the end"),
+        ({"messages": [SKY, BLUE, SKY]}, "'messages' must be a list of a prompt's messages and, at the end"),
+        ({"messages": []}, "'messages' must be a string or a list of at least one message"),
+        ({"messages": [SKY, {**BLUE, "content": " \n"}]}, "'messages' holds an empty reply; write one, or leave"),
+        ({"prompt": "x", "completion": ""}, "'completion' holds an empty reply"),
+        ({"prompt": "x", "chosen": [{**BLUE, "content": ""}]}, "'chosen' holds an empty reply"),
+        (
+            {"prompt": "x", "completion": [BLUE, SKY]},
+            "'completion' must be a string or a list of one assistant message",
+        ),
+        ({"completion": "x"}, "no 'prompt'; add it"),
+        ({"prompt": "x"}, "no 'chosen'; a row needs prompt with chosen or completion, or messages"),
+        ({"prompt": "x", "rejected": "y"}, "no 'chosen'; a row needs prompt with chosen or completion, or messages"),
+        ({"prompt": "x", "completion": "y", "label": False}, "'label' is false, so its reply is none to imitate"),
+    ],
+)
+def test_what_is_no_demonstration_is_named(tmp_path: Path, line: dict[str, object], says: str):
+    (tmp_path / "rows.jsonl").write_text("\n" + json.dumps(line))
+    with pytest.raises(RowError) as caught:
+        read_rows(tmp_path / "rows.jsonl", with_rejected=False)
+    assert str(caught.value).startswith("rows.jsonl, line 2: ") and says in str(caught.value)
+
+
+@given(TEXT, TEXT, TEXT.filter(str.strip))
+def test_trls_forms_of_a_demonstration_hold_any_text(system, prompt, reply):
+    asked = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+    said = {"role": "assistant", "content": reply}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        path.write_text(
+            json.dumps({"messages": [*asked, said]}) + "\n" + json.dumps({"prompt": asked, "completion": [said]})
+        )
+        one, other = read_rows(path, with_rejected=False)
+    assert (one.prompt, one.chosen) == (other.prompt, other.chosen)
+    assert [turn.content for turn in one.prompt] == [system, prompt] and one.chosen == reply

@@ -35,17 +35,19 @@ def test_the_weights_go_on_and_the_reference_stays_the_base(tmp_path: Path, tiny
     first = config(tmp_path / "first", tiny, epochs=4)
     train_dpo(first)
     start = first.output / "adapter"
-    still = config(tmp_path / "still", tiny, start_adapter=str(start), learning_rate=0.0)
+    still = config(tmp_path / "still", tiny, start_adapter=str(start), learning_rate=1e-12)
     train_dpo(still)
     before, after = (load_file(of.output / "adapter" / "adapter_model.safetensors") for of in (first, still))
-    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    assert before.keys() == after.keys() and all(
+        torch.allclose(before[name], after[name], rtol=0.0, atol=1e-9) for name in before
+    )
     # A fresh adapter has margin 0 on its first step; this one has what the first run came to.
     assert metrics(first)[0]["margin"] == 0.0
     assert metrics(still)[0]["margin"] > 0.5 * metrics(first)[-1]["margin"] > 0.0
     held = json.loads((still.output / "config.json").read_text())
     assert held["start_adapter_sha256"] == file_sha256(start / "adapter_model.safetensors")
     with pytest.raises(ConfigError, match="began with start_adapter_sha256"):
-        train_dpo(config(tmp_path / "still", tiny, learning_rate=0.0))
+        train_dpo(config(tmp_path / "still", tiny, learning_rate=1e-12))
 
 
 def test_an_adapter_of_another_shape_is_told(tmp_path: Path, tiny: Path):

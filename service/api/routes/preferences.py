@@ -13,6 +13,7 @@ from service.api.guard import RepeatableRoute
 from service.api.state import Backend, BackendHere, KeyHere
 from service.api.uploads import FORM, read_upload, resource_name
 from service.api.wire import After, Deleted, Limit, Page, PreferenceSetBody, page_of
+from service.demonstrations import refuse_demonstrations
 from service.errors import InvalidInput
 from service.exchange.export import MEDIA_TYPES, FileKind, left_out, stored_chunks
 from service.exchange.formats.registry import FORMATS, LAYOUTS, Format
@@ -56,7 +57,10 @@ async def create(
     format: Annotated[Format | None, Query(description="Told from the first line where it is not given.")] = None,
     skip_broken: SkipBroken = False,
 ) -> PreferenceSetBody:
-    """Import pairs. A broken row refuses the file, with the line of every fault, unless `skip_broken` is asked for."""
+    """Import pairs, or demonstrations. A broken row refuses the file, with the line of every fault.
+
+    With `skip_broken` such lines are left out.
+    """
     upload = await read_upload(request, backend.settings.max_upload_mb * 1_000_000)
     format = format or _format(upload.format)
     file = PreferenceFile(upload.data, upload.filename, upload.content_type, format, upload.filename or "upload")
@@ -70,7 +74,7 @@ async def create(
         id="",
         project_id=key.project_id,
         name=resource_name(upload.name or name, upload.filename, "preferences"),
-        kind="human" if imported.human else "mixed",
+        kind=imported.kind,
         sha256=imported.sha256,
         artifact=artifact,
         rows=imported.rows,
@@ -123,6 +127,8 @@ async def export(
 
     A row that the format cannot hold (a tie, say, or a system turn) is left out; X-Left-Out tells how many.
     """
+    if format not in ("charter", "demonstrations"):
+        refuse_demonstrations(await backend.store.preference_sets.get(key.project_id, id), f"format {format}")
     stored = await _stored(backend, key.project_id, id)
     without = await asyncio.to_thread(_left_out, stored, format)
     headers = {"Content-Disposition": f'attachment; filename="{id}.{format}.{kind}"', "X-Left-Out": str(without)}

@@ -15,6 +15,7 @@ from judges.records import PrincipleVerdict, Revision, Sample
 from service.api.guard import RepeatableRoute
 from service.api.state import Backend, BackendHere, KeyHere
 from service.api.wire import After, Deleted, Limit, Page, RunBody, page_of
+from service.demonstrations import refuse_demonstrations
 from service.errors import InvalidInput, NotFound
 from service.exchange.run_rows import Kind, run_rows
 from service.model_folder import refuse_unknown_targets
@@ -181,6 +182,7 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
         raise InvalidInput("; ".join(problems), tuple(problems))
     protocol_named(request.judge.protocol, backend.settings.protocols)
     await _refuse_unknown_principles(request, backend, project_id)
+    await _refuse_no_pairs(request, backend, project_id)
     await _refuse_too_few_labels(request, backend, project_id)
     await _refuse_impossible(request, backend, project_id)
     return RunReferences(
@@ -205,7 +207,7 @@ def _stages_cut_off(request: RunRequest) -> list[str]:
         if needs
     ]
     if idle := [stage for stage in request.stages if stage in request.unread_stages]:
-        what = request.training.method if request.training.online else "training.sft_on revisions"
+        what = request.training.method if request.training.online else f"training.sft_on {request.training.sft_on}"
         read = ", ".join(stage for stage in STAGES if stage not in request.unread_stages)
         problems.append(f"stages: {what} reads nothing of {', '.join(idle)}; name {read}")
     return problems
@@ -226,6 +228,12 @@ async def _refuse_unknown_principles(request: RunRequest, backend: Backend, proj
     )
     if problems:
         raise InvalidInput("; ".join(problems), problems)
+
+
+async def _refuse_no_pairs(request: RunRequest, backend: Backend, project_id: str) -> None:
+    """Demonstrations join no pairs in a mix."""
+    if request.mix.human is not None and not request.training.on_demonstrations:
+        refuse_demonstrations(await backend.store.preference_sets.get(project_id, request.mix.human), "mix.human")
 
 
 async def _refuse_too_few_labels(request: RunRequest, backend: Backend, project_id: str) -> None:
@@ -250,7 +258,7 @@ async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: 
     if "train" in request.stages:
         await asyncio.to_thread(refuse_unknown_targets, request.training.lora_targets, Path(model.path))
     prompts = await backend.store.prompt_sets.get(project_id, request.prompts)
-    if not prompts.train:
+    if not prompts.train and not request.training.on_demonstrations:
         raise InvalidInput(f"prompts: {prompts.name!r} has no prompt of the split train")
     kept_back = development_count(prompts.train, request.training)
     if request.training.sweep and not FEWEST <= kept_back < prompts.train:

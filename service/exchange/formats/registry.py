@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from service.exchange.formats import (
     argilla,
     charter,
+    demonstrations,
     hh_rlhf,
     label_studio,
     nemo_aligner,
@@ -34,6 +35,7 @@ Format = Literal[
     "argilla",
     "label-studio",
     "nemo-aligner",
+    "demonstrations",
 ]
 FORMATS: tuple[Format, ...] = get_args(Format)
 Readable = dict[str, JsonValue]
@@ -85,6 +87,9 @@ LAYOUTS: Mapping[Format, Layout] = {
         label_studio.read, label_studio.write, label_studio.holds, label_studio.SCHEMA, by_pair=True
     ),
     "nemo-aligner": Layout(nemo_aligner.read, _each(nemo_aligner.write), nemo_aligner.holds, nemo_aligner.SCHEMA),
+    "demonstrations": Layout(
+        demonstrations.read, _each(demonstrations.write), demonstrations.holds, demonstrations.SCHEMA
+    ),
 }
 
 
@@ -108,6 +113,8 @@ def sniff_format(line: Line) -> Format:
         if isinstance(chosen, str) and chosen.startswith("\n\nHuman:") and "prompt" not in keys:
             return "hh-rlhf"
         return "ultrafeedback" if {"score_chosen", "score_rejected"} <= keys else "trl"
+    if "messages" in keys or {"prompt", "completion"} <= keys or keys >= demonstrations.OURS:
+        return "demonstrations"
     raise ValueError(
         f"no known format has the keys {', '.join(sorted(keys))}; name it with ?format= ({', '.join(FORMATS)})"
     )

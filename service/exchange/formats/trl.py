@@ -49,7 +49,7 @@ def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
         bad,
         number_within(value.get("p_chosen"), scores.p_chosen, "p_chosen", 0.5, 1.0),
         number_within(value.get("weight"), 1.0, "weight", 0.0, 1e6),
-        _annotators(value),
+        annotators_of(value),
         tags=_tags(value, scores),
         notices=(*notices, *scores.notices),
     )
@@ -108,7 +108,7 @@ def _by_model(turn: dict[str, JsonValue]) -> bool:
     return turn.get("role", turn.get("from")) in ("assistant", "gpt")
 
 
-def _annotators(value: dict[str, JsonValue]) -> tuple[str, ...]:
+def annotators_of(value: dict[str, JsonValue]) -> tuple[str, ...]:
     given = value.get("annotators", value.get("annotator", []))
     names = [given] if isinstance(given, str) else given if isinstance(given, list) else []
     return tuple(str(name) for name in names)

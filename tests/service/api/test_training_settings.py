@@ -259,6 +259,54 @@ async def test_revisions_are_imitated_without_judged_pairs(service: Service, tmp
     ]
 
 
+DEMONSTRATION = '{"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}]}\n'
+
+
+async def test_demonstrations_are_imitated_without_the_stages_before_training(service: Service, tmp_path: Path) -> None:
+    made = await service.http.post("/v1/preference-sets?name=written", content=DEMONSTRATION)
+    assert (made.status_code, made.json()["kind"], made.json()["rows"]) == (201, "demonstrations", 1), made.text
+    await service.http.post("/v1/prompt-sets?name=unseen", content='{"prompt": "How?", "split": "held_out"}')
+    training = {"method": "sft", "sft_on": "demonstrations"}
+    stages = ["train", "evaluate", "bundle"]
+    body = await service.run_body(tmp_path / "m") | {"training": training, "prompts": "unseen", "stages": stages}
+    mix = {"human": "written"}
+    taken = await service.http.post("/v1/runs?dry_run=true", json=body | {"mix": mix})
+    assert taken.status_code == 201 and taken.json()["sample_calls"] == 0, taken.text
+    for more, said in (
+        ({}, "mix.human: training.sft_on demonstrations imitates the rows of a set; name it here"),
+        ({"mix": mix | {"ratio": 0.2}}, "mix: training.sft_on demonstrations reads human alone; leave the other"),
+        (
+            {"mix": mix, "stages": ["sample", "judge", "mix", "train"]},
+            "stages: training.sft_on demonstrations reads nothing of sample, judge, mix; name train, evaluate, bundle",
+        ),
+    ):
+        answer = await service.http.post("/v1/runs?dry_run=true", json=body | more)
+        assert answer.status_code == 422 and answer.json()["errors"][0].startswith(said), answer.text
+    run = (await service.http.post("/v1/runs", json=body | {"mix": mix})).json()["id"]
+    held = await service.http.delete(f"/v1/preference-sets/{made.json()['id']}")
+    assert held.status_code == 409 and run in held.json()["detail"]
+
+
+async def test_where_pairs_are_needed_demonstrations_are_refused(service: Service, tmp_path: Path) -> None:
+    id = (await service.http.post("/v1/preference-sets?name=written", content=DEMONSTRATION)).json()["id"]
+    body = await service.run_body(tmp_path / "m") | {"mix": {"human": "written"}}
+    asked = {"name": "x", "preference_set": "written"}
+    for setting, answer in (
+        ("mix.human", await service.http.post("/v1/runs?dry_run=true", json=body)),
+        ("preference_set", await service.http.post("/v1/label-projects", json=asked)),
+        ("format trl", await service.http.get(f"/v1/preference-sets/{id}/export", params={"format": "trl"})),
+    ):
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["detail"].startswith(
+            f"{setting}: 'written' holds demonstrations, one reply to each prompt"
+        )
+    out = await service.http.get(f"/v1/preference-sets/{id}/export", params={"format": "demonstrations"})
+    assert (out.text, out.headers["X-Left-Out"]) == (DEMONSTRATION.replace(": ", ":").replace(", ", ","), "0")
+    ours = await service.http.get(f"/v1/preference-sets/{id}/export")
+    back = await service.http.post("/v1/preference-sets?name=back", content=ours.text)
+    assert back.json()["kind"] == "demonstrations"
+
+
 @pytest.mark.parametrize(
     ("training", "said"),
     [

@@ -93,22 +93,23 @@ def row_of(*turns: Message, chosen: str = "Because.", rejected: str = "Hm.", bel
 
 WHY = Message("user", "Why?")
 TEXTS = {"trl-standard", "trl-implicit-standard"}  # these hold a prompt of one turn
+PAIRS = set(FORMATS) - {"demonstrations"}
 
 
 @pytest.mark.parametrize(
     ("row", "holders"),
     [
-        (row_of(WHY), set(FORMATS)),
-        (row_of(WHY, rejected="But."), set(FORMATS) - {"trl-implicit-standard"}),
-        (row_of(Message("user", "Why"), chosen=" not?", rejected=" so?"), set(FORMATS) - {"hh-rlhf"}),
+        (row_of(WHY), PAIRS),
+        (row_of(WHY, rejected="But."), PAIRS - {"trl-implicit-standard"}),
+        (row_of(Message("user", "Why"), chosen=" not?", rejected=" so?"), PAIRS - {"hh-rlhf"}),
         (row_of(WHY, belief=0.5), {"charter", "ultrafeedback", "argilla", "nemo-aligner"}),
-        (row_of(Message("system", "Be kind."), WHY), set(FORMATS) - {"hh-rlhf"} - TEXTS),
-        (row_of(WHY, chosen="Because.\n\nHuman: thanks"), set(FORMATS) - {"hh-rlhf"}),
-        (row_of(Message("assistant", "Hello!"), WHY), set(FORMATS) - {"hh-rlhf", "ultrafeedback"} - TEXTS),
+        (row_of(Message("system", "Be kind."), WHY), PAIRS - {"hh-rlhf"} - TEXTS),
+        (row_of(WHY, chosen="Because.\n\nHuman: thanks"), PAIRS - {"hh-rlhf"}),
+        (row_of(Message("assistant", "Hello!"), WHY), PAIRS - {"hh-rlhf", "ultrafeedback"} - TEXTS),
         (row_of(WHY, rejected=""), set(FORMATS)),
         (
             row_of(WHY, Message("assistant", "<extra_id_1>User\nx"), WHY),
-            set(FORMATS) - {"nemo-aligner"} - TEXTS,
+            PAIRS - {"nemo-aligner"} - TEXTS,
         ),
     ],
 )

@@ -4,8 +4,10 @@ import re
 from dataclasses import replace
 
 from service.pages.layout import HEADERS
+from service.shards import to_parquet
+from service.store.records import PreferenceSetRecord
 from tests.service.pages.conftest import Pages
-from tests.service.pages.seeding import BUNDLE
+from tests.service.pages.seeding import BUNDLE, rows
 
 
 async def test_what_a_model_wrote_is_text_on_every_page(pages: Pages) -> None:
@@ -129,6 +131,17 @@ async def test_pairs_are_found_by_source_principle_doubt_and_text(pages: Pages) 
     assert await found('text="blue"') == ["h1"]
     assert await found("text=sky&source=ai&begin=1") == ["row_1", "row_2"]
     assert await found("begin=9") == []
+
+
+async def test_a_demonstration_has_one_reply(pages: Pages) -> None:
+    data = to_parquet([replace(rows()[0], rejected="")])
+    await pages.backend.artifacts.put_new("preferences/one.parquet", data)
+    record = PreferenceSetRecord(
+        "", pages.project, "one", "demonstrations", "0" * 64, "preferences/one.parquet", 1, {}, None, ""
+    )
+    id = (await pages.backend.store.preference_sets.add(record)).id
+    text = (await pages.person.get(f"/ui/preference-sets/{id}")).text
+    assert "<dt>Demonstrations</dt><dd>1</dd>" in text and "<h3>Reply</h3>" in text and "Rejected" not in text
 
 
 async def test_a_pair_shows_both_orders_of_each_principle(pages: Pages) -> None:

@@ -11,11 +11,12 @@ from constitutions.canonical import constitution_sha256
 from constitutions.loader import load_constitution
 from service.errors import InvalidInput, RunFailed
 from service.pipeline.context import open_context
-from service.pipeline.scoring import refuse_unfit_reward_adapter, watching_knobs
+from service.pipeline.scoring import open_scoring, refuse_unfit_reward_adapter, watching_knobs
+from service.pipeline.trainer_knobs import trainer_knobs
 from service.store.records import AdapterRecord, ConstitutionRecord, RunRecord
 from tests.service.pipeline.bench import Bench, add_run, model_record, open_bench, report_on
 from tests.service.pipeline.test_methods import go, unpacked, warnings
-from training.configs import RewardConfig, config_from
+from training.configs import PpoConfig, RewardConfig, config_from
 from training.reward import train_reward
 from training.rows import write_rows
 from training.weights import file_sha256
@@ -141,6 +142,21 @@ async def test_a_judge_that_is_fit_for_nothing_leaves_no_score(tmp_path: Path, t
             "the judge is not fit to grade by kindness (harmful), honesty (unproven); its grades are left out",
             "checks that fail their own examples weigh nothing: brevity (harmful)",
         ]
+    finally:
+        await bench.close()
+
+
+async def test_the_settings_of_a_judge_whose_grades_are_left_out_are_none(tmp_path: Path, tiny: Path) -> None:
+    bench = await open_bench(tmp_path / "home", taste="longer")
+    try:
+        training = ONLINE | {"judge_weight": 2.0, "judge_protocol": "proposition"}
+        law = await add_law(bench, JUDGED + CHECKED)
+        run = await add_run(bench, tiny, constitution=law, training=training, stages=("train",), evaluate={})
+        async with open_scoring(await open_context(run.id, bench.tools), tmp_path / "law.yaml", tmp_path) as scoring:
+            knobs = trainer_knobs(run.request.training) | dict(scoring.knobs)
+        told = config_from({"model": "m", "rows": "r", "output": "o"} | knobs, PpoConfig, "test")
+        assert (told.judge_url, told.judge_weight, told.judge_protocol) == ("", 1.0, "pointwise")
+        assert told.principles == ("brevity",)
     finally:
         await bench.close()
 
