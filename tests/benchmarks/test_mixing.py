@@ -20,6 +20,7 @@ from benchmarks.mixing_world import (
     votes,
 )
 from training.reliability import length_gap
+from training.worth import Chances
 
 
 def test_no_arm_pays_more_than_the_budget_and_all_its_rows_are_of_the_pool():
@@ -52,7 +53,8 @@ def test_labels_are_bought_until_the_judge_is_shown_to_be_worth_its_price():
     assert chance.labels > 150 > sure.labels and chance.judged < sure.judged
     # of the pairs that a person and this judge see, 74 to 80 % are alike
     found = measured(world, verdicts(world, Judge(0.0, 0.0), seed=13), sure)
-    assert found.quantile(0.025) < 0.54 < found.quantile(0.975)
+    tells = Chances(tuple(found.tells_C), tuple(found.chance_CK.sum(axis=1)))
+    assert tells.quantile(0.025) < 0.54 < tells.quantile(0.975)
 
 
 def test_people_of_the_simulated_gold_agree_in_two_pairs_of_three():
