@@ -34,7 +34,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "people.md"
 CACHE = Path.home() / ".cache" / "charter" / "features"
 JUDGES = tuple(Judge(noise, bias) for bias in (0.0, 1.0) for noise in (0.0, 0.2, 0.35, 0.4, 0.45))
 SEEDS, HUMAN_COST = 40, 20
-# Ours was made on seeds before these.
+# Ours was made on other seeds.
 FIRST_SEED = 6000
 REAL, SIMULATED = "HH-RLHF", "Simulated gold"
 NOISY, BIASED = "noise alone", "length bias"
