@@ -26,7 +26,7 @@ from pydantic import JsonValue, TypeAdapter
 from service.errors import ServiceError
 from service.exchange.examination import Examination
 from service.label_client import LabelProjectCalls
-from service.schemas import QualifyRequest, RunRequest, RunStatus, Stage
+from service.schemas import UNCHANGED, QualifyRequest, ResumeRequest, RunRequest, RunStatus, Stage
 
 Item = TypeVar("Item")
 JsonObject = dict[str, JsonValue]
@@ -121,6 +121,7 @@ class Adapter:
     name: str
     sha256: str
     bytes: int
+    last_good_step: int | None  # None where the training came to its end, and did not fail after this step
     created_at: str
 
 
@@ -232,8 +233,9 @@ class Client(LabelProjectCalls):
     def cancel_run(self, id: str) -> Run:
         return TypeAdapter(Run).validate_python(self._post(f"/v1/runs/{id}/cancel", None))
 
-    def resume_run(self, id: str) -> Run:
-        return TypeAdapter(Run).validate_python(self._post(f"/v1/runs/{id}/resume", None))
+    def resume_run(self, id: str, changes: ResumeRequest = UNCHANGED) -> Run:
+        answer = self._post(f"/v1/runs/{id}/resume", changes.model_dump(mode="json"))
+        return TypeAdapter(Run).validate_python(answer)
 
     def delete_run(self, id: str) -> None:
         self._delete("runs", id)
@@ -263,9 +265,9 @@ class Client(LabelProjectCalls):
         return self._all("/v1/adapters", Adapter)
 
     def adapter_of(self, run_id: str) -> Adapter:
-        """The adapter that a run made. Raises ServiceError where it made none."""
+        """The adapter that a run made once it was trained. Raises ServiceError where it made none."""
         for adapter in self.adapters():
-            if adapter.run_id == run_id:
+            if adapter.run_id == run_id and adapter.last_good_step is None:
                 return adapter
         raise ServiceError(f"run {run_id} made no adapter; look at its status")
 

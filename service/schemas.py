@@ -124,6 +124,9 @@ class SweepSettings(Settings):
         return self
 
 
+TokensPerBatch = Annotated[int, Field(ge=8, le=1048576)]
+
+
 class TrainingSettings(Settings):
     """The trainer and its knobs (docs/training.md). One that the method does not read is refused where it is changed.
 
@@ -178,7 +181,7 @@ class TrainingSettings(Settings):
     ptx_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     value_clip: Annotated[float, Field(gt=0, le=1e6)] = 0.2
     sampler: Sampling = "torch"
-    tokens_per_batch: Annotated[int, Field(ge=8, le=1048576)] = 2048
+    tokens_per_batch: TokensPerBatch = 2048
     gradient_checkpointing: bool = False
     precision: Precision = "auto"
     quantise: Quantise = "none"
@@ -266,6 +269,50 @@ class RunRequest(Settings):
         return own.get(stage, STAGE_NEEDS[stage])
 
 
+class ResumedTraining(Settings):
+    """What takes memory and leaves what comes out as it is; null leaves it as it was. The trainers go on with both."""
+
+    tokens_per_batch: TokensPerBatch | None = None
+    gradient_checkpointing: bool | None = None
+
+
+class ResumeRequest(Settings):
+    """What POST /v1/runs/{id}/resume takes, if anything: where memory ran out, how to go on with less of it."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"training": {"tokens_per_batch": 1024}}]}
+    )
+
+    training: ResumedTraining = ResumedTraining()
+
+    @property
+    def changed(self) -> Mapping[str, JsonValue]:
+        """By their whole names."""
+        return {f"training.{name}": value for name, value in self.training.model_dump(exclude_none=True).items()}
+
+    def applied_to(self, request: RunRequest) -> RunRequest:
+        training = request.training.model_copy(update=self.training.model_dump(exclude_none=True))
+        return request.model_copy(update={"training": training})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_any_other(cls, given: JsonValue) -> JsonValue:
+        if not isinstance(given, dict):
+            return given
+        training = given.get("training")
+        others = [name for name in given if name != "training"]
+        if isinstance(training, dict):
+            others += [f"training.{name}" for name in training if name not in ResumedTraining.model_fields]
+        if others:
+            free = " and ".join(f"training.{name}" for name in ResumedTraining.model_fields)
+            raise ValueError(
+                f"{', '.join(others)}: a run is resumed with what it was made with, but for {free}; for anything else "
+                "start another run"
+            )
+        return given
+
+
+UNCHANGED = ResumeRequest()
 # One person waits for the answer.
 MOST_PAIRS = 200
 

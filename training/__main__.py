@@ -1,8 +1,10 @@
 """`python -m training dpo|sft|reward|ppo|rloo|merge|serve|kl|ensemble|convert`: the trainers without the service.
 
 The last line on stdout is the result as JSON. Exit 0: done; 2: an error that the caller can mend, in one line on
-stderr; 3: likewise, and it is due to these settings on these rows (a broken limit, a loss that is no number). SIGTERM
-ends the process at once: what was not yet in a checkpoint is done again by the next start.
+stderr; 3: likewise, and it is due to these settings on these rows (a broken limit, a loss that is no number); 4: memory
+ran out. With a lost number or memory that ran out, a line {"type": "kept", ...} on stdout names the adapter of the last
+checkpoint, if there was one. SIGTERM ends the process at once: what was not yet in a checkpoint is done again by the
+next start.
 """
 
 import argparse

@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -58,6 +60,22 @@ def write_bundle(inputs: BundleInputs, output: Path) -> Manifest:
     with published_file(output) as temporary:
         _write_tar(temporary, texts, {f"adapter/{name}": inputs.adapter / name for name in _ADAPTER_FILES})
     return manifest
+
+
+def unpack_adapter(bundle: Path, folder: Path) -> None:
+    """Write the adapter that is in a bundle to `folder`, in peft's format. Raises BundleError where it has none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {f"adapter/{name}": folder / name for name in _ADAPTER_FILES}
+    try:
+        with tarfile.open(bundle, "r:gz") as tar:
+            for member in tar:
+                if path := wanted.pop(member.name, None):
+                    with _open_member(tar, member) as file, path.open("wb") as out:
+                        shutil.copyfileobj(file, out)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise BundleError(f"{bundle}: not a readable bundle ({error}); download it again") from error
+    if wanted:
+        raise BundleError(f"{bundle}: no {', '.join(wanted)} in it; it is no bundle of Charter")
 
 
 def verify_bundle(path: Path) -> Manifest:

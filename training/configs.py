@@ -101,8 +101,15 @@ class PolicyConfig(TrainConfig):
     - `max_length_ratio`: how many times as long the replies may get as those of the base (of PPO's and RLOO's first
       step). Set it, to 2 or so, where length is what is learnt.
     - `max_refusal_rate`: the largest share that may refuse, by the check `no_refusal`.
+    - `constitution`: YAML file. What counts is the weighted share of its checked principles that a reply keeps: in PPO
+      and RLOO it scores the replies that are learnt from, in SFT and DPO it is shown of those that are looked at
+      (`held_out_score_checks`), and changes nothing.
+    - `principles`: ids of the constitution's principles that count; empty means all of them. Leave out judged ones
+      that the judge is not fit for, and checks that fail their own examples.
     """
 
+    constitution: Path | None = None
+    principles: tuple[str, ...] = ()
     min_distinct_2: float = knob(0.0, 0.0, 1.0)
     max_length_ratio: float = knob(0.0, 0.0, 1e6)
     max_refusal_rate: float = knob(0.0, 0.0, 1.0)
@@ -219,10 +226,8 @@ class OnlineConfig(PolicyConfig):
     - `max_kl`: the run stops at the step whose replies' KL (nats a reply) is higher; the last checkpoint before it is
       saved. 0 is no limit.
     - `missing_eos_penalty`: taken from the score of a reply that was cut.
-    - `constitution`: YAML file; the score is the weighted share of its checked principles that a reply keeps.
-    - `principles`: ids of the constitution's principles that score; empty means all of them. Leave out judged ones
-      that the judge is not fit for.
-    - `check_weight`: weight of that share in the score. What has weight 0 trains nothing, and `patience` looks at it.
+    - `check_weight`: weight in the score of the share of the `constitution`'s checks. What has weight 0 trains nothing,
+      and `patience` looks at it.
     - `judge_url`: a judge that grades each reply under the constitution's judged principles: an OpenAI-compatible
       server's URL, or `unix:` and a socket's path.
     - `judge_model`: the name that this server knows it by.
@@ -251,8 +256,6 @@ class OnlineConfig(PolicyConfig):
     kl_target: float = knob(0.0, 0.0, 1e6)
     max_kl: float = knob(0.0, 0.0, 1000.0)
     missing_eos_penalty: float = knob(0.0, 0.0, 1e6)
-    constitution: Path | None = None
-    principles: tuple[str, ...] = ()
     check_weight: float = knob(1.0, 0.0, 1e6)
     judge_url: str = ""
     judge_model: str = ""
@@ -338,6 +341,8 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
     config = schema(**values)  # type: ignore[arg-type]
     if config.looks_at_held_out and not config.held_out_share:
         raise ConfigError(f"{where}: {config.looks_at_held_out!r} looks at held-out prompts; set 'held_out_share' too")
+    if isinstance(config, OfflinePolicyConfig) and config.constitution and not config.held_out_share:
+        raise ConfigError(f"{where}: 'constitution' scores replies to held-out prompts; set 'held_out_share' too")
     if isinstance(config, OnlineConfig) and config.kl_target and not config.kl_weight:
         raise ConfigError(f"{where}: 'kl_target' steers 'kl_weight' by factors, and it is 0; set it above 0")
     return config

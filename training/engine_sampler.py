@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +58,9 @@ class EngineSampler:
             "stop_token_ids": list(ends),
             "return_token_ids": True,
         }
+        if policy.numbers.precision == "fp32":
+            # Of the tokens drawn, and of no others. In 16 bits they are not the trainer's, and would only cost time.
+            self._request["logprobs"] = 0
         self._ends = ends
         self._weights = ""
         self._folder = _empty_folder(log.parent)
@@ -102,12 +105,15 @@ class EngineSampler:
         choices = sorted(answer.json()["choices"], key=lambda choice: choice["index"])
         if len(choices) != len(prompts):
             raise TrainingError(f"the policy's engine gave {len(choices)} replies to {len(prompts)} prompts")
-        replies = [tuple(choice["token_ids"]) for choice in choices]
-        return [SampledReply(own, any(last in self._ends for last in own[-1:]), self._weights) for own in replies]
+        return [self._reply(tuple(choice["token_ids"]), choice.get("logprobs")) for choice in choices]
 
     def close(self) -> None:
         """End the server and free the shared memory."""
         self._opened.close()
+
+    def _reply(self, tokens: tuple[int, ...], told: Mapping[str, Sequence[float]] | None) -> SampledReply:
+        logps = tuple(told["token_logprobs"]) if told else ()
+        return SampledReply(tokens, any(last in self._ends for last in tokens[-1:]), self._weights, logps)
 
     def _post(self, path: str, body: object) -> httpx.Response:
         try:

@@ -1,8 +1,9 @@
-"""What can go wrong in training and be mended by the caller. The exit code of these is 2, that of NoAdapter 3."""
+"""What can go wrong in training and be mended by the caller: exit code 2, of NoAdapter 3, of OutOfMemory 4."""
 
 from constitutions.errors import CharterError
 
 NO_ADAPTER_STATUS = 3
+OUT_OF_MEMORY_STATUS = 4
 
 
 class TrainingError(CharterError):
@@ -23,6 +24,21 @@ class NoAdapter(TrainingError):
 
 class LostNumber(NoAdapter):
     """A loss, a gradient or a metric is no number any more."""
+
+
+class LostReply(LostNumber):
+    """A sampler cannot write a reply to `prompt`, its tokens: the next token's probabilities are no numbers."""
+
+    def __init__(self, prompt: tuple[int, ...]) -> None:
+        super().__init__(
+            "the policy's probabilities of a reply's next token are no numbers; lower learning_rate, or look at the "
+            "prompt"
+        )
+        self.prompt = prompt
+
+
+class OutOfMemory(TrainingError):
+    """The GPU or the machine has no memory left; the same settings may do with less of it."""
 
 
 class RunFolderBusy(TrainingError):

@@ -4,17 +4,20 @@ import sys
 from collections.abc import Callable
 
 from constitutions.errors import CharterError
-from training.errors import NO_ADAPTER_STATUS, NoAdapter, OtherRankFailed
+from training.errors import NO_ADAPTER_STATUS, OUT_OF_MEMORY_STATUS, NoAdapter, OtherRankFailed, OutOfMemory
 
 
 def exit_status(job: Callable[[], None]) -> int:
-    """Do the job. 0: done; 2: an error that the caller can mend; 3: likewise, due to these settings on these rows."""
+    """Do the job. 0: done; 2: an error that the caller can mend; 3: likewise, due to these settings on these rows;
+    4: memory ran out."""
     try:
         job()
     except OtherRankFailed:
         return 2
     except CharterError as error:
         print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, OutOfMemory):
+            return OUT_OF_MEMORY_STATUS
         return NO_ADAPTER_STATUS if isinstance(error, NoAdapter) else 2
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""

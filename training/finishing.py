@@ -1,6 +1,6 @@
 """The end of a run: the adapter in peft's format, without anything of this machine in it, and the result.
 
-A run that loses a number has no result, but the adapter of its last checkpoint.
+A run that loses a number, or has no memory left, has no result, but the adapter of its last checkpoint.
 """
 
 import contextlib
@@ -9,14 +9,19 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from torch import nn
 
 from training.checkpoints import checkpoint_steps, load_weights
-from training.errors import LostNumber
+from training.configs import TrainConfig
+from training.errors import LostNumber, OutOfMemory, TrainingError
+from training.largest_group import smaller_groups
 from training.loop import Outcome
+from training.memory import memory_advice
+from training.metrics import print_kept
 from training.model import Policy
 from training.publish import published_folder
 from training.ranks import this_rank
@@ -41,25 +46,32 @@ def save_adapter(policy: Policy, folder: Path, model_name: str) -> str:
 
 @contextlib.contextmanager
 def last_good_kept(
-    folder: RunFolder, policy: Policy, weights: dict[str, nn.Parameter], model_name: str
+    config: TrainConfig, folder: RunFolder, policy: Policy, weights: dict[str, nn.Parameter]
 ) -> Iterator[None]:
-    """Where a number is lost, save the last checkpoint's adapter (`weights`) too, and say in the error how to use it.
+    """Where a number is lost or memory runs out, save the last checkpoint's adapter (`weights`) too.
 
-    The rank that lost it does so. Going on in the same folder would lose it again, and other knobs are refused there.
+    The error says how to use it, a line on stdout where it is. The rank that failed does so.
     """
     try:
-        yield
-    except LostNumber as error:
+        with memory_advice(partial(smaller_groups, config)):
+            yield
+    except (LostNumber, OutOfMemory) as error:
         steps = checkpoint_steps(folder.checkpoints)
         if not steps:
-            raise LostNumber(f"{error} (no checkpoint was written before)") from error
+            raise type(error)(f"{error} (no checkpoint was written before)") from error
         load_weights(folder.checkpoints, steps[-1], weights)
         place = folder.path / f"adapter-step-{steps[-1]:08d}"
-        save_adapter(policy, place, model_name)
-        raise LostNumber(
-            f"{error}; the adapter of step {steps[-1]} is kept: to go on from it, set start_adapter: {place} and "
-            "another output"
-        ) from error
+        save_adapter(policy, place, config.model.resolve().name)
+        print_kept(steps[-1], place, str(error))
+        raise type(error)(f"{error}; the adapter of step {steps[-1]} is kept: {_way_on(error, place)}") from error
+
+
+def _way_on(error: TrainingError, place: Path) -> str:
+    """Lost once, a number is lost again in the same folder, where other knobs than those of memory are refused."""
+    anew = f"set start_adapter: {place} and another output"
+    if isinstance(error, OutOfMemory):
+        return f"the same output goes on there with another tokens_per_batch or gradient_checkpointing; or {anew}"
+    return f"to go on from it, {anew}"
 
 
 def finish_run(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from training.configs import DpoConfig, OnlineConfig, RewardConfig, TrainConfig
 from training.memory import smaller_batches
-from training.online_parts import load_prompts
+from training.online_parts import load_prompts, whole_group
 from training.reward_rows import load_reward_rows
 from training.rows import read_rows
 from training.tokenising import load_tokenized_rows, load_tokenizer
@@ -29,9 +29,8 @@ def smaller_groups(config: TrainConfig) -> str:
 def group_sizes(config: TrainConfig) -> Sequence[tuple[str, int]]:
     """Row and tokens of each group that the run may put through the model."""
     if isinstance(config, OnlineConfig):
-        replies = config.replies_per_prompt * (config.reply_tokens - 1)
         prompts, _ = load_prompts(config, load_tokenizer(config.model))
-        return [(one.prompt.id, len(one.tokens) + replies) for one in prompts]
+        return [(one.prompt.id, whole_group(config, one).tokens) for one in prompts]
     if isinstance(config, RewardConfig):
         by_prompt = load_reward_rows(config, read_rows(config.rows))
         groups = [prompt.group for prompt in (*by_prompt.train, *by_prompt.held_out)]

@@ -223,8 +223,8 @@ def updated(optimizer: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter
     return norm
 
 
-def refuse_broken_loss(loss_B: Tensor, row_ids: tuple[str, ...]) -> None:
-    """A loss that is not a number ends the run and names its row."""
+def refuse_broken_loss(loss_B: Tensor, row_ids: tuple[str, ...], name: str = "loss") -> None:
+    """A loss, or what is called `name`, that is not a number ends the run and names its row."""
     for row_id, finite in zip(row_ids, torch.isfinite(loss_B).tolist(), strict=True):
         if not finite:
-            raise LostNumber(f"row {row_id!r}: the loss is not a number; lower learning_rate, or look at the row")
+            raise LostNumber(f"row {row_id!r}: the {name} is not a number; lower learning_rate, or look at the row")

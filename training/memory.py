@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
-from training.errors import TrainingError
+from training.errors import OutOfMemory, TrainingError
 from training.packing import TokenGroup
 from training.precision import Numbers
 
@@ -30,20 +30,22 @@ def smaller_model() -> str:
 
 @contextlib.contextmanager
 def memory_advice(remedy: Callable[[], str] = smaller_batches) -> Iterator[None]:
-    """Turn an out-of-memory error into a TrainingError that ends in the remedy."""
+    """Turn an out-of-memory error of any kind into an OutOfMemory that ends in the remedy."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise TrainingError(f"the GPU is out of memory; {remedy()}") from error
+        raise OutOfMemory(f"the GPU is out of memory; {remedy()}") from error
     except MemoryError as error:
-        raise TrainingError(f"out of memory; {remedy()}") from error
+        raise OutOfMemory(f"out of memory; {remedy()}") from error
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
-        raise TrainingError(f"out of memory; {remedy()}") from error
+        raise OutOfMemory(f"out of memory; {remedy()}") from error
 
 
-def refuse_no_room(groups: Iterable[TokenGroup], numbers: Numbers) -> None:
+def refuse_no_room(
+    groups: Iterable[TokenGroup], numbers: Numbers, remedy: str = "lower max_tokens, so that it is left out"
+) -> None:
     """Raise TrainingError for a row so long that the table of which token sees which does not fit into the memory.
 
     The table is a square: Linux would hand out the memory for it, and kill the process where it is used.
@@ -53,7 +55,7 @@ def refuse_no_room(groups: Iterable[TokenGroup], numbers: Numbers) -> None:
     if needed_bytes > (has_bytes := memory_bytes(numbers.device)):
         raise TrainingError(
             f"row {largest.row_id!r}: its {largest.tokens} tokens need {needed_bytes / _GB:.0f} GB of memory for the "
-            f"attention's mask alone, and there are {has_bytes / _GB:.0f}; lower max_tokens, so that it is left out"
+            f"attention's mask alone, and there are {has_bytes / _GB:.0f}; {remedy}"
         )
 
 

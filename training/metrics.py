@@ -1,4 +1,4 @@
-"""`metrics.jsonl`, one line a step, and progress lines on stdout for whoever started the trainer. Standard library."""
+"""`metrics.jsonl`, one line a step, and lines on stdout for whoever started the trainer. Standard library."""
 
 import json
 from collections.abc import Mapping
@@ -38,3 +38,8 @@ def keep_metrics_until(path: Path, step: int) -> tuple[Mapping[str, float], ...]
 def print_progress(done: int, total: int, values: Mapping[str, float]) -> None:
     """One JSON line: {"type": "progress", "done": steps done, "total": steps in all, ...the step's metrics}."""
     print(json.dumps({"type": "progress", "done": done, "total": total, **values}), flush=True)
+
+
+def print_kept(step: int, adapter: Path, cause: str) -> None:
+    """One JSON line: {"type": "kept", "step": the last good one, "adapter": its folder, "cause": the error}."""
+    print(json.dumps({"type": "kept", "step": step, "adapter": str(adapter), "cause": cause}), flush=True)

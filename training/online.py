@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,8 @@ class Asked:
         return sum_by_reply(self.kl_N, torch.arange(replies).repeat_interleave(self.lengths_K), replies)
 
 
+# A sampler computes as the trainer does where no token of a batch is further off: fp32 rounds to a twentieth of that.
+SAME_NATS = 1e-3
 # What a method learns from a prompt's replies.
 Lesson = TypeVar("Lesson")
 Item = TypeVar("Item")
@@ -130,7 +132,7 @@ def ask(online: Online, step: Step) -> tuple[list[Asked], dict[str, float]]:
             f"step {step.number + 1}: of {len(rollouts)} replies none can be learnt from: abstentions "
             f"{dict(scored.abstained) or 'none'}, {len(scored.kept)} alone in their prompt; look at what scores"
         )
-    asked = seen(online, groups)
+    asked, apart = seen(online, groups)
     replies = [one.rollout.reply for one in kept]
     kl_R = torch.cat([one.kl_K for one in asked])
     metrics = {
@@ -145,6 +147,7 @@ def ask(online: Online, step: Step) -> tuple[list[Asked], dict[str, float]]:
         **{f"abstained_{cause}": float(count) for cause, count in scored.abstained.items()},
         **{f"unweighed_abstained_{cause}": float(count) for cause, count in scored.unweighed.items()},
         "alone": float(len(scored.kept) - len(kept)),
+        **apart,
     }
     return asked, {**metrics, **looks(online, [one.rollout for one in kept])}
 
@@ -178,27 +181,51 @@ def looks(online: Online, rollouts: Sequence[Rollout]) -> Mapping[str, float]:
     return found
 
 
-def seen(online: Online, scored: Sequence[Sequence[ScoredRollout]]) -> list[Asked]:
-    """The log-probabilities of each prompt's replies under policy and base; what is learnt from first is kept."""
+def seen(
+    online: Online, scored: Sequence[Sequence[ScoredRollout]]
+) -> tuple[list[Asked], Mapping[Literal["sampler_apart"], float]]:
+    """The log-probabilities of each prompt's replies under policy and base; what is learnt from first is kept.
+
+    Of the first batch the policy's are computed. Where the sampler's are the same there, they are taken for the rest.
+    Also by how much the two differ, on the mean: |p of the one over p of the other - 1|; nothing where it tells none.
+    """
     groups: list[TokenGroup] = []
     scores: list[Tensor] = []
     for own in scored:
         prompt, penalty = own[0].rollout.asked, online.config.missing_eos_penalty
         groups.append(TokenGroup(prompt.prompt.id, prompt.tokens, tuple(one.rollout.reply.tokens for one in own)))
         scores.append(torch.tensor([one.score - cut(one.rollout, penalty) for one in own]))
+    told = told_by_sampler(scored)
+    apart: dict[Literal["sampler_apart"], float] = {}
+    is_same = False
     bases = seen_by_base(online, groups)
     found: list[Asked] = []
     for packed, place, is_first in batches_to_learn_from(online, groups):
-        trunk_1TH = joined_trunks(packed, [trunk for _, trunk in bases[place]])
-        with torch.set_grad_enabled(is_first and torch.is_grad_enabled()), online.policy.trunk.replaying(trunk_1TH):
-            logps_N = reply_token_logps(online.policy, packed)
-        if logps_N.requires_grad:
-            online.first_batch.keep("policy", groups[place], logps_N)
-        logps = logps_N.detach().cpu().split(tokens_to_score(groups[place]))
+        if is_same and not is_first:
+            logps: Sequence[Tensor] = told[place]
+        else:
+            trunk_1TH = joined_trunks(packed, [trunk for _, trunk in bases[place]])
+            with torch.set_grad_enabled(is_first and torch.is_grad_enabled()), online.policy.trunk.replaying(trunk_1TH):
+                logps_N = reply_token_logps(online.policy, packed)
+            if logps_N.requires_grad:
+                online.first_batch.keep("policy", groups[place], logps_N)
+            logps = logps_N.detach().cpu().split(tokens_to_score(groups[place]))
+        if is_first and told:
+            nats_N = torch.cat(told[place]) - torch.cat(list(logps))
+            is_same = bool(nats_N.abs().max() <= SAME_NATS)
+            apart = {"sampler_apart": nats_N.expm1().abs().mean().item()}
         for one in zip(groups[place], scores[place], logps, bases[place], strict=True):
             group, score_K, own_N, (ref_logps_N, trunk) = one
             found.append(Asked(group, score_K, own_N, ref_logps_N, trunk))
-    return found
+    return found, apart
+
+
+def told_by_sampler(scored: Sequence[Sequence[ScoredRollout]]) -> list[Tensor]:
+    """The sampler's own log-probabilities of each prompt's replies; none at all where it leaves out a token's."""
+    replies = [[one.rollout.reply for one in own] for own in scored]
+    if any(len(reply.logps) != len(reply.tokens) for own in replies for reply in own):
+        return []
+    return [torch.tensor([logp for reply in own for logp in reply.logps]) for own in replies]
 
 
 def seen_by_base(online: Online, groups: Sequence[TokenGroup]) -> list[tuple[Tensor, Tensor | None]]:

@@ -49,7 +49,7 @@ def held_out_metrics(online: Online) -> Mapping[str, float]:
         )
     groups = [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)]
     with torch.no_grad():  # nothing is learnt from these
-        asked = seen(online, groups)
+        asked, _ = seen(online, groups)
     watching = frozenset(one.scorer.name for one in online.scorers if one.weight == 0)
     scores = watched_scores(groups, watching) if watching else [one.score_K.tolist() for one in asked]
     comparable = len(scores) == len(online.held_out) and all(scores) and any(len(own) > 1 for own in scores)

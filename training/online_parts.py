@@ -2,8 +2,9 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -11,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from training.configs import OnlineConfig
 from training.errors import ConfigError, TrainingError
 from training.held_out import held_out_prompts
+from training.memory import refuse_no_room
 from training.model import Policy, check_layout, load_policy
 from training.online import Online
 from training.packing import TokenGroup
@@ -20,28 +22,62 @@ from training.rollouts import OnlinePrompt, Sampler
 from training.rows import read_prompts
 from training.run_folder import RunFolder
 from training.scorers import Scorer, WeightedScorer, check_scorer
-from training.tokenising import DroppedRow, context_of, load_tokenizer
+from training.tokenising import DroppedRow, context_of, drop_counts, load_tokenizer
 from training.torch_sampler import TorchSampler
 from training.turns import prompt_tokens, turn_ends
+
+# The sampler of a config and its policy; then the tokens that end a turn, and a prompt to try it on.
+SamplerOpener = Callable[[OnlineConfig, Policy, tuple[int, ...], tuple[int, ...]], Sampler]
+
+
+def open_sampler(
+    config: OnlineConfig,
+    policy: Policy,
+    ends: tuple[int, ...],
+    prompt: tuple[int, ...],
+    program: Literal["vllm", "scripted"] = "vllm",
+) -> Sampler:
+    """The config's sampler, the trainer's own checked on a prompt; vLLM is imported only where it samples.
+
+    `program` is what `sampler: vllm` starts: scripted is the fake that ships.
+    """
+    if config.sampler == "torch":
+        own = TorchSampler(
+            policy, reply_tokens=config.reply_tokens, ends=ends, tokens_per_batch=config.tokens_per_batch
+        )
+        own.check(prompt)
+        return own
+    from training.engine_sampler import EngineSampler
+
+    return EngineSampler(
+        policy,
+        config.model,
+        config.output / "engine.log",
+        context=context_of(config),
+        reply_tokens=config.reply_tokens,
+        ends=ends,
+        program=program,
+    )
 
 
 @contextlib.contextmanager
 def open_online(
-    config: OnlineConfig, numbers: Numbers, own_scorers: Sequence[Scorer]
+    config: OnlineConfig,
+    numbers: Numbers,
+    own_scorers: Sequence[Scorer],
+    sampler_of: SamplerOpener = open_sampler,
 ) -> Iterator[tuple[Online, tuple[DroppedRow, ...]]]:
     """The parts of a run, and the prompts that were left out. Raises TrainingError, ConfigError, RowError."""
     tokenizer = load_tokenizer(config.model)
     everything, dropped = load_prompts(config, tokenizer)
+    if not everything:
+        raise TrainingError(f"{config.rows}: no prompt to answer{_no_prompt(config, dropped)}")
+    longest = max(everything, key=lambda one: len(one.tokens))
+    refuse_no_room([whole_group(config, longest)], numbers, "lower reply_tokens, replies_per_prompt or max_tokens")
     drawn = held_out_prompts((one.tokens for one in everything), config)
     prompts, held_out = (
         tuple(one for one in everything if (one.tokens in drawn) is kept_apart) for kept_apart in (False, True)
     )
-    if not prompts:
-        shortest_dropped = f"; the shortest has {min(row.tokens for row in dropped)} tokens" if dropped else ""
-        raise TrainingError(
-            f"{config.rows}: no prompt to answer ({len(dropped)} too long{shortest_dropped}); add prompts, raise "
-            "max_tokens or lower reply_tokens"
-        )
     policy = load_policy(config, numbers)
     weights = policy.adapter_weights()
     shortest = min(prompts, key=lambda one: len(one.tokens))
@@ -54,7 +90,7 @@ def open_online(
         if not any(one.weight for one in scorers):
             raise ConfigError("all that scores the replies has weight 0; give one of them a weight above 0")
         ends = turn_ends(tokenizer, config.model)
-        sampler = opened.enter_context(contextlib.closing(open_sampler(config, policy, ends, shortest.tokens)))
+        sampler = opened.enter_context(contextlib.closing(sampler_of(config, policy, ends, shortest.tokens)))
         yield (
             Online(
                 config=config,
@@ -71,6 +107,25 @@ def open_online(
         )
 
 
+def _no_prompt(config: OnlineConfig, dropped: Sequence[DroppedRow]) -> str:
+    """Why there is none: where all are too long, the knobs and the prompt that misses by least."""
+    if not dropped:
+        return "; add prompts"
+    least, context = min(dropped, key=lambda row: row.tokens), context_of(config)
+    knob = "raise max_tokens" if context == config.max_tokens else "the model takes no more: shorten them"
+    return (
+        f" (dropped: {drop_counts(dropped)}); prompt {least.row_id!r}, the shortest, has {least.tokens} tokens, its "
+        f"reply may have {config.reply_tokens}, and {context} are the most for both; lower reply_tokens, or {knob}"
+    )
+
+
+def whole_group(config: OnlineConfig, asked: OnlinePrompt) -> TokenGroup:
+    """A prompt with as many replies, each as long, as may go through the model with it."""
+    return TokenGroup(
+        asked.prompt.id, asked.tokens, (asked.tokens[:1] * config.reply_tokens,) * config.replies_per_prompt
+    )
+
+
 def _no_scorer(config: OnlineConfig) -> str:
     if config.constitution is None:
         return "name a constitution with checked principles, a judge_url or a reward_model"
@@ -78,26 +133,6 @@ def _no_scorer(config: OnlineConfig) -> str:
     return (
         f"{config.constitution} has no checked principle{which}, and judged ones need a judge; set judge_url, or "
         "name a reward_model"
-    )
-
-
-def open_sampler(config: OnlineConfig, policy: Policy, ends: tuple[int, ...], prompt: tuple[int, ...]) -> Sampler:
-    """The config's sampler, the trainer's own checked on a prompt; vLLM is imported only where it samples."""
-    if config.sampler == "torch":
-        own = TorchSampler(
-            policy, reply_tokens=config.reply_tokens, ends=ends, tokens_per_batch=config.tokens_per_batch
-        )
-        own.check(prompt)
-        return own
-    from training.engine_sampler import EngineSampler
-
-    return EngineSampler(
-        policy,
-        config.model,
-        config.output / "engine.log",
-        context=context_of(config),
-        reply_tokens=config.reply_tokens,
-        ends=ends,
     )
 
 
@@ -130,10 +165,8 @@ def load_scorers(
             raise ConfigError("judge_url: a judge grades by a constitution's judged principles; name a constitution")
         judge = JudgeScorer(law, judge_of(config), config.principles)
         found.append(WeightedScorer(opened.enter_context(judge), config.judge_weight))
-    if law is not None and (checks := check_scorer(law, config.principles)):
+    if checks := check_scorer(law, config.principles):
         found.append(WeightedScorer(checks, config.check_weight))
-    if config.principles and law is None:
-        raise ConfigError("principles: they are of a constitution; name it, or leave them out")
     if config.reward_ensemble and config.reward_model is None:
         raise ConfigError("reward_ensemble: these are further members; name the first as reward_model")
     if config.spread_weight and not config.reward_ensemble:

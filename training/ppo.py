@@ -21,7 +21,7 @@ from training.losses import policy_loss, value_loss
 from training.model import reply_token_logps
 from training.online import Asked, Online, batches_to_learn_from, joined_trunks, online_step, packed_batches
 from training.online_held_out import evidence, held_out_metrics
-from training.online_parts import open_online
+from training.online_parts import SamplerOpener, open_online, open_sampler
 from training.precision import resolve_numbers
 from training.run_folder import open_run_folder
 from training.schedule import Plan
@@ -41,10 +41,12 @@ class TokenLesson:
     return_N: Tensor
 
 
-def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str, object]:
+def train_ppo(
+    config: PpoConfig, own_scorers: Sequence[Scorer] = (), sampler_of: SamplerOpener = open_sampler
+) -> dict[str, object]:
     """Train, or go on training, in `config.output`; returns what stands in its result.json.
 
-    `own_scorers` score beside what the config names, each with weight 1.
+    `own_scorers` score beside what the config names, each with weight 1; `sampler_of` opens what writes the replies.
     """
     numbers = resolve_numbers(config.precision)
     with open_run_folder(config, "ppo", numbers.precision) as folder:
@@ -52,12 +54,12 @@ def train_ppo(config: PpoConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str
         if finished is not None:
             return finished
         demonstrations = load_demonstrations(config)
-        with open_online(config, numbers, own_scorers) as (online, dropped):
+        with open_online(config, numbers, own_scorers, sampler_of) as (online, dropped):
             critic = add_value_model(online.policy, config.seed)
             apart = {one.tokens for one in online.held_out}
             demonstrations = tuple(row for row in demonstrations if row.group.prompt not in apart)
             name, weights = config.model.resolve().name, dict(online.policy_weights)
-            with last_good_kept(folder, online.policy, weights, name):
+            with last_good_kept(config, folder, online.policy, weights):
                 outcome = run_steps(
                     config,
                     {**weights, **critic.weights()},
@@ -117,6 +119,10 @@ def token_lessons(
         for one, value_N in zip(batch, values, strict=True):
             rewards_N = token_rewards(one.score_K, one.kl_N, one.lengths_K, kl_weight=kl_weight)
             advantage_N = gae(rewards_N, value_N, one.lengths_K, gae_lambda=config.gae_lambda)
+            # Whitening would spread one that is lost over every row of the step.
+            ids = (one.group.row_id,) * len(value_N)
+            refuse_broken_loss(value_N, ids, "value of a reply's token")
+            refuse_broken_loss(advantage_N, ids, "advantage of a reply's token")
             found.append(TokenLesson(one, advantage_N, value_N, advantage_N + value_N))
     whole_N = whitened(torch.cat([lesson.advantage_N for lesson in found]))
     parts = whole_N.split([len(lesson.advantage_N) for lesson in found])

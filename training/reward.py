@@ -63,7 +63,7 @@ def train_reward(config: RewardConfig) -> dict[str, object]:
         plan = Plan(len(rows.train), config.prompts_per_step, config.epochs, own_seed, tokens)
         weights = policy.adapter_weights()
         name = config.model.resolve().name
-        with last_good_kept(folder, policy, weights, name):
+        with last_good_kept(config, folder, policy, weights):
             outcome = run_steps(
                 config,
                 weights,

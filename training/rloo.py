@@ -20,7 +20,7 @@ from training.losses import policy_loss
 from training.model import reply_token_logps
 from training.online import Asked, Online, joined_trunks, online_step, packed_batches
 from training.online_held_out import evidence, held_out_metrics
-from training.online_parts import open_online
+from training.online_parts import SamplerOpener, open_online, open_sampler
 from training.precision import resolve_numbers
 from training.run_folder import open_run_folder
 from training.schedule import Plan
@@ -35,23 +35,25 @@ class ReplyLesson:
     advantage_K: Tensor
 
 
-def train_rloo(config: RlooConfig, own_scorers: Sequence[Scorer] = ()) -> dict[str, object]:
+def train_rloo(
+    config: RlooConfig, own_scorers: Sequence[Scorer] = (), sampler_of: SamplerOpener = open_sampler
+) -> dict[str, object]:
     """Train, or go on training, in `config.output`; returns what stands in its result.json.
 
-    `own_scorers` score beside what the config names, each with weight 1.
+    `own_scorers` score beside what the config names, each with weight 1; `sampler_of` opens what writes the replies.
     """
     numbers = resolve_numbers(config.precision)
     with open_run_folder(config, "rloo", numbers.precision) as folder:
         finished = folder.read_result()
         if finished is not None:
             return finished
-        with open_online(config, numbers, own_scorers) as (online, dropped):
+        with open_online(config, numbers, own_scorers, sampler_of) as (online, dropped):
 
             def take_step(step: Step) -> StepReport:
                 return online_step(online, step, reply_lessons, partial(add_gradients, online))
 
             name, weights = config.model.resolve().name, dict(online.policy_weights)
-            with last_good_kept(folder, online.policy, weights, name):
+            with last_good_kept(config, folder, online.policy, weights):
                 outcome = run_steps(
                     config,
                     weights,

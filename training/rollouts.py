@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from judges.records import Prompt
-from training.errors import TrainingError
+from training.errors import LostNumber, LostReply, TrainingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,15 @@ class OnlinePrompt:
 
 @dataclass(frozen=True, slots=True)
 class SampledReply:
-    """Token ids, one that ends a turn last where the model `finished`. `weights` are those that made them."""
+    """Token ids, one that ends a turn last where the model `finished`. `weights` are those that made them.
+
+    `logps` are the sampler's own log-probabilities of the tokens, nats; empty where it does not tell.
+    """
 
     tokens: tuple[int, ...]
     finished: bool
     weights: str
+    logps: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Sampler(Protocol):
         """From now on write with the policy's weights as they are; `weights` names them (`weights_name`)."""
 
     def sample(self, prompts: Sequence[tuple[int, ...]], *, seed: int) -> list[SampledReply]:
-        """One reply to each prompt, in their order."""
+        """One reply to each prompt, in their order. Raises LostReply where there are no probabilities to draw from."""
 
     def close(self) -> None:
         """End what was started."""
@@ -68,10 +72,14 @@ def sample_rollouts(
 ) -> list[Rollout]:
     """A reply to each of these (a prompt may stand there several times), from the weights of that name.
 
-    Raises TrainingError where a reply is of other weights: learning from it would be off the policy.
+    Raises TrainingError where a reply is of other weights: learning from it would be off the policy; LostNumber.
     """
     sampler.update(weights)
-    replies = sampler.sample([one.tokens for one in asked], seed=seed)
+    try:
+        replies = sampler.sample([one.tokens for one in asked], seed=seed)
+    except LostReply as lost:
+        id = next(one.prompt.id for one in asked if one.tokens == lost.prompt)
+        raise LostNumber(f"prompt {id!r}: {lost}") from lost
     for one, reply in zip(asked, replies, strict=True):
         if reply.weights != weights:
             raise TrainingError(

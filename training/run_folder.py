@@ -158,6 +158,8 @@ def _hold_config(folder: RunFolder, identity: dict[str, object], config: TrainCo
         # Which checkpoints there are decides what a run with limits may go back to.
         held = {"checkpoint_every_steps"} if config.limits != Limits() else set()
         free = set(_MAY_CHANGE) - held
+        if not isinstance(config, OnlineConfig):  # the constitution's checks watch alone
+            free.add("principles")
         # What scored before and is gone now differs too.
         keys = [*identity, *(key for key in before if key.endswith("_sha256") and key not in identity)]
         differing = [key for key in keys if key not in free and before.get(key) != identity.get(key)]

@@ -94,11 +94,15 @@ class FunctionScorer:
         return [self.score(rollout) for rollout in rollouts]
 
 
-def check_scorer(path: Path, principles: Sequence[str] = ()) -> FunctionScorer | None:
-    """The weighted share, 0 to 1, of a constitution's checked principles that a reply keeps; None where it has none.
+def check_scorer(path: Path | None, principles: Sequence[str] = ()) -> FunctionScorer | None:
+    """The weighted share, 0 to 1, of a constitution's checked principles that a reply keeps; None where there is none.
 
     `principles` are the ids of those that count, all of them where it is empty. Raises ConfigError.
     """
+    if path is None:
+        if principles:
+            raise ConfigError("principles: they are of a constitution; name it, or leave them out")
+        return None
     # A bare GPU node has no pydantic: constitutions are read only where one is named.
     from constitutions.checks.registry import run_check
     from constitutions.loader import load_constitution_file

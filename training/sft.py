@@ -47,7 +47,7 @@ def train_sft(config: SftConfig) -> dict[str, object]:
         plan = Plan(len(rows.kept), config.replies_per_step, config.epochs, config.seed, tokens)
         weights = policy.adapter_weights()
         name = config.model.resolve().name
-        with last_good_kept(folder, policy, weights, name):
+        with last_good_kept(config, folder, policy, weights):
             outcome = run_steps(
                 config,
                 weights,

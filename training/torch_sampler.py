@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from training.errors import LostNumber, TrainingError
+from training.errors import LostReply, TrainingError
 from training.kept_keys import KeptKeys
 from training.logps import token_logps
 from training.model import LAYOUT_TOLERANCE, Policy, hidden_states, reply_token_logps
@@ -44,7 +44,7 @@ class TorchSampler:
     def sample(self, prompts: Sequence[tuple[int, ...]], *, seed: int) -> list[SampledReply]:
         """Prompts of like length go together; the answers come in the order of `prompts`.
 
-        Raises LostNumber where the policy's probabilities are no numbers.
+        Raises LostReply where the policy's probabilities are no numbers.
         """
         draws_PR = torch.rand(
             len(prompts), self._reply_tokens, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
@@ -117,10 +117,10 @@ class TorchSampler:
         hidden_BH = hidden_states(policy, packed, kept)[of_prompt]
         del packed  # its masks are the squares of the prompts
         for draws_B in draws_BR.T[:-1]:
-            tokens_B = self._drawn(hidden_BH, draws_B)
+            tokens_B = self._drawn(hidden_BH, draws_B, prompts)
             yield tokens_B, hidden_BH
             hidden_BH = self._after(tokens_B, kept)
-        yield self._drawn(hidden_BH, draws_BR[:, -1]), hidden_BH
+        yield self._drawn(hidden_BH, draws_BR[:, -1], prompts), hidden_BH
 
     def _after(self, tokens_B: Tensor, kept: KeptKeys) -> Tensor:
         """What leaves the last layer at one more token of each reply, B x H."""
@@ -131,13 +131,14 @@ class TorchSampler:
         hidden_BH: Tensor = out.last_hidden_state[0]
         return hidden_BH
 
-    def _drawn(self, hidden_BH: Tensor, draws_B: Tensor) -> Tensor:
+    def _drawn(self, hidden_BH: Tensor, draws_B: Tensor, prompts: Sequence[tuple[int, ...]]) -> Tensor:
         logits_BV = self._policy.causal.get_output_embeddings()(hidden_BH)
         p_BV = logits_BV.softmax(-1, dtype=torch.promote_types(logits_BV.dtype, torch.float32))
         # The first token up to which they sum to more than the draw: `multinomial` takes ten times as long.
         sums_BV = p_BV.double().cumsum(-1)
-        if not bool(sums_BV[:, -1].isfinite().all()):
-            raise LostNumber("the policy's probabilities of a reply's next token are no numbers; lower learning_rate")
+        lost_B = ~sums_BV[:, -1].isfinite()
+        if bool(lost_B.any()):
+            raise LostReply(prompts[int(lost_B.nonzero()[0])])
         tokens_B1 = torch.searchsorted(sums_BV, draws_B[:, None] * sums_BV[:, -1:], right=True)
         return tokens_B1[:, 0].clamp(max=p_BV.shape[1] - 1)
 

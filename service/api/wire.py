@@ -110,11 +110,14 @@ class EventBody(Wire):
 
 
 class AdapterBody(Wire):
+    """`last_good_step` is the step it is of where the training failed after it; null where that came to its end."""
+
     id: str
     run_id: str
     name: str
     sha256: str
     bytes: int
+    last_good_step: int | None
     created_at: str
 
 

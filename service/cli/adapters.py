@@ -14,12 +14,12 @@ app = typer.Typer(help="Adapters: list, download, delete.", no_args_is_help=True
 
 @app.command("list")
 def list_adapters(url: Url = DEFAULT_URL, key: Key = "") -> None:
-    """All adapters of the project: id, run, hash, size in bytes.
+    """All adapters of the project: id, run, hash, size in bytes, the last good step where the training failed.
 
     Example: `charter adapter list`
     """
     with connect(url, key) as client:
-        print_rows(client.adapters(), ("id", "run_id", "sha256", "bytes"))
+        print_rows(client.adapters(), ("id", "run_id", "sha256", "bytes", "last_good_step"))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """`charter run`: create, follow, cancel, resume, report, delete."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,8 @@ from service.cli.errors import UnreadableRequest
 from service.client import Client
 from service.demo.bars import progress_view
 from service.errors import own_words
-from service.schemas import RunRequest
+from service.schemas import ResumeRequest, RunRequest
+from training.knob_files import changed_knob
 
 app = typer.Typer(help="Runs: from a constitution and prompts to an adapter.", no_args_is_help=True)
 RunId = Annotated[str, typer.Argument(help="The run's id, run_...")]
@@ -73,13 +75,26 @@ def cancel(run: RunId, url: Url = DEFAULT_URL, key: Key = "") -> None:
 
 
 @app.command()
-def resume(run: RunId, url: Url = DEFAULT_URL, key: Key = "") -> None:
+def resume(
+    run: RunId,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Go on with another training.tokens_per_batch or training.gradient_checkpointing; may be repeated.",
+        ),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
     """Queue a failed or cancelled run again; no finished part is done twice, of training at most ten steps.
 
-    Example: `charter run resume run_0123`
+    Example: `charter run resume run_0123 --set training.tokens_per_batch=1024`
     """
+    wanted = read_changes(changes or ())
     with connect(url, key) as client:
-        print_record(client.resume_run(run))
+        print_record(client.resume_run(run, wanted))
 
 
 @app.command()
@@ -125,5 +140,23 @@ def read_request(file: Path) -> RunRequest:
     except yaml.YAMLError as error:
         raise UnreadableRequest(f"{file}: not YAML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {own_words(one['msg'])}" for one in error.errors())
-        raise UnreadableRequest(f"{file}: {problems}") from error
+        raise UnreadableRequest(f"{file}: {_problems(error)}") from error
+
+
+def read_changes(texts: Sequence[str]) -> ResumeRequest:
+    """What `--set` asks for. Raises UnreadableRequest for a setting that a resumed run keeps, and ConfigError."""
+    given = dict(map(changed_knob, texts))
+    training = {name.removeprefix("training."): value for name, value in given.items() if name.startswith("training.")}
+    others = {name: value for name, value in given.items() if not name.startswith("training.")}
+    try:
+        return ResumeRequest.model_validate({"training": training, **others})
+    except ValidationError as error:
+        raise UnreadableRequest(f"--set: {_problems(error)}") from error
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(": ".join(filter(None, (_place(one["loc"]), own_words(one["msg"])))) for one in error.errors())
+
+
+def _place(loc: Sequence[str | int]) -> str:
+    return ".".join(map(str, loc))

@@ -38,7 +38,8 @@ async def run(id: str, request: Request, backend: BackendHere, key: KeyHere) -> 
     # Read first: the stream goes on after it, so that nothing which happens meanwhile is missing.
     last_seq = await overview.last_seq(record.id)
     finished = await store.runs.stages(record.id)
-    adapter = await store.adapters.of_run(key.project_id, record.id)
+    adapters = await store.adapters.all_of_run(key.project_id, record.id)
+    adapter = next((one for one in adapters if one.last_good_step is None), None)
     charts = charts_of(await overview.metrics(record.id))
     told_events = await overview.told(record.id, _TOLD)
     progress = await overview.progress(record.id)
@@ -54,6 +55,7 @@ async def run(id: str, request: Request, backend: BackendHere, key: KeyHere) -> 
         "charts": [(chart, table_steps(chart)) for chart in charts],
         "report": run_report(finished, adapter),
         "adapter": adapter,
+        "last_good": [one for one in adapters if one is not adapter],
         "mixed": finished["mix"].result.get("preference_set") if "mix" in finished else None,
         "last_seq": last_seq,
     }

@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter
 
@@ -44,18 +45,46 @@ _PATHS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a trainer left on this machine: the adapter as peft has it, the metrics of its steps, its resolved config.
+
+    `name` is what the adapter is called, `last_good_step` is set where the training failed after it, `notes` say why.
+    """
+
+    name: str
+    adapter: Path
+    metrics: Path
+    config: Path
+    last_good_step: int | None = None
+    notes: tuple[str, ...] = ()
+
+
 async def run_bundle(context: RunContext) -> JsonObject:
     """Ensure the bundle and its adapter. Leaves the adapter's id, artifact and hash."""
     stages = await context.tools.store.runs.stages(context.run.id)
     trained = str((await context.result_of("train")).result["folder"])
     adapter = await fetch_trained(context, trained, context.scratch / "adapter", _TRAINED)
-    config = shown_config((adapter / "config.json").read_bytes(), context.request.training)
+    files = Trained(adapter_name(context), adapter, adapter / "metrics.jsonl", adapter / "config.json")
+    record = await store_bundle(context, stages, files)
+    return {"adapter": record.id, "artifact": record.artifact, "sha256": record.sha256, "bytes": record.bytes}
+
+
+def adapter_name(context: RunContext) -> str:
+    """What the adapter of a run is called."""
+    return f"{context.constitution.name}-{context.run.id}"
+
+
+async def store_bundle(context: RunContext, stages: dict[str, StageRecord], trained: Trained) -> AdapterRecord:
+    """Ensure the bundle of what was trained, with what the stages left, as an adapter of the run."""
+    config = shown_config(trained.config.read_bytes(), context.request.training)
     report = report_of(stages)
+    manifest = _manifest(context, stages, config, report)
     inputs = BundleInputs(
-        adapter=adapter,
-        metrics=adapter / "metrics.jsonl",
+        adapter=trained.adapter,
+        metrics=trained.metrics,
         constitution_yaml=context.constitution_source,
-        manifest=_manifest(context, stages, config, report),
+        manifest=replace(manifest, notes=(*trained.notes, *manifest.notes)),
         report=report,
     )
     output = context.scratch / "bundle.tar.gz"
@@ -63,20 +92,20 @@ async def run_bundle(context: RunContext) -> JsonObject:
     digest = await asyncio.to_thread(file_sha256, output)
     artifact = f"adapters/{digest}.tar.gz"
     await context.artifacts.put_file(artifact, output)
-    record = await context.tools.store.adapters.add(
+    return await context.tools.store.adapters.add(
         AdapterRecord(
             id="",
             project_id=context.run.project_id,
             run_id=context.run.id,
-            name=f"{context.constitution.name}-{context.run.id}",
+            name=trained.name,
             artifact=artifact,
             sha256=digest,
             bytes=output.stat().st_size,
             manifest=json.loads(manifest_to_json(manifest)),
             created_at="",
+            last_good_step=trained.last_good_step,
         )
     )
-    return {"adapter": record.id, "artifact": record.artifact, "sha256": record.sha256, "bytes": record.bytes}
 
 
 def shown_config(text: bytes, asked: TrainingSettings) -> dict[str, JsonValue]:
@@ -151,7 +180,7 @@ def _manifest(
             (m.name, m.licence) for m in {context.model.name: context.model, context.judge.name: context.judge}.values()
         ),
         notes=notes_of(context, stages, report),
-        kind="policy" if scores is None else "reward_model",
+        kind="policy" if context.request.training.writes_replies else "reward_model",
         normal=None if scores is None else evidence_from(scores).normal,
         reward_model=reward_models[0] if reward_models else None,
         reward_ensemble=reward_models[1:],

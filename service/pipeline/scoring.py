@@ -1,4 +1,5 @@
-"""What scores the replies of PPO and RLOO in a run: the constitution's checks, the judge's grades, a reward model.
+"""What scores the replies of PPO and RLOO in a run: the constitution's checks, the judge's grades, a reward model; and
+the checks alone those that SFT and DPO look at.
 
 The judge grades by a protocol of its own (`training.judge_protocol`), is examined under that one, and grades under the
 principles alone that it is fit for. Left out: the scorers themselves, which run in the trainer (`training/scorers.py`).
@@ -78,6 +79,19 @@ async def open_scoring(context: RunContext, law: Path, folder: Path) -> AsyncIte
         yield Scoring(knobs | _law_knobs(context, law, checked, graded), left | {"scored_by": dict(weights)})
 
 
+def watching_knobs(context: RunContext, law: Path) -> Mapping[str, JsonValue]:
+    """What tells sft and dpo to score the replies that they look at by the constitution's checks, where any is fit.
+
+    `law` is the constitution's file. Nothing where no prompt is held out, for then no reply is looked at.
+    """
+    wanted = context.request.training
+    if wanted.online or not wanted.writes_replies or not wanted.held_out_share:
+        return {}
+    unasked = qualification_of(context.judge.name, context.constitution, ())
+    checked = _fit(context, unasked, [one.id for one in context.constitution.checked])
+    return _law_knobs(context, law, checked, ())
+
+
 def scores_of(wanted: TrainingSettings, *, checks: bool, judge: bool, reward: bool) -> Mapping[str, JsonValue]:
     """The weight of each score that there is, by the trainer's names."""
     there = {
@@ -130,6 +144,11 @@ def refuse_unfit_reward_adapter(
 ) -> None:
     """Raise InvalidInput for an adapter that gives no scores, or gives them on another base than the run's."""
     kind, base = adapter.manifest.get("kind"), adapter.manifest.get("base_model")
+    if adapter.last_good_step is not None:
+        raise InvalidInput(
+            f"{setting}: the training of {adapter.name!r} failed after step {adapter.last_good_step}, before its "
+            "scores were measured; name one whose training came to its end"
+        )
     if kind != "reward_model":
         raise InvalidInput(
             f"{setting}: {adapter.name!r} was trained with {adapter.manifest.get('method')} and gives no "

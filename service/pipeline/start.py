@@ -13,7 +13,7 @@ from judges.client import ChatClient
 from service.errors import InvalidInput
 from service.pipeline.context import RunContext
 from service.pipeline.merging import ensure_merged
-from service.pipeline.trained import fetch_trained, folder_of_adapter
+from service.pipeline.trained import fetch_adapter
 from service.schemas import RunRequest
 from service.store.records import AdapterRecord, ModelRecord
 
@@ -42,7 +42,7 @@ def refuse_unfit_start(request: RunRequest, start: AdapterRecord, model: ModelRe
 
 async def fetch_start(context: RunContext, start: AdapterRecord) -> Path:
     """Its adapter as a folder on this machine."""
-    return await fetch_trained(context, await folder_of_adapter(context, start), context.scratch / "start" / "adapter")
+    return await fetch_adapter(context, start, context.scratch / "start" / "adapter")
 
 
 @contextlib.asynccontextmanager

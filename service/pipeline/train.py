@@ -13,9 +13,10 @@ from service.engines import folder_of
 from service.errors import RunFailed, TrainerFailed
 from service.pipeline.children import MOST_DEATHS_WITHOUT_PROGRESS, Ended, run_again_when_killed
 from service.pipeline.context import RunContext
+from service.pipeline.last_good import LastGood, keep_last_good
 from service.pipeline.progress import Progress
 from service.pipeline.revision_rows import revision_rows
-from service.pipeline.scoring import open_scoring
+from service.pipeline.scoring import open_scoring, watching_knobs
 from service.pipeline.start import fetch_start
 from service.pipeline.trained import ADAPTER_FILES
 from service.pipeline.trainer_knobs import trainer_knobs
@@ -23,12 +24,16 @@ from service.pipeline.weights import clear_other_base, refuse_other_base
 from service.schemas import TrainingSettings
 from service.shards import read_shard
 from service.store.records import JsonObject, NewEvent
-from training.errors import NO_ADAPTER_STATUS
+from training.errors import NO_ADAPTER_STATUS, OUT_OF_MEMORY_STATUS
 from training.rows import PreferenceRow, write_prompts, write_rows
 
 _LAW = "constitution.yaml"
 _SCORES = "scores.json"
 _PAIRS = "pairs.jsonl"
+_LESS_MEMORY = (
+    "resume the run with a lower training.tokens_per_batch or with training.gradient_checkpointing: true, and it goes "
+    "on from its last checkpoint"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +97,15 @@ async def _train(context: RunContext, task: Task) -> Path:
     folder = task.scratch
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     await asyncio.to_thread(clear_other_base, context.model, folder / "output")
+    await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
     if not context.request.training.online:
         await asyncio.to_thread(write_rows, folder / "rows.jsonl", await _preference_rows(context))
-        return await _train_on(context, task, {})
+        return await _train_on(context, task, watching_knobs(context, folder / _LAW))
     await asyncio.to_thread(write_prompts, folder / "rows.jsonl", context.train)
     kept: dict[str, JsonValue] = {}
     if context.request.training.reads_pairs:  # PPO-ptx
         await asyncio.to_thread(write_rows, folder / _PAIRS, await _preference_rows(context))
         kept["ptx_rows"] = str(folder / _PAIRS)
-    await asyncio.to_thread((folder / _LAW).write_text, context.constitution_source)
     async with open_scoring(context, folder / _LAW, folder) as scoring:
         await asyncio.to_thread((folder / _SCORES).write_text, json.dumps(scoring.left))
         return await _train_on(context, task, {**scoring.knobs, **kept})
@@ -125,22 +130,31 @@ async def _train_on(context: RunContext, task: Task, knobs: Mapping[str, JsonVal
     ended = await run_again_when_killed(start, lambda: watch.furthest, mourn)
     if ended.status > 0 and context.tools.engines.deaths() > deaths:
         raise JudgeUnavailable(ended.complaint)  # the judge died beneath the trainer, which goes on with a new one
-    of = "".join(f" of {knob} {value}" for knob, value in task.told.items())
-    if ended.status > 0:
-        said = (
-            f"the trainer{of} ended with status {ended.status}: {ended.complaint}; mend it and resume the run, or "
-            "start another with other settings"
-        )
-        if ended.status == NO_ADAPTER_STATUS:
-            raise TrainerFailed(said, ended.complaint.removeprefix("error: "))
-        raise RunFailed(said)
-    if ended.status < 0:
-        raise RunFailed(
-            f"the trainer{of} was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} "
-            "and got no further; if memory ran out, lower training.tokens_per_batch or training.max_tokens in a new run"
-        )
+    if ended.status != 0:
+        raise await _failure(context, task, ended, watch.last_good)
     await refuse_other_base(context, output)
     return output
+
+
+async def _failure(context: RunContext, task: Task, ended: Ended, last_good: LastGood | None) -> RunFailed:
+    """What the run's owner is told. The last good adapter, where there is one, is the run's from now on."""
+    trainer = "".join(["the trainer", *(f" of {knob} {value}" for knob, value in task.told.items())])
+    if ended.status < 0:
+        return RunFailed(
+            f"{trainer} was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} and got "
+            f"no further; if memory ran out, {_LESS_MEMORY}, or lower training.max_tokens in a new run"
+        )
+    cause = ended.complaint.removeprefix("error: ")
+    if last_good is not None:
+        scores = json.loads((task.scratch / _SCORES).read_text()) if task.settings.online else None
+        kept = await keep_last_good(context, last_good, scores, task.number + 1 if task.told else 0)
+        cause = f"{last_good.cause}; the adapter of step {last_good.step} is kept as {kept.id}"
+        cause += ", for start_from of another run" if task.settings.writes_replies else ""
+    said = f"{trainer} ended with status {ended.status}: {cause}"
+    if ended.status == NO_ADAPTER_STATUS:
+        return TrainerFailed(f"{said}; start another run with other settings", cause)
+    remedy = _LESS_MEMORY if ended.status == OUT_OF_MEMORY_STATUS else "mend it and resume the run"
+    return RunFailed(f"{said}; {remedy}, or start another with other settings")
 
 
 async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:
@@ -164,7 +178,7 @@ def _config(context: RunContext, task: Task, start: Path | None) -> dict[str, Js
 
 
 class _Watch:
-    """Reads the trainer's lines: progress becomes events, and so do the numbers of each step."""
+    """Reads the trainer's lines: progress and the numbers of each step become events, what it kept is noted."""
 
     def __init__(self, context: RunContext, output: Path, task: Task) -> None:
         self._context = context
@@ -172,9 +186,12 @@ class _Watch:
         self._output = output
         self._progress: Progress | None = None
         self.furthest = 0
+        self.last_good: LastGood | None = None
 
     async def read(self, line: str) -> None:
         """One line of the trainer's stdout; what is not one of its JSON lines comes from a library."""
+        if line.startswith('{"type": "kept"'):
+            self.last_good = LastGood.from_line(line)
         if not line.startswith('{"type": "progress"'):
             return
         values: dict[str, JsonValue] = json.loads(line)

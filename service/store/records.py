@@ -154,7 +154,10 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class AdapterRecord:
-    """`artifact` is the key of the tar.gz; `sha256` and `bytes` are its own."""
+    """`artifact` is the key of the tar.gz; `sha256` and `bytes` are its own.
+
+    `last_good_step` is the step that it is of where the training failed after it; None where that came to its end.
+    """
 
     id: str
     project_id: str
@@ -165,6 +168,7 @@ class AdapterRecord:
     bytes: int
     manifest: JsonObject
     created_at: str
+    last_good_step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

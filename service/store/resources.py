@@ -229,16 +229,17 @@ class Models:
 
 
 class Adapters:
-    """Finished bundles."""
+    """Bundles: of finished trainings, and of those that failed and kept what they had."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     async def add(self, new: AdapterRecord) -> AdapterRecord:
-        """A run has one adapter: adding it a second time gives the first."""
+        """A run has one finished adapter, and one of a name for a last good step: a second gives the first."""
+        same = Adapter.last_good_step.is_(None) if new.last_good_step is None else Adapter.name == new.name
         async with self._db.write() as session:
             await one_at_a_time(session, f"adapter {new.run_id}")
-            there = await session.scalar(select(Adapter).where(Adapter.run_id == new.run_id))
+            there = await session.scalar(select(Adapter).where(Adapter.run_id == new.run_id, same))
             if there is not None:
                 return adapter_record(there)
             row = Adapter(
@@ -250,6 +251,7 @@ class Adapters:
                 sha256=new.sha256,
                 bytes=new.bytes,
                 manifest=to_json(new.manifest),
+                last_good_step=new.last_good_step,
             )
             session.add(row)
             await session.flush()
@@ -260,11 +262,15 @@ class Adapters:
             return adapter_record(await find(session, Adapter, project_id, id_or_name))
 
     async def of_run(self, project_id: str, run_id: str) -> AdapterRecord | None:
+        """The one that the run made once it was trained to its end."""
+        made = await self.all_of_run(project_id, run_id)
+        return next((one for one in made if one.last_good_step is None), None)
+
+    async def all_of_run(self, project_id: str, run_id: str) -> list[AdapterRecord]:
+        """With those of the last good steps where its training failed, oldest first."""
+        own = select(Adapter).where(Adapter.project_id == project_id, Adapter.run_id == run_id)
         async with self._db.read() as session:
-            row = await session.scalar(
-                select(Adapter).where(Adapter.project_id == project_id, Adapter.run_id == run_id)
-            )
-            return adapter_record(row) if row else None
+            return [adapter_record(row) for row in await session.scalars(own.order_by(Adapter.id))]
 
     async def list(self, project_id: str, after: str | None = None, limit: int = 20) -> list[AdapterRecord]:
         async with self._db.read() as session:
@@ -343,5 +349,14 @@ def model_record(row: Model) -> ModelRecord:
 def adapter_record(row: Adapter) -> AdapterRecord:
     manifest: JsonObject = json_object(row.manifest)
     return AdapterRecord(
-        row.id, row.project_id, row.run_id, row.name, row.artifact, row.sha256, row.bytes, manifest, row.created_at
+        id=row.id,
+        project_id=row.project_id,
+        run_id=row.run_id,
+        name=row.name,
+        artifact=row.artifact,
+        sha256=row.sha256,
+        bytes=row.bytes,
+        manifest=manifest,
+        created_at=row.created_at,
+        last_good_step=row.last_good_step,
     )

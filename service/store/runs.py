@@ -9,7 +9,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import Conflict, NotFound
-from service.schemas import RunRequest, RunStatus, Stage
+from service.schemas import UNCHANGED, ResumeRequest, RunRequest, RunStatus, Stage
 from service.store.database import Database, new_id
 from service.store.label_tables import LabelProject
 from service.store.lookup import find, json_object, page, to_json
@@ -102,15 +102,19 @@ class Runs:
             await session.refresh(run)
             return run_record(run)
 
-    async def resume(self, project_id: str, id: str, enqueue: Enqueue) -> RunRecord:
+    async def resume(self, project_id: str, id: str, enqueue: Enqueue, changes: ResumeRequest = UNCHANGED) -> RunRecord:
         """Queue a failed or cancelled run again; what it finished stays. Raises Conflict for any other."""
         async with self._db.write() as session:
             run = await find(session, Run, project_id, id, lock=True)
             if run.status not in ("failed", "cancelled"):
                 raise Conflict(f"run {id} is {run.status}; only a failed or cancelled run can be resumed")
             run.attempt += 1
+            told = ""
+            if changes.changed:
+                run.request = changes.applied_to(RunRequest.model_validate_json(run.request)).model_dump_json()
+                told = f"It goes on with {', '.join(f'{name} {value}' for name, value in changes.changed.items())}."
             await session.flush()
-            await _move(session, id, "queued", None)
+            await _move(session, id, "queued", None, told)
             await session.refresh(run)
             await enqueue(session, run.id, run.attempt)
             return run_record(run)
@@ -189,7 +193,7 @@ async def add_event(session: AsyncSession, run_id: str, new: NewEvent) -> EventR
     return event_record(row)
 
 
-async def _move(session: AsyncSession, id: str, to: RunStatus, error: str | None) -> bool:
+async def _move(session: AsyncSession, id: str, to: RunStatus, error: str | None, told: str = "") -> bool:
     sources = [status for status, targets in EDGES.items() if to in targets]
     said = error.replace("\0", "") if error else None  # the log of a program that died may hold anything
     values: dict[str, str | None] = {"status": to, "error": said}
@@ -200,7 +204,7 @@ async def _move(session: AsyncSession, id: str, to: RunStatus, error: str | None
     if await session.scalar(query) is None:
         return False
     await add_event(
-        session, id, NewEvent(None, "error" if said else "stage", data={"status": to, "message": said or ""})
+        session, id, NewEvent(None, "error" if said else "stage", data={"status": to, "message": said or told})
     )
     return True
 

@@ -163,15 +163,17 @@ class Event(Table):
 
 
 class Adapter(OfProject, Table):
-    """A finished bundle."""
+    """A bundle. A run has one without a `last_good_step`, at most, and one a step at which its training failed."""
 
     __tablename__ = "adapter"
-    run_id: Mapped[str] = mapped_column(Id, ForeignKey("run.id"), unique=True)
+    __table_args__ = (UniqueConstraint("run_id", "name"),)
+    run_id: Mapped[str] = mapped_column(Id, ForeignKey("run.id"))
     name: Mapped[str] = mapped_column(String(128))
     artifact: Mapped[str] = mapped_column(String(255))
     sha256: Mapped[str] = mapped_column(Sha)
     bytes: Mapped[int]
     manifest: Mapped[str] = mapped_column(Text)
+    last_good_step: Mapped[int | None]
 
 
 class Label(OfProject, Table):

@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,37 +17,54 @@ from training.configs import METHODS, Method, TrainConfig, config_from
 from training.dpo import add_pair_gradients, train_dpo
 from training.errors import ConfigError, LostNumber, RowError, TrainingError
 from training.largest_group import smaller_groups
-from training.loop import StepReport, one_update, run_steps
+from training.loop import Step, StepReport, one_update, run_steps
 from training.memory import memory_advice, refuse_no_room
 from training.model import Policy, load_policy
+from training.online import Asked, ask
+from training.online_parts import open_online
 from training.packing import TokenGroup
+from training.ppo import token_lessons, train_ppo
 from training.precision import Numbers, resolve_numbers
 from training.quantising import refuse_quantising
+from training.ranks import this_rank
 from training.reward import add_prompt_gradients, load_reward_model, train_reward
 from training.reward_rows import load_reward_rows
+from training.rloo import add_gradients as add_own_gradients
+from training.rloo import reply_lessons, train_rloo
+from training.rollouts import Rollout
 from training.rows import PreferenceRow, read_rows, row_to_json
 from training.run_folder import open_run_folder
 from training.schedule import Plan
+from training.scorers import FunctionScorer
 from training.sft import add_reply_gradients, train_sft
+from training.shares import Share
 from training.tokenising import load_tokenized_rows
 from training.trainers import train_in_memory
+from training.value import add_value_model
 
 from .test_rows import make_row
 
+LENGTH = FunctionScorer("length", lambda rollout: float(len(rollout.text)))
 TRAINERS: dict[Method, Callable[..., dict[str, object]]] = {
     "sft": train_sft,
     "reward": train_reward,
     "dpo": train_dpo,
+    "ppo": partial(train_ppo, own_scorers=[LENGTH]),
+    "rloo": partial(train_rloo, own_scorers=[LENGTH]),
 }
+ONLINE: tuple[Method, ...] = ("ppo", "rloo")
 ASKED = (Message("user", "Hm?"),)
 TIES = [make_row("t1", p_chosen=0.5), make_row("t2", p_chosen=0.5)]
 each_trainer = pytest.mark.parametrize("method", sorted(TRAINERS))
+each_row_trainer = pytest.mark.parametrize("method", ["dpo", "reward", "sft"])  # these learn from given replies
+each_online_trainer = pytest.mark.parametrize("method", ONLINE)
 
 
 def config_of(method: Method, folder: Path, tiny: Path, lines: list[str], **changes: object) -> TrainConfig:
     (folder / "rows.jsonl").write_text("".join(line + "\n" for line in lines))
     values = {"model": str(tiny), "rows": str(folder / "rows.jsonl"), "output": str(folder / "out")}
     values |= {"precision": "fp32", "lora_rank": 2} | ({"held_out_share": 0.0} if method == "reward" else {})
+    values |= {"reply_tokens": 4, "replies_per_prompt": 2} if method in ONLINE else {}
     return config_from(values | changes, METHODS[method], "test")
 
 
@@ -61,10 +79,11 @@ def refusal(method: Method, folder: Path, tiny: Path, rows: list[PreferenceRow],
 @each_trainer
 def test_an_empty_set(method: Method, tmp_path: Path, tiny: Path):
     said = refusal(method, tmp_path, tiny, [])
-    assert said == f"{tmp_path}/rows.jsonl: no row to train on (dropped: none); add rows"
+    nothing = "prompt to answer; add prompts" if method in ONLINE else "row to train on (dropped: none); add rows"
+    assert said == f"{tmp_path}/rows.jsonl: no {nothing}"
 
 
-@each_trainer
+@each_row_trainer
 def test_nothing_but_ties(method: Method, tmp_path: Path, tiny: Path):
     said = refusal(method, tmp_path, tiny, TIES)
     sft = "(dropped: {'tie': 2}); add verdicts (p_chosen above 0.5) on replies that differ"
@@ -111,17 +130,17 @@ def test_a_model_whose_weights_are_no_numbers(method: Method, tmp_path: Path, ti
     save_file(
         {name: tensor * float("nan") for name, tensor in tensors.items()}, base / "model.safetensors", {"format": "pt"}
     )
-    said = refusal(method, tmp_path, base, [make_row("r")])
+    said = refusal(method, tmp_path, base, [make_row("r", prompt_id="r")])
     assert said.startswith("row 'r': the model's ") and "are no numbers, in plain transformers too" in said
 
 
-@each_trainer
+@each_row_trainer
 def test_rows_that_weigh_nothing(method: Method, tmp_path: Path, tiny: Path):
     said = refusal(method, tmp_path, tiny, [make_row("r", weight=0.0)])
     assert "no row to train on (dropped: {'zero_weight': 1}); raise their weight above 0" in said
 
 
-@each_trainer
+@each_row_trainer
 def test_a_one_sided_set_is_named_by_its_line(method: Method, tmp_path: Path, tiny: Path):
     one_sided = json.dumps({"id": "r2", "prompt_id": "p", "prompt": "Why?", "chosen": "Because."})
     config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r1")), one_sided])
@@ -129,7 +148,7 @@ def test_a_one_sided_set_is_named_by_its_line(method: Method, tmp_path: Path, ti
         TRAINERS[method](config)
 
 
-@each_trainer
+@each_row_trainer
 @pytest.mark.parametrize(
     ("max_tokens", "said"),
     [
@@ -142,6 +161,24 @@ def test_replies_beyond_the_context(method: Method, tmp_path: Path, tiny: Path, 
     found = refusal(method, tmp_path, tiny, rows, max_tokens=max_tokens)
     assert "(dropped: {'too_long': 2}); row 'long', the shortest, has 3" in found
     assert said in found
+
+
+@each_online_trainer
+@pytest.mark.parametrize(
+    ("max_tokens", "said"),
+    [(64, "64 are the most for both; lower reply_tokens, or raise max_tokens"), (4096, "2048 are the most for both; ")],
+)
+def test_prompts_beyond_the_context(method: Method, tmp_path: Path, tiny: Path, max_tokens: int, said: str):
+    rows = [
+        make_row(name, prompt_id=name, prompt=(Message("user", "x" * length),))
+        for name, length in (("longer", 4000), ("long", 3000))
+    ]
+    found = refusal(method, tmp_path, tiny, rows, max_tokens=max_tokens)
+    # The chat template adds 19 tokens.
+    assert (
+        "(dropped: {'too_long': 2}); prompt 'long', the shortest, has 3019 tokens, its reply may have 4, and" in found
+    )
+    assert said in found and found.endswith("raise max_tokens" if max_tokens == 64 else "no more: shorten them")
 
 
 @each_trainer
@@ -177,7 +214,7 @@ def add_gradients_of(method: Method, config: TrainConfig) -> Callable[[], StepRe
     return lambda: add_pair_gradients(policy, config, rows, torch.zeros(len(rows), 2), tuple(range(len(rows))))
 
 
-@each_trainer
+@each_row_trainer
 def test_a_loss_that_is_no_number_names_its_row(method: Method, tmp_path: Path, tiny: Path):
     config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r7"))])
     with pytest.raises(TrainingError, match=r"^row 'r7': the loss is not a number; lower learning_rate"):
@@ -199,19 +236,24 @@ def without_q(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_q(rows: list[PreferenceRow], number: int) -> list[str]:
-    """The lines of these rows, the one of this number with a Q in it."""
-    return [row_to_json(replace(row, chosen="Q" * 60) if n == number else row) for n, row in enumerate(rows)]
+    """The lines of these rows, prompt and chosen reply of the one of this number with a Q in them."""
+    broken = replace(rows[number], chosen="Q" * 60, prompt=(Message("user", "Which letter is Q?"),))
+    return [row_to_json(broken if n == number else row) for n, row in enumerate(rows)]
 
 
 @each_trainer
 def test_a_lost_number_leaves_an_adapter_to_go_on_from(method: Method, tmp_path: Path, without_q: Path):
-    step = {"sft": "replies_per_step", "reward": "prompts_per_step", "dpo": "pairs_per_step"}[method]
+    step = {"sft": "replies_per_step", "dpo": "pairs_per_step"}.get(method, "prompts_per_step")
     changes = {step: 1, "checkpoint_every_steps": 1, "epochs": 1}
-    rows = [make_row(f"r{n}", prompt=(Message("user", f"Letter {n}?"),)) for n in range(4)]
+    asked = [(Message("user", f"Letter {n}?"),) for n in range(4)]
+    rows = [make_row(f"r{n}", prompt_id=f"r{n}", prompt=prompt) for n, prompt in enumerate(asked)]
     broken = Plan(4, 1, 1, 0).rows_of_step(2)[0]
     config = config_of(method, tmp_path, without_q, with_q(rows, broken), **changes)
     place = config.output / "adapter-step-00000002"
-    said = f"the loss is not a number; .*; the adapter of step 2 is kept: .* start_adapter: {place} and another output"
+    lost = (
+        "the policy's probabilities of a reply's next token are no numbers" if method in ONLINE else "the loss is not"
+    )
+    said = f"'r{broken}': {lost}.*; the adapter of step 2 is kept: .* start_adapter: {place} and another output"
     for _ in range(2):  # the same command again ends as it did
         with pytest.raises(LostNumber, match=said):
             TRAINERS[method](config)
@@ -224,6 +266,36 @@ def test_a_lost_number_leaves_an_adapter_to_go_on_from(method: Method, tmp_path:
         if "lora_" in name:
             head, tail = name.rsplit(".", 1)
             assert torch.equal(weight, state[f"weight.{head}.default.{tail}"])
+
+
+def lost_in_the_third(online_asked: Sequence[Asked], lost: Callable[[Asked], Asked]) -> list[Asked]:
+    return [lost(one) if place == 2 else one for place, one in enumerate(online_asked)]
+
+
+def test_one_lost_number_of_ppo_is_named_by_its_own_prompt(tmp_path: Path, without_q: Path):
+    """Advantages are whitened over the step: one that is no number would take the others with it."""
+    rows = [make_row(f"r{n}", prompt_id=f"p{n}", prompt=(Message("user", f"Letter {n}?"),)) for n in range(4)]
+    config = config_of("ppo", tmp_path, without_q, list(map(row_to_json, rows)))
+    q = AutoTokenizer.from_pretrained(without_q).convert_tokens_to_ids("Q")
+
+    def without_kl(one: Asked) -> Asked:
+        return replace(one, ref_logps_N=one.ref_logps_N * float("nan"))
+
+    def of_q(one: Asked) -> Asked:
+        replies = tuple((q,) * len(reply) for reply in one.group.replies)
+        return replace(one, group=replace(one.group, replies=replies))
+
+    with open_online(config, resolve_numbers("fp32"), [LENGTH]) as (online, _):
+        critic = add_value_model(online.policy, 0)
+        whole = Share(this_rank(), tuple(range(4)), 1.0)
+        asked, _ = ask(online, Step(0, whole, update=lambda: 0.0, forget=lambda: None))
+        assert asked[2].group.row_id == "p2"
+        for lost, name in ((without_kl, "advantage"), (of_q, "value")):
+            with pytest.raises(LostNumber, match=f"^row 'p2': the {name} of a reply's token is not a number; lower"):
+                token_lessons(online, config, critic, lost_in_the_third(asked, lost), 0.1)
+        lessons = reply_lessons(lost_in_the_third(asked, without_kl), 0.1)
+        with pytest.raises(LostNumber, match=r"^row 'p2': the loss is not a number; lower"):
+            add_own_gradients(online, lessons)
 
 
 def test_a_number_lost_before_any_checkpoint_says_so(tmp_path: Path, without_q: Path):
@@ -261,6 +333,39 @@ def test_out_of_memory_names_the_knob_and_keeps_the_checkpoint(tmp_path: Path, t
     with pytest.raises(TrainingError, match="out of memory; lower tokens_per_batch, or max_tokens where"):
         train_in_memory(trainer, config)
     assert [path.name for path in (config.output / "checkpoints").glob("step-*")] == ["step-00000002"]
+
+
+class HungryScorer:
+    """Scores by length, and asks at the third time for more memory than an address can name."""
+
+    name = "length"
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def scores(self, rollouts: Sequence[Rollout]) -> Sequence[float]:
+        self._asked += 1
+        if self._asked == 3:
+            torch.empty(2**50, dtype=torch.uint8)
+        return LENGTH.scores(rollouts)
+
+
+@each_online_trainer
+def test_out_of_memory_while_it_samples_keeps_the_checkpoint_too(method: Method, tmp_path: Path, tiny: Path):
+    config = config_of(method, tmp_path, tiny, [row_to_json(make_row("r"))], epochs=4, checkpoint_every_steps=1)
+    trainer = partial({"ppo": train_ppo, "rloo": train_rloo}[method], own_scorers=[HungryScorer()])
+    with pytest.raises(TrainingError, match="out of memory; lower tokens_per_batch, or max_tokens where"):
+        train_in_memory(trainer, config)
+    assert [path.name for path in (config.output / "checkpoints").glob("step-*")] == ["step-00000002"]
+
+
+@each_online_trainer
+def test_replies_that_no_memory_holds_are_refused_before_anything_is_loaded(method: Method, tmp_path: Path, tiny: Path):
+    many = {"reply_tokens": 1900, "replies_per_prompt": 256}
+    said = refusal(method, tmp_path, tiny, [make_row("r", prompt_id="p7", prompt=ASKED)], **many)
+    # 22 of the prompt and 256 times 1,899: squared, at 4 + 1 bytes
+    assert said.startswith("row 'p7': its 486166 tokens need 1182 GB of memory for the attention's mask alone")
+    assert said.endswith("; lower reply_tokens, replies_per_prompt or max_tokens")
 
 
 # A prompt of the tiny model is 19 tokens and its letters; of a reply all but the last token go in: one a letter.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from judges.measures import Statistic, measure
-from training.bundle import BundleInputs, config_sha256, verify_bundle, write_bundle
+from training.bundle import BundleInputs, config_sha256, unpack_adapter, verify_bundle, write_bundle
 from training.errors import BundleError
 from training.evaluation import EvaluationReport, PrincipleResult, reply_statistics
 from training.manifest import Manifest, ModelIdentity, installed_versions, manifest_from_json, manifest_to_json
@@ -98,6 +98,18 @@ def test_half_a_bundle_is_refused(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(BundleError, match="not a readable bundle"):
         verify_bundle(path)
+
+
+def test_an_adapter_comes_out_of_its_bundle_as_it_went_in(tmp_path: Path):
+    inputs, path = make_inputs(tmp_path / "in"), tmp_path / "bundle.tar.gz"
+    write_bundle(inputs, path)
+    unpack_adapter(path, tmp_path / "out")
+    names = ("adapter_config.json", "adapter_model.safetensors")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == list(names)
+    assert all((tmp_path / "out" / name).read_bytes() == (inputs.adapter / name).read_bytes() for name in names)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(BundleError, match=r"bundle\.tar\.gz: "):
+        unpack_adapter(path, tmp_path / "again")
 
 
 def test_the_report_stands_alone_and_escapes_what_models_wrote(tmp_path: Path):

@@ -465,7 +465,8 @@ def test_bad_input_names_the_knob(tmp_path: Path, tiny: Path):
         train_ppo(config(tmp_path / "b", tiny, PpoConfig, reward_model=str(tmp_path)))
     with pytest.raises(
         TrainingError,
-        match=r"no prompt to answer \(8 too long; the shortest has \d+ tokens\); add prompts, raise max_tokens",
+        match=r"no prompt to answer \(dropped: \{'too_long': 8\}\); prompt 'p0', the shortest, has \d+ tokens, its "
+        r"reply may have 4, and 8 are the most for both; lower reply_tokens, or raise max_tokens$",
     ):
         train_ppo(config(tmp_path / "c", tiny, PpoConfig, max_tokens=8), [LETTERS])
     with pytest.raises(ConfigError, match="'replies_per_prompt' is 1; take a number from 2"):

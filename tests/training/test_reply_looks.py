@@ -4,13 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from judges.records import Message
-from training.configs import DpoConfig, SftConfig, config_from
+from judges.records import Message, Prompt
+from training.configs import DpoConfig, OfflinePolicyConfig, SftConfig, config_from
 from training.dpo import train_dpo
-from training.errors import ConfigError, TrainingError
+from training.errors import ConfigError, LostNumber, TrainingError
 from training.model import load_policy
-from training.reply_looks import REPLY_TOKENS, reply_look
+from training.reply_looks import REPLY_TOKENS, checks_of, looks_of, reply_look
+from training.rollouts import OnlinePrompt, Rollout, SampledReply
 from training.rows import PreferenceRow
 from training.sft import train_sft
 from training.tokenising import load_tokenized_rows
@@ -20,7 +22,7 @@ from .test_torch_sampler import FP32
 from .test_training import settings, steps
 
 SEEN = {"distinct_1", "distinct_2", "self_similarity", "opening_rate", "ending_rate", "length_ratio"} | {
-    "length_ratio_low", "length_ratio_high", "sampled_kl", "sqrt_kl", "refusal_rate",
+    "length_ratio_low", "length_ratio_high", "sampled_kl", "sqrt_kl", "refusal_rate", "finished",
 }  # fmt: skip
 
 
@@ -102,3 +104,78 @@ def test_a_model_that_cannot_be_sampled_from_or_looks_back_too_little_is_not_loo
     layers[1].self_attn = layers[0].self_attn
     with pytest.raises(TrainingError, match=r"the trainer cannot sample from this model; .* or held_out_share: 0"):
         reply_look(policy, wanted, held_out)
+
+
+LAW = """
+name: law
+principles:
+  - {id: begins, kind: checked, text: It begins with four a., weight: 3, check: {matches: "^aaaa"}}
+  - {id: no-b, kind: checked, text: No b., check: {matches: "^[^b]*$"}}
+  - {id: kind, kind: judged, text: Be kind.}
+"""
+
+
+def both(folder: Path, model: Path, **changes: object) -> list[OfflinePolicyConfig]:
+    """The same run of SFT and of DPO, whose constitution wants what the rows' chosen replies are."""
+    (folder / "law.yaml").write_text(LAW)
+    law = {"constitution": str(folder / "law.yaml"), "held_out_share": 0.25, "tokens_per_batch": 2000, **changes}
+    values = settings(folder / "dpo", model, repeats(12), epochs=4, pairs_per_step=3, sft_weight=1.0, **law)
+    return [sft(folder / "sft", model, **law), config_from(values, DpoConfig, "test")]
+
+
+def test_checks_score_the_replies_that_are_looked_at_and_change_nothing(tmp_path: Path, sharp: Path):
+    for wanted, train in zip(both(tmp_path, sharp), (train_sft, train_dpo), strict=True):
+        result = train(wanted)
+        scores = {line["step"]: line["held_out_score_checks"] for line in steps(wanted) if "distinct_2" in line}
+        assert list(scores) == [8, 12] and sum("held_out_score_checks" in line for line in steps(wanted)) == 2
+        # Three quarters of the score are that a reply begins with four a, which the chosen ones teach.
+        assert scores[12] > 0.5
+        # Other principles may watch from here on: nothing that was learnt hung on them.
+        assert train(replace(wanted, principles=("no-b",))) == result
+        blind = replace(wanted, output=tmp_path / "blind" / wanted.output.parent.name, constitution=None)
+        train(blind)
+        seen = [{name: line[name] for name in line if name != "held_out_score_checks"} for line in steps(wanted)]
+        assert steps(blind) == seen
+
+
+def test_the_checks_score_is_their_weighted_share_over_the_replies(tmp_path: Path, tiny: Path):
+    wanted = both(tmp_path, tiny)[0]
+    asked = OnlinePrompt(Prompt("p", (Message("user", "Letter?"),)), (1, 70))
+    texts = {"aaaa": True, "aaaab": True, "zzz": False, "bbb": False}  # 4, 3, 1 and 0 of 4 parts
+    rollouts = [Rollout(asked, SampledReply((70, 71), done, "policy"), text) for text, done in texts.items()]
+    found = looks_of(rollouts, [2, 2, 2, 2], wanted, checks_of(wanted))
+    assert (found["held_out_score_checks"], found["finished"]) == (0.5, 0.5)
+    one = looks_of(rollouts, [2, 2, 2, 2], wanted, checks_of(replace(wanted, principles=("no-b",))))
+    assert one["held_out_score_checks"] == 0.5
+    assert "held_out_score_checks" not in looks_of(rollouts, [2, 2, 2, 2], wanted, None)
+
+
+def test_checks_that_watch_nothing_are_refused(tmp_path: Path, tiny: Path):
+    with pytest.raises(
+        ConfigError, match="'constitution' scores replies to held-out prompts; set 'held_out_share' too"
+    ):
+        both(tmp_path, tiny, held_out_share=0.0)
+    for wanted, train in zip(both(tmp_path, tiny), (train_sft, train_dpo), strict=True):
+        with pytest.raises(
+            ConfigError, match=r"law\.yaml has no checked principle among those in principles, and no judge"
+        ):
+            train(replace(wanted, principles=("kind",)))
+        with pytest.raises(
+            ConfigError, match="principles: 'calm' is none of the constitution's; it has begins, no-b, kind"
+        ):
+            train(replace(wanted, principles=("calm",)))
+        with pytest.raises(ConfigError, match="principles: they are of a constitution; name it, or leave them out"):
+            train(replace(wanted, constitution=None, principles=("kind",)))
+
+
+def test_a_look_at_a_policy_that_lost_its_numbers_names_a_prompt(tmp_path: Path, tiny: Path):
+    wanted = sft(tmp_path, tiny)
+    policy = load_policy(wanted, FP32)
+    look = reply_look(policy, wanted, load_tokenized_rows(wanted, with_rejected=False).held_out)
+    assert look is not None and 0 <= look()["finished"] <= 1
+    with torch.no_grad():
+        next(iter(policy.adapter_weights().values())).fill_(float("nan"))
+    with pytest.raises(
+        LostNumber, match=r"^prompt 'p1': the policy's probabilities of a reply's next token are no numb"
+    ):
+        look()

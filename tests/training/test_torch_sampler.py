@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from training.configs import PpoConfig
-from training.errors import LostNumber, TrainingError
+from training.errors import LostReply, TrainingError
 from training.model import Policy, check_layout, load_policy
 from training.online_parts import open_sampler
 from training.packing import TokenGroup
@@ -102,8 +102,9 @@ def test_lost_numbers_and_windows_that_replies_outgrow_are_told(tmp_path: Path):
     lost = load_policy(config(tmp_path, tiny, PpoConfig), FP32)
     with torch.no_grad():
         next(iter(lost.adapter_weights().values())).fill_(float("nan"))
-    with pytest.raises(LostNumber, match="probabilities of a reply's next token are no numbers; lower learning_rate"):
+    with pytest.raises(LostReply, match="of a reply's next token are no numbers; lower learning_rate, or") as caught:
         TorchSampler(lost, reply_tokens=4, ends=(2,), tokens_per_batch=2_500).sample([(1, 70)], seed=1)
+    assert caught.value.prompt == (1, 70)
 
     whole = load_policy(config(tmp_path, tiny, PpoConfig), FP32)
     for layer in whole.causal.model.layers:

@@ -25,7 +25,7 @@ from service.pipeline.scoring import refuse_impossible_scores, refuse_unfit_rewa
 from service.pipeline.start import refuse_unfit_start
 from service.pipeline.trainer_knobs import unread_settings
 from service.protocols import protocol_named
-from service.schemas import STAGES, RunRequest
+from service.schemas import STAGES, UNCHANGED, ResumeRequest, RunRequest
 from service.store.records import KeyRecord, RunReferences
 from service.store.resources import Adapters, Constitutions, Models, PreferenceSets, PromptSets
 
@@ -75,9 +75,9 @@ async def cancel(id: str, backend: BackendHere, key: KeyHere) -> RunBody:
 
 
 @router.post("/{id}/resume", operation_id="resume_run")
-async def resume(id: str, backend: BackendHere, key: KeyHere) -> RunBody:
-    """Queue a failed or cancelled run again; nothing that it finished is done twice."""
-    return RunBody.model_validate(await backend.store.runs.resume(key.project_id, id, backend.enqueue))
+async def resume(id: str, backend: BackendHere, key: KeyHere, changes: ResumeRequest = UNCHANGED) -> RunBody:
+    """Queue a failed or cancelled run again, with less memory if asked; nothing that it finished is done twice."""
+    return RunBody.model_validate(await backend.store.runs.resume(key.project_id, id, backend.enqueue, changes))
 
 
 @router.get("/{id}/report", operation_id="report_run")

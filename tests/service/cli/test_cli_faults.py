@@ -36,6 +36,13 @@ def failure(program, capsys) -> str:
         ("gc", {"CHARTER_PORT": "http"}, "CHARTER_PORT='http': Input should be a valid integer"),
         ("serve --port 70000", {}, "CHARTER_PORT='70000': Input should be less than or equal to 65535"),
         ("worker", {"CHARTER_ENGINE": "gpu"}, "CHARTER_ENGINE='gpu': Input should be 'vllm' or 'scripted'"),
+        (
+            "run resume run_0 --set training.learning_rate=0.1",
+            KEYED,
+            "--set: training.learning_rate: a run is resumed with what it was made with, but for training.tokens_per_",
+        ),
+        ("run resume run_0 --set training.tokens_per_batch=7", KEYED, "--set: training.tokens_per_batch: Input should"),
+        ("run resume run_0 --set seed", KEYED, "--set 'seed': write key=value"),
         ("serve", {"CHARTER_ALLOWED_HOSTS": "me"}, 'error parsing value for field "allowed_hosts"'),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.artifacts import Artifacts
+from service.cli.runs import read_changes
 from service.client import ApiError, Client, Unreachable
 from service.demo.service_process import free_port
 from service.errors import ServiceError
@@ -120,7 +121,11 @@ def test_a_run_from_plan_to_cancel(client: Client, tmp_path: Path) -> None:
     assert client.cancel_run(run.id).status == "cancelled"
     assert client.resume_run(run.id).status == "queued"
     assert client.cancel_run(run.id).status == "cancelled"
-    assert [event.data["status"] for event in client.follow(run.id)] == ["queued", "cancelled", "queued", "cancelled"]
+    assert client.resume_run(run.id, read_changes(["training.tokens_per_batch=64"])).status == "queued"
+    assert client.cancel_run(run.id).status == "cancelled"
+    told = list(client.follow(run.id))
+    assert [event.data["status"] for event in told] == [*["queued", "cancelled"] * 3]
+    assert told[4].data["message"] == "It goes on with training.tokens_per_batch 64."
     assert client.report(run.id)
     with pytest.raises(ServiceError, match="made no adapter"):
         client.adapter_of(run.id)

@@ -1,6 +1,7 @@
 """What stands on the pages, and that it stands there as text."""
 
 import re
+from dataclasses import replace
 
 from service.pages.layout import HEADERS
 from tests.service.pages.conftest import Pages
@@ -82,6 +83,23 @@ async def test_a_failed_run_can_be_resumed(pages: Pages) -> None:
     again = await pages.person.post(f"{page}/resume", data={"csrf": csrf[1]})
     assert again.status_code == 409 and "only a failed or cancelled run" in again.text
     assert again.headers["content-type"].startswith("text/html")
+
+
+async def test_what_a_failed_training_kept_is_on_its_pages(pages: Pages) -> None:
+    seeded, adapters = pages.seeded, pages.backend.store.adapters
+    made = await adapters.get(pages.project, seeded.adapter)
+    early = replace(made, run_id=seeded.living_run, name="early", last_good_step=20)
+    kept = (await adapters.add(early)).id
+    text = (await pages.person.get(f"/ui/runs/{seeded.living_run}")).text
+    assert f'href="/ui/adapters/{kept}/download">Download the adapter of step 20' in text
+    assert f'<dt>Last good adapter</dt><dd><a href="/ui/adapters/{kept}">early</a>, of step 20</dd>' in text
+    assert "20: the training failed after it" in (await pages.person.get(f"/ui/adapters/{kept}")).text
+    assert (await pages.person.get("/ui/adapters")).text.count("training failed") == 1
+    # Resumed and trained to its end, the run has another, which is what it made.
+    await adapters.add(replace(early, name="whole", last_good_step=None))
+    text = (await pages.person.get(f"/ui/runs/{seeded.living_run}")).text
+    assert "Download the adapter (" in text and "Download the adapter of step" not in text
+    assert ">early</a>, of step 20<" in text and ">whole</a>" in text
 
 
 async def test_versions_are_compared_word_by_word(pages: Pages) -> None:

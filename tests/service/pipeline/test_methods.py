@@ -120,17 +120,20 @@ async def test_a_share_of_few_prompts_that_is_none_is_told(tmp_path: Path, tiny:
         await bench.close()
 
 
-async def test_every_step_of_every_revision_is_imitated(tmp_path: Path, tiny: Path) -> None:
+async def test_every_step_of_every_revision_is_imitated_while_the_checks_watch(tmp_path: Path, tiny: Path) -> None:
     bench = await open_bench(tmp_path / "home", good_share=0.0)
     try:
-        training = {"method": "sft", "sft_on": "revisions", "lora_rank": 2}
+        training = {"method": "sft", "sft_on": "revisions", "lora_rank": 2, "held_out_share": 0.34}
         stages: tuple[Stage, ...] = ("sample", "revise", "train", "bundle")
         revise = {"replies_per_prompt": 1, "steps": 2, "max_tokens": 128}
         run = await add_run(bench, tiny, training=training, stages=stages, revise=revise)
         await go(bench, run)
         done = await bench.store.runs.stages(run.id)
         steps = await read_shards(bench.artifacts, keys_in(done["revise"].result), Revision)
-        assert done["train"].result["rows"] == len(steps) > 0
+        trained = done["train"].result
+        assert trained["rows"] + trained["held_out"]["rows"] == len(steps) > trained["rows"] > 0
+        metrics = [one.data for one in await bench.store.runs.events(run.id, limit=1000) if one.type == "metric"]
+        assert 0 <= metrics[-1]["held_out_score_checks"] <= 1  # by the trainer's last look, and no judge
         manifest = json.loads((await unpacked(bench, run, tmp_path) / "manifest.json").read_text())
         assert (manifest["method"], manifest["kind"]) == ("sft", "policy")
     finally:

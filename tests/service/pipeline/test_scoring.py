@@ -1,4 +1,6 @@
-"""What scores the replies of PPO and RLOO in a run: checks, the judge as far as it is fit, and a reward model."""
+"""What scores the replies of PPO and RLOO in a run: checks, the judge as far as it is fit, and a reward model; and the
+checks alone those that SFT and DPO look at.
+"""
 
 import json
 from pathlib import Path
@@ -8,7 +10,8 @@ import pytest
 from constitutions.canonical import constitution_sha256
 from constitutions.loader import load_constitution
 from service.errors import InvalidInput, RunFailed
-from service.pipeline.scoring import refuse_unfit_reward_adapter
+from service.pipeline.context import open_context
+from service.pipeline.scoring import refuse_unfit_reward_adapter, watching_knobs
 from service.store.records import AdapterRecord, ConstitutionRecord, RunRecord
 from tests.service.pipeline.bench import Bench, add_run, model_record, open_bench, report_on
 from tests.service.pipeline.test_methods import go, unpacked, warnings
@@ -138,6 +141,35 @@ async def test_a_judge_that_is_fit_for_nothing_leaves_no_score(tmp_path: Path, t
             "the judge is not fit to grade by kindness (harmful), honesty (unproven); its grades are left out",
             "checks that fail their own examples weigh nothing: brevity (harmful)",
         ]
+    finally:
+        await bench.close()
+
+
+# The second one passes both replies of its example: it measures nothing.
+WATCHED = """
+name: watched
+principles:
+  - {id: plain, kind: checked, text: Plain., check: {plain_text: {}}}
+  - {id: brevity, kind: checked, text: Short., check: {max_words: 40}, examples: [EXAMPLE]}
+""".replace("EXAMPLE", "{prompt: 'Hi?', better: 'Yes.', worse: 'No.'}")
+
+
+async def test_a_run_names_a_constitution_to_the_trainers_that_look_at_replies_alone(
+    tmp_path: Path, tiny: Path
+) -> None:
+    bench = await open_bench(tmp_path / "home")
+    try:
+        law, path = await add_law(bench, WATCHED), tmp_path / "law.yaml"
+        for training, knobs in (
+            ({"method": "sft", "held_out_share": 0.5}, {"constitution": str(path), "principles": ["plain"]}),
+            ({"method": "sft"}, {}),  # nothing is held out: the trainer would refuse it
+            ({"method": "reward", "held_out_share": 0.5}, {}),
+            ({"method": "ppo", "held_out_share": 0.5}, {}),  # it scores what is learnt from
+        ):
+            run = await add_run(bench, tiny, constitution=law, training=training, evaluate={})
+            assert watching_knobs(await open_context(run.id, bench.tools), path) == knobs
+        judged = await add_run(bench, tiny, constitution=await add_law(bench, JUDGED), training={"held_out_share": 0.5})
+        assert watching_knobs(await open_context(judged.id, bench.tools), path) == {}
     finally:
         await bench.close()
 

@@ -133,6 +133,25 @@ async def test_another_project_sees_nothing(rows, store):
     assert await store.adapters.of_run(stranger, run.id) is None
 
 
+async def test_a_run_has_what_its_training_kept_beside_what_it_came_to_its_end_with(rows, store, project):
+    run = await rows.run()
+    made = await rows.adapter(run.id)
+    early = replace(made, name="law-step-3", last_good_step=3)
+    await store.adapters.delete(project, made.id)
+    kept = await store.adapters.add(early)
+    assert (await store.adapters.add(early)).id == kept.id and kept.last_good_step == 3
+    assert await store.adapters.of_run(project, run.id) is None
+    made = await rows.adapter(run.id)
+    assert await store.adapters.of_run(project, run.id) == made
+    assert {one.id for one in await store.adapters.all_of_run(project, run.id)} == {kept.id, made.id}
+    await store.runs.cancel(project, run.id)
+    for one in (made, kept):
+        with pytest.raises(Conflict, match=f"made .*{one.id}.*; delete that first"):
+            await store.runs.delete(project, run.id)
+        await store.adapters.delete(project, one.id)
+    await store.runs.delete(project, run.id)
+
+
 async def test_what_a_run_uses_stays(rows, store, project):
     people = await rows.preferences()
     run = await rows.run(human_id=people.id)
