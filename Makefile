@@ -42,7 +42,7 @@ demo: setup
 # A missed target, which each names in its last line, does not keep the other tables from being written.
 bench: setup
 	-$(BIN)/python -m benchmarks.dpo --precision fp32 --docs
-	-$(BIN)/python -m benchmarks.dpo --precision bf16 --pairs 8 --docs
+	-$(BIN)/python -m benchmarks.dpo --precision bf16 --docs
 	-$(BIN)/python -m benchmarks.dpo --linear --docs
 	-$(BIN)/python -m benchmarks.reward --docs
 	-$(BIN)/python -m benchmarks.reward --precision bf16 --docs

@@ -11,16 +11,19 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.mixing_world import Floats, Places, World, rows_of
+from training.gold import Worths, gold_pairs, kinds, worths
 from training.mix import MixConfig, mix_rows
 from training.purchase import Purse, next_purchase
 from training.reliability import FEWEST_VOTES, log_odds, pays_length, shared_pairs
 from training.rows import PreferenceRow
-from training.worth import Chances, Had, agreement_beyond_chance, verdict_correlation
+from training.worth import Had, agreement_beyond_chance, verdict_correlation
 
 Arm = Literal["human", "ai", "concatenation", "ours"]
 ARMS: tuple[Arm, ...] = ("human", "ai", "concatenation", "ours")
 CALLS_A_PAIR = 2
 ROUND_LABELS = 10
+# Pairs whose right answer the asker knows, as a label project has them.
+GOLD_PAIRS = 60
 OURS = MixConfig(ratio=1.0, weights="measured", calibrate=True, conflict="average")
 
 
@@ -78,7 +81,7 @@ def buy(arm: Arm, world: World, p_a_N: Floats, budget: Budget) -> Bought:
         labels, judged = most_labels // 2, min(pool, budget.calls // 2 // CALLS_A_PAIR)
         return _plain(world, p_a_N, budget, np.arange(labels), (labels + np.arange(judged)) % pool)
     basket = fill(world, p_a_N, budget)
-    mixed = mix_rows(_people(world, basket), _machine(world, p_a_N, basket), OURS)
+    mixed = mix_rows(_people(world, basket), _machine(world, p_a_N, basket), OURS, gold=_right(world))
     return Bought(mixed.rows, basket.labels, basket.judged, basket.paid(budget))
 
 
@@ -89,27 +92,38 @@ def _plain(world: World, p_a_N: Floats, budget: Budget, labelled: Places, judged
 
 
 def fill(world: World, p_a_N: Floats, budget: Budget) -> Basket:
-    """Labels on judged pairs, a round at a time, as long as what they tell pays; then the plan that is best."""
+    """Labels on judged pairs, a round at a time, as long as what they tell pays; then the plan that is best.
+
+    The first pairs are gold: all of it is judged at the start, and a few of it labelled.
+    """
     pool = len(world.vote_N)
     first = min(FEWEST_VOTES, pool, budget.calls // (budget.human_cost + CALLS_A_PAIR))
-    basket = Basket(judged=first, shared=first)
-    people = agreement_beyond_chance(None)
+    gold = min(GOLD_PAIRS, pool, (budget.calls - first * budget.human_cost) // CALLS_A_PAIR)
+    basket = Basket(judged=max(gold, first), shared=first)
     while True:
         left = budget.calls - basket.paid(budget)
         purse = Purse(left / budget.human_cost, budget.verdict_price, pool - basket.judged)
         had = Had(basket.labels, basket.judged)
-        plan = next_purchase(measured(world, p_a_N, basket), people, had, purse, ROUND_LABELS)
+        plan = next_purchase(measured(world, p_a_N, basket), had, purse, ROUND_LABELS)
         if not plan.to_measure:
             labels = min((left - plan.verdicts * CALLS_A_PAIR) // budget.human_cost, pool - basket.shared)
             return replace(basket, judged=basket.judged + plan.verdicts, apart=labels)
-        basket = replace(basket, judged=basket.judged + ROUND_LABELS, shared=basket.shared + ROUND_LABELS)
+        shared = basket.shared + ROUND_LABELS
+        basket = replace(basket, judged=max(basket.judged, shared), shared=shared)
 
 
-def measured(world: World, p_a_N: Floats, basket: Basket) -> Chances:
+def measured(world: World, p_a_N: Floats, basket: Basket) -> Worths:
     """What a basket's labels say of a verdict's correlation with a vote."""
     people, machine = _people(world, basket), _machine(world, p_a_N, basket)
     pays = pays_length(machine)
-    return verdict_correlation(shared_pairs(machine, people), pays, log_odds(machine, pays))
+    tells = verdict_correlation(shared_pairs(machine, people), pays, log_odds(machine, pays))
+    gold = gold_pairs(_right(world), people, machine, pays)
+    return worths(tells, kinds(agreement_beyond_chance(None)), gold)
+
+
+def _right(world: World) -> list[PreferenceRow]:
+    """The right answers of gold, to measure by."""
+    return rows_of(world, np.arange(min(GOLD_PAIRS, len(world.vote_N))), world.truth_N, "human")
 
 
 def _people(world: World, basket: Basket) -> list[PreferenceRow]:

@@ -1,7 +1,7 @@
 """How fast a reward model is trained, and how good it gets, beside TRL 1.16 on the same pairs.
 
-    CHARTER_DATA=... python -m benchmarks.reward [--precision fp32|bf16] [--pairs 16] [--held-out 16] [--docs]
-    CHARTER_DATA=... python -m benchmarks.reward --efficacy [--pairs 128] [--held-out 128] [--docs]
+    CHARTER_DATA=... python -m benchmarks.reward [--precision fp32|bf16] [--pairs 16] [--held-out 64] [--docs]
+    CHARTER_DATA=... python -m benchmarks.reward --efficacy [--pairs 128] [--held-out 384] [--docs]
 
 Both sides as in dpo.py, with a scalar head: the same first weights, tokens and order, each in a process of its own, and
 ours before and after TRL. Accuracy is on the held-out prompts' pairs, with its 95 % interval, and beside it that of
@@ -42,7 +42,7 @@ from service.demo.recipe import CACHE
 from training.rows import PreferenceRow
 
 LEAST_RATIO, MOST_PAIRS_APART = 2.0, 2
-_EFFICACY_CHARS = 400  # of a prompt and its longer reply
+_EFFICACY_CHARS = 600  # of a prompt and its longer reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +128,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--pairs", type=int, help="to train on: 16, of --efficacy 128")
-    parser.add_argument("--held-out", type=int, help="to measure on: 16, of --efficacy 128")
+    parser.add_argument("--held-out", type=int, help="to measure on: 64, of --efficacy 384")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--efficacy", action="store_true", help="more and shorter pairs: how good it gets")
     parser.add_argument("--docs", action="store_true", help="write the table of docs/performance.md anew")
     options = parser.parse_args()
-    default, chars = (128, _EFFICACY_CHARS) if options.efficacy else (16, None)
-    pairs, held_out = options.pairs or default, options.held_out or default
+    train, measure_on, chars = (128, 384, _EFFICACY_CHARS) if options.efficacy else (16, 64, None)
+    pairs, held_out = options.pairs or train, options.held_out or measure_on
     knobs = {"learning_rate": 1e-4, "lora_rank": 16, "held_out_share": held_out / (pairs + held_out)}
     model = base_model_folder(options.model, CACHE)
     with tempfile.TemporaryDirectory(prefix="ch-") as folder:

@@ -1,12 +1,12 @@
 """How near the engine that samples for PPO is to the trainer, with its logits in the weights' format and in float32.
 
-    CHARTER_DATA=... python -m benchmarks.sampler [--prompts 32] [--rounds 2] [--docs]
+    CHARTER_DATA=... python -m benchmarks.sampler [--precision bf16|fp32] [--prompts 32] [--rounds 2] [--docs]
 
-Two vLLM servers of the bundled 135M model take turns at the same prompts, replies of at most 64 tokens, on a quiet
-machine. What each wrote last is then seen by the trainer, in the same format and in fp32: `ratio_apart` is |p of the
-trainer over p of the sampler - 1| of a sampled token, `kl` is KL(sampler || trainer) in nats a token (k3,
-training/kl.py). `trainer` stands for the trainer itself beside fp32, on the replies of the first server. `--docs`
-writes the table of docs/performance.md; the last line is JSON.
+Two vLLM servers of the bundled 135M model, in the trainer's format, take turns at the same prompts, replies of at
+most 64 tokens, on a quiet machine. What each wrote last is then seen by the trainer, in the same format and in fp32:
+`ratio_apart` is |p of the trainer over p of the sampler - 1| of a sampled token, `kl` is KL(sampler || trainer) in
+nats a token (k3, training/kl.py). `trainer` stands for the trainer itself beside fp32, on the replies of the first
+server. `--docs` writes the table of docs/performance.md; the last line is JSON.
 """
 
 import argparse
@@ -52,11 +52,11 @@ class Sampled:
     seconds: tuple[float, ...]
 
 
-async def sample(model: Path, prompts: Sequence[tuple[int, ...]], rounds: int) -> dict[str, Sampled]:
+async def sample(model: Path, precision: str, prompts: Sequence[tuple[int, ...]], rounds: int) -> dict[str, Sampled]:
     """Both servers are up at once; the one that waits costs nothing."""
     found: dict[str, list[tuple[float, list[dict[str, object]]]]] = {name: [] for name in HEADS}
     with tempfile.TemporaryDirectory(prefix="ch-") as folder:
-        settings = {name: engine(model, Path(folder), name) for name in HEADS}
+        settings = {name: engine(model, precision, Path(folder), name) for name in HEADS}
         async with running_engine(settings["narrow"]), running_engine(settings["wide"]):
             for _ in range(rounds + 1):
                 for name, own in settings.items():
@@ -64,13 +64,14 @@ async def sample(model: Path, prompts: Sequence[tuple[int, ...]], rounds: int) -
     return {name: sampled(prompts, turns[1:]) for name, turns in found.items()}  # the first one warms up
 
 
-def engine(model: Path, folder: Path, name: str) -> EngineSettings:
+def engine(model: Path, precision: str, folder: Path, name: str) -> EngineSettings:
     return EngineSettings(
         model_path=str(model),
         served_name=name,
         socket_path=folder / f"{name}.sock",
         log_path=folder / f"{name}.log",
         max_model_len=2048,
+        dtype="float32" if precision == "fp32" else "bfloat16",
         wide_head=HEADS[name],
         reloadable=True,  # for the route that empties the prefix cache
     )
@@ -177,7 +178,7 @@ def main() -> int:
     tokenizer = load_tokenizer(model)
     rows = first_rows(options.prompts, most_chars=_MOST_CHARS)
     prompts = [prompt_tokens(row.prompt, tokenizer, f"row {row.id!r}") for row in rows]
-    found = asyncio.run(sample(model, prompts, options.rounds))
+    found = asyncio.run(sample(model, options.precision, prompts, options.rounds))
     figures = figures_of(model, found, options.precision)
     if options.docs:
         rewrite_block(PAGE, "sampler", block(figures, options.precision, options.prompts))

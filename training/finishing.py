@@ -56,14 +56,15 @@ def last_good_kept(
         with memory_advice(partial(smaller_groups, config)):
             yield
     except (LostNumber, OutOfMemory) as error:
+        kind = OutOfMemory if isinstance(error, OutOfMemory) else LostNumber
         steps = checkpoint_steps(folder.checkpoints)
         if not steps:
-            raise type(error)(f"{error} (no checkpoint was written before)") from error
+            raise kind(f"{error} (no checkpoint was written before)") from error
         load_weights(folder.checkpoints, steps[-1], weights)
         place = folder.path / f"adapter-step-{steps[-1]:08d}"
         save_adapter(policy, place, config.model.resolve().name)
         print_kept(steps[-1], place, str(error))
-        raise type(error)(f"{error}; the adapter of step {steps[-1]} is kept: {_way_on(error, place)}") from error
+        raise kind(f"{error}; the adapter of step {steps[-1]} is kept: {_way_on(error, place)}") from error
 
 
 def _way_on(error: TrainingError, place: Path) -> str:

@@ -1,4 +1,4 @@
-"""People's pairs and the machine's become one set: conflicts, caps, ratio, weights, and a report. Standard library.
+"""People's pairs and the machine's become one set: conflicts, caps, ratio, weights, and a report. Needs numpy.
 
 Order: owners -> cap per annotator -> beliefs and weights (mix_sources.py) -> conflicts -> ratio. Nothing leaves
 silently: every dropped row is in the report.
@@ -125,15 +125,17 @@ def mix_rows(
     machine: Sequence[PreferenceRow],
     config: MixConfig,
     measured: Sequence[PreferenceRow] = (),
+    gold: Sequence[PreferenceRow] = (),
 ) -> MixResult:
     """Join human and machine rows. The same input gives the same rows in the same order.
 
-    `measured` are the machine's rows on people's pairs: they show what it is worth, and do not enter the mix.
+    `measured` are the machine's rows on people's pairs: they show what it is worth, and do not enter the mix. Nor does
+    `gold`, right answers on pairs of either's rows, which shows whose errors the machine makes (gold.py).
     """
     _refuse_wrong_sources(human, (*machine, *measured))
     people, machines = owned_rows(human, config.owners), owned_rows(machine, config.owners)
     capped = cap_annotators(people.rows, config)
-    counted = counted_rows(capped.rows, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config))
+    counted = counted_rows(capped.rows, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config), gold)
     settled = settled_rows(counted.human, counted.machine, config.conflict, config.weightless)
     drawn = draw_share(settled, config)
     rows = (*drawn, *settled.machine)

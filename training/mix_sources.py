@@ -1,6 +1,6 @@
 """What the rows of each source count in a mix: votes pooled, the machine's beliefs calibrated, weights measured.
 
-Standard library. Left out: which rows stay (mix.py).
+Needs numpy (gold.py). Left out: which rows stay (mix.py).
 """
 
 import math
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from training.gold import CHECKS_SHARES, JUDGES_SHARES, GoldPair, gold_pairs, kinds, verdict_worth
 from training.people_votes import HIGHEST_P, Agreement, Votes, pair_key, pooled_votes, read_votes
 from training.ranked import labels_in_rows
 from training.reliability import (
@@ -24,17 +25,7 @@ from training.reliability import (
     shared_pairs,
 )
 from training.rows import PreferenceRow, Source
-from training.worth import (
-    CHECKS_SHARES,
-    JUDGES_SHARES,
-    Chances,
-    Had,
-    agreement_beyond_chance,
-    next_worth,
-    verdict_correlation,
-    verdict_weight,
-    verdict_worth,
-)
+from training.worth import Chances, Had, agreement_beyond_chance, next_worth, verdict_correlation, verdict_weight
 
 Weights = Literal["given", "measured"]
 
@@ -118,8 +109,10 @@ def counted_rows(
     machine: Sequence[PreferenceRow],
     measured: Sequence[PreferenceRow],
     knobs: SourceKnobs,
+    gold: Sequence[PreferenceRow] = (),
 ) -> Counted:
-    """Beliefs and weights by what people's votes show. `measured` are verdicts on people's pairs, to measure by only.
+    """Beliefs and weights by what people's votes show. `measured` are verdicts on people's pairs, to measure by only,
+    and so are the right answers `gold`.
 
     With weights as given and nothing calibrated, only the given weights are put on.
     """
@@ -135,7 +128,7 @@ def counted_rows(
         shared = shared_pairs(judged, human, knobs.weightless)
         # A check of length is meant to go by length; a judge's taste for it is taken out.
         fit = fit_belief(shared, pays_length(judged) if source == "ai" else 0.0) if knobs.calibrate else None
-        worth = _worth(shared, fit, votes, own) if fit else None
+        worth = _worth(shared, fit, votes, own, gold_pairs(gold, human, judged, fit.pays_length)) if fit else None
         stood = _Stood(shared, fit, worth, Had(measure.labels, labels_in_rows(own)))
         rows = _weighed(own, stood, measure)
         # What the user gave no weight stays at none; what the labels give none is left out.
@@ -170,10 +163,12 @@ def _standing(stood: _Stood, before: Sequence[PreferenceRow], after: Sequence[Pr
     )
 
 
-def _worth(shared: Sequence[SharedPair], fit: BeliefFit, votes: Votes, own: Sequence[PreferenceRow]) -> Chances:
+def _worth(
+    shared: Sequence[SharedPair], fit: BeliefFit, votes: Votes, own: Sequence[PreferenceRow], gold: Sequence[GoldPair]
+) -> Chances:
     correlation = verdict_correlation(shared, fit.pays_length, log_odds(own, fit.pays_length))
     shares = CHECKS_SHARES if own[0].source == "check" else JUDGES_SHARES
-    return verdict_worth(correlation, agreement_beyond_chance(votes.people), shares)
+    return verdict_worth(correlation, kinds(agreement_beyond_chance(votes.people), shares), gold)
 
 
 def _weighed(own: Sequence[PreferenceRow], stood: _Stood, by: Measure) -> list[PreferenceRow]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.worth import BEND, Chances, Had, lifts
+from training.gold import Worths
+from training.worth import BEND, Had
 
 Floats = NDArray[np.float64]
 _PLANS = 21
@@ -36,44 +37,26 @@ class Plan:
     verdicts: int
 
 
-def next_purchase(correlation: Chances, beyond_chance: Chances, had: Had, purse: Purse, at_once: int) -> Plan:
+def next_purchase(worth: Worths, had: Had, purse: Purse, at_once: int) -> Plan:
     """Labels to measure by are bought in doubling numbers of `at_once`, each with a verdict on its pair."""
-    worth = _Worth.of(correlation, beyond_chance)
     losses_CP, verdicts_P = _losses(worth, had, purse)
-    now_P = worth.chance_C @ losses_CP
+    now_P = losses_CP.sum(axis=0)
     least, to_measure = float(now_P.min()), 0
     for labels in _doubling(at_once, min(purse.pairs, int(purse.labels / (1 + purse.verdict_price) + 1e-9))):
         after, left = _measured(had, purse, labels)
         later_CP, _ = _losses(worth, after, left)
-        expected = float(((_outcomes(worth.tells_C, labels) * worth.chance_C[:, None]).T @ later_CP).min(axis=1).sum())
+        expected = float((_outcomes(worth.tells_C, labels).T @ later_CP).min(axis=1).sum())
         if expected < least - 1e-12:
             least, to_measure = expected, labels
     return Plan(to_measure, int(verdicts_P[now_P.argmin()]))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Worth:
-    """C correlations of a verdict with a vote and their chances; under each, G worths in labels and their chances."""
-
-    tells_C: Floats
-    chance_C: Floats
-    worth_CG: Floats
-    chance_G: Floats
-
-    @classmethod
-    def of(cls, correlation: Chances, beyond_chance: Chances) -> "_Worth":
-        under = lifts(beyond_chance)
-        worth_CG = np.array([[lift.worth(tells) for lift in under] for tells in correlation.values])
-        chance_G = np.array([lift.chance for lift in under])
-        return cls(np.array(correlation.values), np.array(correlation.chances), worth_CG, chance_G)
-
-
-def _losses(worth: _Worth, had: Had, purse: Purse) -> tuple[Floats, Floats]:
-    """E[I^(-1/4)] under each correlation for each of P plans, which buy from no verdicts to all that the money buys."""
+def _losses(worth: Worths, had: Had, purse: Purse) -> tuple[Floats, Floats]:
+    """E[I^(-1/4)] times the chance of each correlation, under P plans: from no verdicts to all that can be had."""
     verdicts_P = np.linspace(0, min(purse.labels / purse.verdict_price, purse.pairs), _PLANS)
     labels_P = had.labels + purse.labels - verdicts_P * purse.verdict_price
-    information_CGP = labels_P + worth.worth_CG[:, :, None] * (had.verdicts + verdicts_P)
-    return np.einsum("cgp,g->cp", information_CGP**-BEND, worth.chance_G), verdicts_P
+    information_CKP = labels_P + worth.worth_CK[:, :, None] * (had.verdicts + verdicts_P)
+    return np.einsum("ckp,ck->cp", information_CKP**-BEND, worth.chance_CK), verdicts_P
 
 
 def _measured(had: Had, purse: Purse, labels: int) -> tuple[Had, Purse]:

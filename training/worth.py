@@ -1,11 +1,11 @@
-"""What a machine's verdict is worth in labels of a person, and what it should weigh beside them. Standard library.
+"""What a machine's verdict is worth in labels of a person, and what it should weigh beside them. Needs numpy.
 
 A label and a verdict are noisy signs of what people prefer on the whole. A sign's Fisher information is its squared
 correlation with that. For a label it is people's agreement beyond chance, a. For a verdict it follows from its
 correlation c with a vote, and from whose errors it makes: with errors of its own it is c^2 / a, so that it is worth
 (c / a)^2 labels; with people's very errors, as a noisy copy of a vote, it is c^2 a, worth c^2 labels. In between
-(`lifts`) nobody can tell without gold. Few labels leave much open in c and a too, so worth is a posterior over all
-three.
+nobody can tell without gold (training/gold.py). Few labels leave much open in c and a too, so worth is a posterior over
+all three.
 
 What is bought is spent on a fit whose variance is, at best, one over its information I (Cramér and Rao; information
 adds up). How much a fit loses by that is `BEND`: `next_worth`, `verdict_weight` and training/purchase.py make
@@ -20,6 +20,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from training.people_votes import LOWEST_AGREEMENT, PRIOR_VOTES, USUAL_AGREEMENT, Agreement, logit, sigmoid
 from training.reliability import SLOPE_SD, SharedPair
 
@@ -27,9 +29,7 @@ from training.reliability import SLOPE_SD, SharedPair
 # That falls as I^(-1/2) where it is nearly always right, and as -log I where it is right in three of four; at five of
 # six, where I is 3 D, it bends as I^(-1/4) does.
 BEND = 0.25
-_STEPS, _HALVINGS, _MOST_LIFTS = 60, 50, 24
-# How much of a verdict's errors may be people's own, all as likely: of a judge's any part, of a check's none.
-JUDGES_SHARES, CHECKS_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9), (0.0,)
+_STEPS, _HALVINGS = 60, 50
 _LEAST = 1e-9
 # Four standard deviations over what a judge's slope is taken for: nothing is made of what hardly leans to a side.
 _HIGHEST_SLOPE = 1 + 4 * SLOPE_SD
@@ -70,19 +70,6 @@ class Had:
     verdicts: float
 
 
-@dataclass(frozen=True, slots=True)
-class Lift:
-    """A verdict that correlates with a vote by c is worth `lift` * c^2 labels, `most` at most: with that chance."""
-
-    lift: float
-    most: float
-    chance: float
-
-    def worth(self, correlation: float) -> float:
-        """In labels."""
-        return min(self.lift * correlation**2, self.most)
-
-
 def verdict_correlation(shared: Sequence[SharedPair], pays_length: float, verdicts: Sequence[float]) -> Chances:
     """Of a calibrated verdict with a vote, sqrt(mean of (2p - 1)^2), 0 to 1.
 
@@ -121,44 +108,6 @@ def agreement_beyond_chance(people: Agreement | None) -> Chances:
     return _normalised(values, logs)
 
 
-def lifts(beyond_chance: Chances, shares: Sequence[float] = JUDGES_SHARES) -> tuple[Lift, ...]:
-    """What a verdict's worth may be over its squared correlation with a vote, from the least up.
-
-    Judges learn from people's labels, so that a share of their errors may be people's own, and without gold nobody can
-    measure it. With the share h a verdict correlates with what is right by c ((1 - h) / sqrt(a) + h sqrt(a)), which is
-    at most 1. Its worth is the square of that over a label's sqrt(a).
-    """
-    found = sorted(
-        (((1 - share) / agree + share) ** 2, 1 / agree, chance / len(shares))
-        for agree, chance in zip(beyond_chance.values, beyond_chance.chances, strict=True)
-        for share in shares
-    )
-    if len(found) <= _MOST_LIFTS:
-        return tuple(Lift(*one) for one in found)
-    groups: list[list[tuple[float, float, float]]] = [[] for _ in range(_MOST_LIFTS)]
-    before = 0.0
-    for one in found:
-        groups[min(int(before * _MOST_LIFTS), _MOST_LIFTS - 1)].append(one)
-        before += one[2]
-    return tuple(_mean_lift(group) for group in groups if group)
-
-
-def _mean_lift(group: Sequence[tuple[float, float, float]]) -> Lift:
-    chance = math.fsum(one[2] for one in group)
-    lift, most = (math.fsum(one[at] * one[2] for one in group) / chance for at in (0, 1))
-    return Lift(lift, most, chance)
-
-
-def verdict_worth(correlation: Chances, beyond_chance: Chances, shares: Sequence[float] = JUDGES_SHARES) -> Chances:
-    """How many labels one verdict is worth, 0 to 1 / people's agreement beyond chance."""
-    found = sorted(
-        (lift.worth(tells), chance * lift.chance)
-        for lift in lifts(beyond_chance, shares)
-        for tells, chance in zip(correlation.values, correlation.chances, strict=True)
-    )
-    return Chances(tuple(value for value, _ in found), tuple(chance for _, chance in found))
-
-
 def next_worth(worth: Chances, had: Had) -> float:
     """How many labels the next verdict is worth beside what is there: buy verdicts while one costs less than that.
 
@@ -178,15 +127,12 @@ def verdict_weight(worth: Chances, had: Had) -> float:
     (labels + verdicts * t * s)^2 / (labels + verdicts * t^2), most at t = s. Where s is uncertain, E[I^(-1/4)] has its
     lowest point where t is the mean of s, weighted by 1 / (labels + verdicts * t * s)^(3/2).
     """
-    strengths = [math.sqrt(value) for value in worth.values]
-    low, high = 0.0, strengths[-1]
+    strengths, chances = np.sqrt(worth.values), np.array(worth.chances)
+    low, high = 0.0, float(strengths[-1])
     for _ in range(_HALVINGS):
         weight = (low + high) / 2
-        parts = zip(strengths, worth.chances, strict=True)
-        pull = (
-            chance * (s - weight) / (had.labels + had.verdicts * weight * s) ** (1 + 2 * BEND) for s, chance in parts
-        )
-        low, high = (weight, high) if math.fsum(pull) > 0 else (low, weight)
+        pull = chances * (strengths - weight) / (had.labels + had.verdicts * weight * strengths) ** (1 + 2 * BEND)
+        low, high = (weight, high) if pull.sum() > 0 else (low, weight)
     return (low + high) / 2
 
 

@@ -5,7 +5,20 @@ import argparse
 import numpy as np
 import pytest
 
-from benchmarks.mixing import FIRST_SEED, SIMULATED, compared, gain_of, held, missed, section, setting
+from benchmarks.mixing import (
+    FIRST_SEED,
+    SIMULATED,
+    Comparison,
+    McNemar,
+    Setting,
+    by_source,
+    compared,
+    gain_of,
+    held,
+    missed,
+    section,
+    setting,
+)
 from benchmarks.mixing_arms import ARMS, Budget, buy, fill, measured
 from benchmarks.mixing_world import (
     SIMULATED_MARGIN_SD,
@@ -20,6 +33,7 @@ from benchmarks.mixing_world import (
     votes,
 )
 from training.reliability import length_gap
+from training.worth import Chances
 
 
 def test_no_arm_pays_more_than_the_budget_and_all_its_rows_are_of_the_pool():
@@ -52,7 +66,8 @@ def test_labels_are_bought_until_the_judge_is_shown_to_be_worth_its_price():
     assert chance.labels > 150 > sure.labels and chance.judged < sure.judged
     # of the pairs that a person and this judge see, 74 to 80 % are alike
     found = measured(world, verdicts(world, Judge(0.0, 0.0), seed=13), sure)
-    assert found.quantile(0.025) < 0.54 < found.quantile(0.975)
+    tells = Chances(tuple(found.tells_C), tuple(found.chance_CK.sum(axis=1)))
+    assert tells.quantile(0.025) < 0.54 < tells.quantile(0.975)
 
 
 def test_people_of_the_simulated_gold_agree_in_two_pairs_of_three():
@@ -101,6 +116,30 @@ def test_mcnemar_counts_where_one_alone_is_right():
     found = compared("ai", {"ours": ours, "ai": other}).mcnemar
     assert (found.only_ours, found.only_other) == (4, 1)
     assert found.p == pytest.approx(0.375)  # two-sided binomial: 2 * (1 + 5) / 32
+
+
+def test_misses_are_counted_one_by_one_and_as_a_family():
+    def beside(*sources: tuple[float, float]) -> tuple[Comparison, ...]:
+        none = McNemar(0, 0, 1.0)
+        return tuple(
+            Comparison(arm, points, -9.0, 9.0, p, p, none, ())
+            for arm, (points, p) in zip(("human", "ai"), sources, strict=True)
+        )
+
+    settings = [
+        Setting(SIMULATED, Judge(noise, 0.0), {}, 0.0, 0.0, 0, comparisons)
+        for noise, comparisons in ((0.2, beside((-1.0, 0.01), (0.2, 0.5))), (0.3, beside((-0.5, 0.02), (-0.1, 0.6))))
+    ]
+    found = held(settings)
+    # by hand: 4 * 0.01, 3 * 0.02, 2 * 0.5, then no lower than that
+    assert [c.p_holm for s in found for c in s.comparisons] == pytest.approx([0.04, 1.0, 0.06, 1.0])
+    said = by_source(found)
+    assert "Of 4 comparisons" in said and "(5 %) in 2, each" in said and "show 0.1 by chance; in 1 as one" in said
+    assert [line.split(" | ")[1:] for line in said.splitlines()[-3:]] == [
+        ["people", "-1.0 (-9.0 to +9.0)", "0.01", "0.04 |"],
+        ["people", "-0.5 (-9.0 to +9.0)", "0.02", "0.06 |"],
+        ["judge", "-0.1 (-9.0 to +9.0)", "0.6", "1 |"],
+    ]
 
 
 def test_the_study_runs_and_names_what_it_missed():

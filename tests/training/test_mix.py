@@ -11,12 +11,13 @@ from judges.records import Message
 from training.cast_votes import CastVote, row_of_votes
 from training.conflicts import averaged
 from training.errors import TrainingError
+from training.gold import kinds, verdict_worth
 from training.mix import MixConfig, mix_rows
 from training.people_votes import REVIEWED, Agreement
 from training.ranked import RANKED, effective_sample_size
 from training.reliability import log_odds, shared_pairs
 from training.rows import PreferenceRow
-from training.worth import Had, agreement_beyond_chance, verdict_correlation, verdict_weight, verdict_worth
+from training.worth import Had, agreement_beyond_chance, verdict_correlation, verdict_weight
 
 from .test_rows import make_row
 
@@ -296,7 +297,8 @@ def test_calibration_brings_sure_verdicts_to_their_accuracy():
     mixed = mix_rows(human, judged, config)
     sure = [row for row in mixed.rows if row.source == "ai"]
     worth = verdict_worth(
-        verdict_correlation(shared_pairs(judged, human), 0.0, log_odds(judged, 0.0)), agreement_beyond_chance(None)
+        verdict_correlation(shared_pairs(judged, human), 0.0, log_odds(judged, 0.0)),
+        kinds(agreement_beyond_chance(None)),
     )
     weight = verdict_weight(worth, Had(400, 400))
     assert 0.6 < weight < 1 / 0.6  # 0.6 / a, a from 0.6^2 to 1
@@ -373,11 +375,23 @@ def test_a_verdict_weighs_less_where_pooled_votes_are_softer():
     votes = [*first, *second]
     worth = verdict_worth(
         verdict_correlation(shared_pairs(judged, votes), 0.0, log_odds(judged, 0.0)),
-        agreement_beyond_chance(Agreement(400, 0.75)),
+        kinds(agreement_beyond_chance(Agreement(400, 0.75))),
     )
     # the prior holds agreement beyond chance, 0.5, to the usual one with ten votes
     soft = math.sqrt((400 * 0.5 + 10 * 0.452) / 410)
     assert mixed.report.standings[0].weight == pytest.approx(soft * verdict_weight(worth, Had(800, 400)), rel=0.02)
+
+
+def test_gold_says_what_a_copy_of_the_votes_is_worth():
+    # people are right on all of 60 gold pairs, so a judge that they side with in 80 % is worth 0.6^2 labels
+    human, judged = both(320, 80)
+    config = MixConfig(ratio=1, weights="measured", calibrate=True)
+    right = [replace(row, id=f"gold-{row.id}") for row in human[::6][:60]]
+    open_to_all, known = (mix_rows(human, judged, config, gold=gold) for gold in ((), right))
+    worths = [mixed.report.standings[0].worth for mixed in (open_to_all, known)]
+    assert worths[0] > 0.6 > worths[1] > 0.36
+    # nobody trains on the right answers
+    assert {row.id for row in known.rows} == {row.id for row in open_to_all.rows}
 
 
 def test_under_twenty_votes_the_slope_is_held_against_pooled_votes():

@@ -22,14 +22,16 @@ from training.engine_sampler import merged_tensors
 from training.errors import ConfigError, LostNumber, TrainingError
 from training.judge_scorer import GradingJudge, JudgeScorer
 from training.merge import merge_adapter
-from training.model import load_policy
+from training.model import Policy, load_policy, reply_token_logps
 from training.online import mean_parts
+from training.online_parts import open_sampler
+from training.packing import TokenGroup, pack_groups
 from training.ppo import train_ppo
 from training.precision import resolve_numbers
 from training.reward import train_reward
 from training.reward_scorer import RewardModelScorer
 from training.rloo import train_rloo
-from training.rollouts import OnlinePrompt, Rollout, SampledReply, sample_rollouts
+from training.rollouts import OnlinePrompt, Rollout, SampledReply, Sampler, sample_rollouts
 from training.rows import PreferenceRow, write_rows
 from training.scorers import FunctionScorer, WeightedScorer, scored_rollouts
 from training.tokenising import load_tokenizer
@@ -254,6 +256,50 @@ def test_a_run_goes_on_with_what_scored_it_before(tmp_path: Path, tiny: Path):
     law.write_text(law.read_text().replace("2", "3"))
     with pytest.raises(ConfigError, match="began with constitution_sha256"):
         train_rloo(config(tmp_path, tiny, RlooConfig, constitution=str(law)), [LETTERS])
+
+
+class Tells:
+    """The trainer's own sampler, which also tells its log-probabilities: so far off, nats a token."""
+
+    def __init__(self, policy: Policy, own: Sampler, nats: float) -> None:
+        self._policy, self._own, self._nats = policy, own, nats
+        self.lengths: list[int] = []
+
+    def update(self, weights: str) -> None:
+        self._own.update(weights)
+
+    def sample(self, prompts: Sequence[tuple[int, ...]], *, seed: int) -> list[SampledReply]:
+        replies = self._own.sample(prompts, seed=seed)
+        groups = [TokenGroup("", prompt, (one.tokens,)) for prompt, one in zip(prompts, replies, strict=True)]
+        self.lengths = [len(one.tokens) for one in replies]
+        with torch.no_grad():
+            packed = pack_groups(groups, self._policy.numbers.dtype, self._policy.numbers.device)
+            logps = (reply_token_logps(self._policy, packed) + self._nats).split(self.lengths)
+        return [replace(one, logps=tuple(own.tolist())) for one, own in zip(replies, logps, strict=True)]
+
+    def close(self) -> None:
+        self._own.close()
+
+
+@pytest.mark.parametrize(("nats", "is_same"), [(-0.0005, True), (-0.002, False)])
+@pytest.mark.parametrize("kind", [PpoConfig, RlooConfig])
+def test_a_sampler_that_computes_as_the_trainer_does_is_believed(
+    tmp_path: Path, sharp: Path, kind: type[OnlineConfig], nats: float, is_same: bool
+):
+    """The fresh policy is its base: each token that the sampler is believed about adds its `nats` to the KL."""
+    wanted = config(tmp_path, sharp, kind, epochs=1, minibatches=2)
+    opened: list[Tells] = []
+
+    def tells(config: OnlineConfig, policy: Policy, ends: tuple[int, ...], prompt: tuple[int, ...]) -> Sampler:
+        opened.append(Tells(policy, open_sampler(config, policy, ends, prompt), nats))
+        return opened[-1]
+
+    TRAIN[kind](wanted, [LETTERS], tells)
+    (line,) = steps(wanted.output)
+    # The replies of the first minibatch, half of them, are seen by the policy itself.
+    later = opened[0].lengths[len(opened[0].lengths) // 2 :]
+    assert line["kl"] == pytest.approx(sum(later) * nats / 64 if is_same else 0.0, abs=1e-5)
+    assert line["sampler_apart"] == pytest.approx(-nats, rel=0.05)
 
 
 def asked(number: int = 0) -> OnlinePrompt:

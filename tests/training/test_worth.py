@@ -7,18 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.gold import kinds, verdict_worth
 from training.people_votes import LOWEST_AGREEMENT, Agreement, logit
 from training.reliability import SharedPair
 from training.worth import (
-    CHECKS_SHARES,
     Chances,
     Had,
     agreement_beyond_chance,
-    lifts,
     next_worth,
     verdict_correlation,
     verdict_weight,
-    verdict_worth,
 )
 
 NOTHING_OR_ONE = Chances((0.0, 1.0), (0.5, 0.5))
@@ -84,39 +82,6 @@ def test_peoples_agreement_follows_the_votes():
     assert (many.mean, many.sd) == (pytest.approx(0.6, abs=0.01), pytest.approx(2 * math.sqrt(0.16 / 1000), abs=0.003))
 
 
-def test_a_verdict_with_peoples_errors_is_worth_less_than_one_with_errors_of_its_own():
-    # people agree beyond chance by 0.64; a tenth, three tenths ... nine tenths of its errors are people's:
-    # ((1 - h) / 0.64 + h)^2, up to (1 / 0.64)^2 = 2.44 for none and 1 for all
-    found = lifts(known(0.64))
-    assert [one.lift for one in found] == pytest.approx([1.11566, 1.36598, 1.64160, 1.94254, 2.26879], abs=1e-4)
-    assert {one.most for one in found} == {1 / 0.64} and math.fsum(one.chance for one in found) == pytest.approx(1)
-    assert [(one.lift, one.chance) for one in lifts(known(0.64), CHECKS_SHARES)] == [(pytest.approx(0.64**-2), 1)]
-    # where people always agree there are no errors to share
-    assert [one.lift for one in lifts(known(1.0))] == pytest.approx([1] * 5)
-
-
-def test_worth_is_the_ratio_of_information():
-    # right in 80 % of votes: c^2 = 0.36 times the mean of the lifts above
-    assert verdict_worth(known(0.6), known(0.64)).mean == pytest.approx(0.36 * 1.66691, abs=1e-4)
-    # no correlation with people on the whole is over 1
-    assert verdict_worth(known(1.0), known(0.2)).values[-1] == pytest.approx(1 / 0.2)
-    both = verdict_worth(Chances((0.1, 0.3), (0.5, 0.5)), known(1.0))
-    assert both.values == pytest.approx((0.01,) * 5 + (0.09,) * 5)
-    assert both.chances == pytest.approx((0.1,) * 10)
-
-
-def test_few_lifts_have_the_mean_of_all():
-    people = agreement_beyond_chance(Agreement(100, 0.75))
-    found = lifts(people)
-    wanted = sum(
-        chance * ((1 - h) / a + h) ** 2 / 5
-        for a, chance in zip(people.values, people.chances, strict=True)
-        for h in (0.1, 0.3, 0.5, 0.7, 0.9)
-    )
-    assert len(found) <= 24 and sum(one.lift * one.chance for one in found) == pytest.approx(wanted)
-    assert [one.lift for one in found] == sorted(one.lift for one in found)
-
-
 def test_the_next_verdict_is_worth_less_the_more_hangs_on_verdicts():
     assert next_worth(known(0.3), Had(5, 100)) == pytest.approx(0.3)
     assert next_worth(NOTHING_OR_ONE, Had(5, 0)) == pytest.approx(0.5)
@@ -158,7 +123,7 @@ def test_worth_has_bounds_and_no_order(values, pays_length, met, agreement):
     pairs = [SharedPair(*value) for value in values]
     found = correlation(pairs, pays_length)
     assert found == correlation(pairs[::-1], pays_length)
-    worth = verdict_worth(found, agreement_beyond_chance(Agreement(met, agreement) if met else None))
+    worth = verdict_worth(found, kinds(agreement_beyond_chance(Agreement(met, agreement) if met else None)))
     assert math.fsum(worth.chances) == pytest.approx(1)
     assert list(worth.values) == sorted(worth.values)
     assert worth.values[0] >= 0 and worth.values[-1] <= 1 / LOWEST_AGREEMENT
