@@ -194,6 +194,8 @@ def server_environment(settings: EngineSettings) -> dict[str, str]:
     environment["VLLM_SERVER_DEV_MODE"] = "1" if settings.reloadable else "0"
     if settings.program == "vllm" and on_cpu(settings):
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(settings.kv_cache_gib)
+        # Else the first log-probability asked for has a kernel compiled: without a C++ compiler vLLM dies of it.
+        environment.setdefault("TORCHDYNAMO_DISABLE", "1")
         if _few_cores():
             # Else vLLM takes one thread, and leaves the other core to its scheduler.
             environment.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))

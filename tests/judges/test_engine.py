@@ -115,6 +115,9 @@ def test_vllm_listens_on_no_port_and_sends_nothing_home(sockets):
     assert command[command.index("--uds") + 1] == str(sockets / "m.sock")
     assert environment["VLLM_NO_USAGE_STATS"] == environment["HF_HUB_OFFLINE"] == "1"
     assert "VLLM_SERVER_DEV_MODE" not in command
+    # Nothing is compiled on a CPU: a machine with Python alone has no compiler.
+    assert environment["TORCHDYNAMO_DISABLE"] == "1" and "--enforce-eager" in command
+    assert "TORCHDYNAMO_DISABLE" not in server_environment(replace(vllm, device="cuda")).keys() - os.environ.keys()
 
 
 def test_logits_are_wide_unless_no_verdict_is_read_from_them(sockets):

@@ -519,5 +519,5 @@ def test_bad_input_names_the_knob(tmp_path: Path, tiny: Path):
         config(tmp_path / "d", tiny, RlooConfig, replies_per_prompt=1)
     with pytest.raises(ConfigError, match="'reward_model' is 7; it must be a path"):
         config(tmp_path / "e", tiny, PpoConfig, reward_model=7)
-    with pytest.raises(TrainingError, match="no 'chosen'; a row needs chosen, rejected"):
+    with pytest.raises(TrainingError, match="no 'chosen'; a row needs prompt with chosen or completion, or messages"):
         train_ppo(config(tmp_path / "f", tiny, PpoConfig, ptx_weight=1.0), [LETTERS])
