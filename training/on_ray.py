@@ -102,7 +102,9 @@ def train_on_ray(run: RayRun, config: TrainConfig) -> dict[str, object]:
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    with ray.init(**({} if "RAY_ADDRESS" in os.environ else {"num_cpus": run.workers + 1})):
+    # Not one that somebody else has started on this machine: that one would refuse the token, or the workers.
+    own = {"address": "local", "num_cpus": run.workers + 1}
+    with ray.init(**({} if "RAY_ADDRESS" in os.environ else own)):
         gpus = ray.cluster_resources().get("GPU", 0) >= run.workers
         trainer = TorchTrainer(
             work,

@@ -14,7 +14,6 @@ from training.configs import METHODS, Method, PpoConfig, config_from
 from training.errors import RowError
 from training.model import load_policy
 from training.online_parts import load_prompts
-from training.ppo import train_ppo
 from training.precision import resolve_numbers
 from training.reward_rows import load_reward_rows
 from training.rows import read_rows, write_rows
@@ -151,16 +150,16 @@ def test_what_is_sampled_from_is_what_is_trained_on(tiny: Path, tmp_path: Path):
 REFUSES = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT_TEMPLATE
 
 
-@pytest.mark.parametrize("method", [*sorted(TRAINERS), "ppo"])
+@pytest.mark.parametrize("method", sorted(TRAINERS))
 def test_a_conversation_that_the_template_refuses_is_named(method: Method, tiny: Path, tmp_path: Path):
     model = model_with(tiny, tmp_path / "model", eos="<|im_end|>", template=REFUSES)
     write_rows(
         tmp_path / "rows.jsonl",
         [make_row(), make_row("r2", prompt_id="p2", prompt=(Message("system", "Hi"), *QUESTION))],
     )
-    name = "prompt 'p2'" if method == "ppo" else "row 'r2'"
+    name = "prompt 'p2'" if method in ("ppo", "rloo") else "row 'r2'"
     with pytest.raises(RowError, match=rf"^{name}: the model's chat template refuses the conversation \(no system\)"):
-        (TRAINERS | {"ppo": train_ppo})[method](trainer_config(method, tmp_path, model))
+        TRAINERS[method](trainer_config(method, tmp_path, model))
 
 
 def test_a_template_that_rewrites_replies_is_refused():
