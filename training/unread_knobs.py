@@ -17,6 +17,7 @@ SAYS_OF: Mapping[str, str] = {
     "reward_ensemble": "reward_model",
     "spread_weight": "reward_ensemble",
     "principles": "constitution",
+    "check_weight": "constitution",
     "ptx_rows": "ptx_weight",
 }
 
