@@ -125,6 +125,15 @@ def test_the_report_stands_alone_and_escapes_what_models_wrote(tmp_path: Path):
     assert "| brief | checked | 10.0 % | 60.0 % | +50.0 (+40.0 to +60.0) | 48 |" in card
 
 
+def test_the_report_counts_right_answers_and_the_verdicts_in_whose_place_they_are(tmp_path: Path):
+    inputs = make_inputs(tmp_path / "in")
+    row, verdict = make_row(source="human"), make_row(id="m", source="ai")
+    mix = mix_rows([row], [verdict], MixConfig(), gold=[row]).report
+    write_bundle(replace(inputs, report=replace(inputs.report, mix=mix)), tmp_path / "bundle.tar.gz")
+    page = " ".join(members(tmp_path / "bundle.tar.gz")["report.html"].decode().split())
+    assert "1 pairs whose right answer was known are trained on as well, in place of 1 verdicts on them." in page
+
+
 def test_a_bundle_without_evaluation_says_nothing_about_an_effect(tmp_path: Path):
     inputs = make_inputs(tmp_path / "in")
     write_bundle(replace(inputs, report=Report(None, None, (), ())), tmp_path / "bundle.tar.gz")
