@@ -8,8 +8,9 @@ first weights, on the same tokens, four pairs a step in the same order, with Ada
 dropout, each in a process of its own. Nothing is recomputed but with `--gradient-checkpointing`, then on both sides.
 Ours runs before and after TRL, and the GEMM ceiling is measured with each of ours, since a machine's speed drifts. The
 pairs are real where CHARTER_DATA is set (trainer_rows.py). Prints JSON as its last line. `gemm_share` counts what the
-layout needs (flops.py), `memory_ratio` is ours over TRL's. Exit status 1 where a target is missed, named in `missed`;
-`--linear` has its own (growth.py).
+layout needs (flops.py), `memory_ratio` is ours over TRL's. In bf16 the same steps are also done in fp32, and
+`max_loss_error` and `trl_max_loss_error` are how far each side's losses are from those. Exit status 1 where a target is
+missed, named in `missed`; `--linear` has its own (growth.py).
 """
 
 import argparse
@@ -17,7 +18,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import growth
@@ -33,6 +34,7 @@ from benchmarks.trainer_sides import (
     gemm_flops_per_s,
     joined,
     machine,
+    max_loss_difference,
     prepare,
     run_ours,
     run_trl,
@@ -50,13 +52,17 @@ MOST_DIFFERENCE = {"fp32": 1e-5, "bf16": 2e-2}
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Ours, the ceilings measured beside it, a pair's tokens and operations on average; and TRL's run, if it ran."""
+    """Ours, the ceilings measured beside it, a pair's tokens and operations on average; and TRL's run, if it ran.
+
+    `exact` is ours in fp32, beside runs in bf16.
+    """
 
     ours: SideRun
     ceilings: Sequence[float]
     tokens_per_pair: float
     flops_per_pair: float
     peers: Sequence[SideRun]
+    exact: Sequence[SideRun]
 
     def line(self) -> dict[str, float]:
         """The figures of the last line."""
@@ -71,11 +77,14 @@ class Measured:
         }
         for peer in self.peers:
             figures |= beside(ours, peer)
+            for exact in self.exact:
+                figures["max_loss_error"] = max_loss_difference(ours, exact)
+                figures["trl_max_loss_error"] = max_loss_difference(peer, exact)
         return figures
 
 
 def measure(task: Task, pairs: int, *, with_peer: bool) -> Measured:
-    """Ceiling, ours, TRL, ours, ceiling."""
+    """Ceiling, ours, TRL, ours, ceiling; then in fp32 what was in bf16."""
     start = prepare(task, first_rows(pairs))
     ceilings = [gemm_flops_per_s(task)]
     runs = [run_ours(task, start, "before")[0]]
@@ -84,7 +93,9 @@ def measure(task: Task, pairs: int, *, with_peer: bool) -> Measured:
     ceilings.append(gemm_flops_per_s(task))
     tokens = sum(row.tokens for row in start.lengths) / len(start.lengths)
     flops = dpo_flops(read_shape(task.model), start.lengths) / len(start.lengths)
-    return Measured(joined(runs), ceilings, tokens, flops, peers)
+    rounded = with_peer and task.precision == "bf16"
+    exact = [run_ours(replace(task, precision="fp32"), start, "exact")[0]] if rounded else []
+    return Measured(joined(runs), ceilings, tokens, flops, peers, exact)
 
 
 def missed(figures: Mapping[str, float], precision: str) -> list[str]:
@@ -105,8 +116,18 @@ def block(figures: Mapping[str, float], caption: str) -> str:
             table_of_sides(figures, "DPO"),
             f"Ratio {figures['ratio']:.2f}; {figures['memory_ratio']:.2f} of TRL's memory; a step's losses differ by "
             f"{figures['max_loss_difference']:.1e} at most; {figures['gemm_share']:.0%} of the GEMM ceiling of "
-            f"{figures['gemm_flops_per_s'] / 1e9:.0f} GFLOP/s.",
+            f"{figures['gemm_flops_per_s'] / 1e9:.0f} GFLOP/s.{rounding(figures)}",
         )
+    )
+
+
+def rounding(figures: Mapping[str, float]) -> str:
+    """How far each side is from fp32, where that was measured."""
+    if "max_loss_error" not in figures:
+        return ""
+    return (
+        f" From the losses of the same steps in fp32, ours differ by {figures['max_loss_error']:.1e} at most, TRL's by "
+        f"{figures['trl_max_loss_error']:.1e}."
     )
 
 

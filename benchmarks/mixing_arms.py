@@ -1,8 +1,9 @@
 """Four ways to spend one budget on labels and verdicts: people alone, the judge alone, plain concatenation, and ours.
 
-A judged pair costs two calls, one in each order; a person's label costs `human_cost` calls. Ours buys labels on judged
-pairs in rounds, and after each asks `training/purchase.py` whether more of them pay, and else how to spend the rest.
-All that it measures by is paid for, and trained on, like any other.
+A judged pair costs two calls, one in each order; a person's label costs `human_cost` calls. The right answers of a few
+pairs, gold, come to every arm for nothing, to train on. Ours buys labels on judged pairs in rounds, and after each asks
+`training/purchase.py` whether more of them pay, and else how to spend the rest. What it measures by, all
+labels and verdicts, is paid for and trained on like any other.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ ARMS: tuple[Arm, ...] = ("human", "ai", "concatenation", "ours")
 CALLS_A_PAIR = 2
 ROUND_LABELS = 10
 # Pairs whose right answer the asker knows, as a label project has them.
-GOLD_PAIRS = 60
+GOLD_PAIRS = 100
 OURS = MixConfig(ratio=1.0, weights="measured", calibrate=True, conflict="average")
 
 
@@ -52,17 +53,19 @@ class Bought:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """The first `judged` pairs of the pool have verdicts, the first `shared` of them a label; the last `apart` pairs of
-    the pool have a label, and no verdict where not nearly all are judged.
+    """The first `judged` pairs of the pool have verdicts, `on_gold` of the gold among them a label, and the first
+    `shared` after the gold; the last `apart` pairs of the pool have a label, and no verdict where not nearly all are
+    judged.
     """
 
-    judged: int = 0
+    judged: int
+    on_gold: int
     shared: int = 0
     apart: int = 0
 
     @property
     def labels(self) -> int:
-        return self.shared + self.apart
+        return self.on_gold + self.shared + self.apart
 
     def paid(self, budget: Budget) -> int:
         """In calls."""
@@ -81,35 +84,36 @@ def buy(arm: Arm, world: World, p_a_N: Floats, budget: Budget) -> Bought:
         labels, judged = most_labels // 2, min(pool, budget.calls // 2 // CALLS_A_PAIR)
         return _plain(world, p_a_N, budget, np.arange(labels), (labels + np.arange(judged)) % pool)
     basket = fill(world, p_a_N, budget)
-    mixed = mix_rows(_people(world, basket), _machine(world, p_a_N, basket), OURS, gold=_right(world))
+    mixed = mix_rows(_people(world, basket), _machine(world, p_a_N, basket), OURS, gold=right_answers(world))
     return Bought(mixed.rows, basket.labels, basket.judged, basket.paid(budget))
 
 
 def _plain(world: World, p_a_N: Floats, budget: Budget, labelled: Places, judged: Places) -> Bought:
-    rows = (*rows_of(world, labelled, world.vote_N, "human"), *rows_of(world, judged, p_a_N, "ai"))
+    bought = (*rows_of(world, labelled, world.vote_N, "human"), *rows_of(world, judged, p_a_N, "ai"))
     calls = len(labelled) * budget.human_cost + len(judged) * CALLS_A_PAIR
-    return Bought(rows, len(labelled), len(judged), calls)
+    return Bought((*bought, *right_answers(world)), len(labelled), len(judged), calls)
 
 
 def fill(world: World, p_a_N: Floats, budget: Budget) -> Basket:
     """Labels on judged pairs, a round at a time, as long as what they tell pays; then the plan that is best.
 
-    The first pairs are gold: all of it is judged at the start, and a few of it labelled.
+    The first pairs are gold: all of it is judged at the start, and a few of it labelled. Labels after those are of
+    other pairs, since of gold they would tell little that is not known.
     """
     pool = len(world.vote_N)
-    first = min(FEWEST_VOTES, pool, budget.calls // (budget.human_cost + CALLS_A_PAIR))
-    gold = min(GOLD_PAIRS, pool, (budget.calls - first * budget.human_cost) // CALLS_A_PAIR)
-    basket = Basket(judged=max(gold, first), shared=first)
+    few = min(FEWEST_VOTES, GOLD_PAIRS, pool, budget.calls // (budget.human_cost + CALLS_A_PAIR))
+    gold = min(GOLD_PAIRS, pool, (budget.calls - few * budget.human_cost) // CALLS_A_PAIR)
+    basket = Basket(judged=gold, on_gold=few)
     while True:
         left = budget.calls - basket.paid(budget)
         purse = Purse(left / budget.human_cost, budget.verdict_price, pool - basket.judged)
         had = Had(basket.labels, basket.judged)
         plan = next_purchase(measured(world, p_a_N, basket), had, purse, ROUND_LABELS)
         if not plan.to_measure:
-            labels = min((left - plan.verdicts * CALLS_A_PAIR) // budget.human_cost, pool - basket.shared)
+            labels = min((left - plan.verdicts * CALLS_A_PAIR) // budget.human_cost, pool - gold - basket.shared)
             return replace(basket, judged=basket.judged + plan.verdicts, apart=labels)
         shared = basket.shared + ROUND_LABELS
-        basket = replace(basket, judged=max(basket.judged, shared), shared=shared)
+        basket = replace(basket, judged=max(basket.judged, gold + shared), shared=shared)
 
 
 def measured(world: World, p_a_N: Floats, basket: Basket) -> Worths:
@@ -117,19 +121,19 @@ def measured(world: World, p_a_N: Floats, basket: Basket) -> Worths:
     people, machine = _people(world, basket), _machine(world, p_a_N, basket)
     pays = pays_length(machine)
     tells = verdict_correlation(shared_pairs(machine, people), pays, log_odds(machine, pays))
-    gold = gold_pairs(_right(world), people, machine, pays)
+    gold = gold_pairs(right_answers(world), people, machine, pays)
     return worths(tells, kinds(agreement_beyond_chance(None)), gold)
 
 
-def _right(world: World) -> list[PreferenceRow]:
-    """The right answers of gold, to measure by."""
-    return rows_of(world, np.arange(min(GOLD_PAIRS, len(world.vote_N))), world.truth_N, "human")
+def right_answers(world: World) -> list[PreferenceRow]:
+    """Of gold, for every arm."""
+    return rows_of(world, np.arange(min(GOLD_PAIRS, len(world.vote_N))), world.truth_N, "human", "right")
 
 
 def _people(world: World, basket: Basket) -> list[PreferenceRow]:
     pool = len(world.vote_N)
-    once = np.concatenate([np.arange(basket.shared), pool - 1 - np.arange(basket.apart)])
-    return rows_of(world, once, world.vote_N, "human", "first")
+    parts = [np.arange(basket.on_gold), GOLD_PAIRS + np.arange(basket.shared), pool - 1 - np.arange(basket.apart)]
+    return rows_of(world, np.concatenate(parts), world.vote_N, "human", "first")
 
 
 def _machine(world: World, p_a_N: Floats, basket: Basket) -> list[PreferenceRow]:

@@ -7,8 +7,9 @@ a LoRA adapter of rank 16 on all linear layers in the upper half of the bundled 
 step, replies of at most 64 tokens, 4 minibatches a pass, at 1 pass and, half as many steps, at 4; each in a process of
 its own, the clock begins when everything is loaded. Ours runs before and after TRL, since a machine's speed drifts, and
 samples by vLLM (`torch_*`: in its own process, once, for comparison). Value models are adapters with a head on both
-sides. Prints JSON as its last line, for each number of passes.
-`memory_ratio` is the trainer's peak, the engine's apart. Exit status 1 where a target is missed, named in `missed`.
+sides. Prints JSON as its last line, for each number of passes: `ratio_1` is that at 1, and `ratio` that at the first;
+`ratio_1_low` and `ratio_1_high` are what ours before and after make of it. `memory_ratio` is the trainer's peak, the
+engine's apart. Exit status 1 where a target is missed, named in `missed`.
 """
 
 import argparse
@@ -39,11 +40,15 @@ TRL_SCRIPT = ROOT / "benchmarks" / "peers" / "trl_ppo_training.py"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One side's training: seconds over all its steps, the mean score of the first step, the trainer's peak."""
+    """One side's training, in one process or several one after the other: seconds over all steps, the highest peak.
+
+    `each_per_s` are the episodes/s of each process.
+    """
 
     episodes: int
     seconds: float
     peak_memory_bytes: int
+    each_per_s: tuple[float, ...] = ()
 
     @property
     def episodes_per_s(self) -> float:
@@ -56,6 +61,7 @@ def joined(runs: Sequence[Run]) -> Run:
         sum(run.episodes for run in runs),
         math.fsum(run.seconds for run in runs),
         max(run.peak_memory_bytes for run in runs),
+        tuple(run.episodes_per_s for run in runs),
     )
 
 
@@ -166,6 +172,8 @@ def main() -> int:
     parser.add_argument("--without-peer", action="store_true")
     parser.add_argument("--docs", action="store_true", help="write the tables of docs/performance.md anew")
     options = parser.parse_args()
+    if options.docs and (options.without_peer or "vllm" not in options.samplers):
+        parser.error("--docs writes ours with vllm beside TRL: leave out --without-peer, and name the sampler vllm")
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="ch-") as folder:
         task = Task(base_model_folder(options.model, CACHE), Path(folder), options.precision, options.steps)
@@ -176,13 +184,16 @@ def main() -> int:
                 figures |= {f"{name}_{key}_{passes}": value for key, value in told(run).items()}
             figures |= beside(runs, passes) | {f"steps_{passes}": task.steps_at(passes)}
     setup = {
-        "episodes_per_step": EPISODES_PER_STEP, "reply_tokens": REPLY_TOKENS, "minibatches": MINIBATCHES,
+        "passes": options.passes, "episodes_per_step": EPISODES_PER_STEP, "reply_tokens": REPLY_TOKENS,
+        "minibatches": MINIBATCHES,
         "precision": options.precision, "learning_rate": LEARNING_RATE, "kl_weight": KL_WEIGHT, "lora_rank": LORA_RANK,
         "lora_layers_share": LORA_LAYERS_SHARE, "most_chars": _MOST_CHARS, "data": data_name(), "machine": machine(),
     }  # fmt: skip
+    first = options.passes[0]
+    figures |= {name: figures[own] for name in ("ratio", "memory_ratio") if (own := f"{name}_{first}") in figures}
     short = [f"ratio_{passes}" for passes in LEAST_RATIO if figures.get(f"ratio_{passes}", 99) < LEAST_RATIO[passes]]
-    short += [name for name, value in figures.items() if name.startswith("memory_ratio") and value > 1]
-    if options.docs and not options.without_peer:
+    short += [name for name, value in figures.items() if name.startswith("memory_ratio_") and value > 1]
+    if options.docs:
         for passes in options.passes:
             rewrite_block(PAGE, f"ppo {options.precision} {passes}", block(figures, setup, passes))
     print(json.dumps(setup | figures | {"missed": ", ".join(short)}))
@@ -198,8 +209,11 @@ def beside(runs: Mapping[str, Run], passes: int) -> dict[str, float]:
     if "trl" not in runs or "vllm" not in runs:
         return {}
     ours, peer = runs["vllm"], runs["trl"]
+    each = [per_s / peer.episodes_per_s for per_s in ours.each_per_s or (ours.episodes_per_s,)]
     return {
         f"ratio_{passes}": ours.episodes_per_s / peer.episodes_per_s,
+        f"ratio_{passes}_low": min(each),
+        f"ratio_{passes}_high": max(each),
         f"memory_ratio_{passes}": ours.peak_memory_bytes / peer.peak_memory_bytes,
     }
 
@@ -215,11 +229,13 @@ def block(figures: Mapping[str, float], setup: Mapping[str, object], passes: int
     caption = ", ".join(str(setup[name]) for name in ("precision", "data", "machine"))
     counted = f"{passes} pass{'es' if passes > 1 else ''}"
     ratio, memory = (figures[f"{name}_{passes}"] for name in ("ratio", "memory_ratio"))
+    low, high = (figures[f"ratio_{passes}_{bound}"] for bound in ("low", "high"))
     return "\n\n".join(
         (
             f"{counted}; {caption}; {figures[f'steps_{passes}']} steps, ours before and after TRL's:",
             table(("PPO", "episodes/s", "trainer's peak memory, GiB"), rows),
-            f"Ratio {ratio:.2f} ({LEAST_RATIO.get(passes, 0):g} wanted); {memory:.2f} of TRL's memory.",
+            f"Ratio {ratio:.2f} ({low:.2f} and {high:.2f} by each of ours; {LEAST_RATIO.get(passes, 0):g} wanted); "
+            f"{memory:.2f} of TRL's memory.",
         )
     )
 

@@ -83,11 +83,13 @@ class MixSettings(Settings):
 
     `weights: measured` and `calibrate` learn what verdicts are worth from pairs that people and machine have both
     judged: take them where `judge.calibrate` has the judge judge people's pairs. With both, from twenty shared votes,
-    `machine_weight` counts no more. `owners` names, for a principle's id, whose verdicts alone count under it.
-    `cap_per_annotator` keeps one busy person from deciding for all.
+    `machine_weight` counts no more. `gold` is a set of right answers, an expert's on a random draw of the same pairs:
+    with these three it shows whose errors the judge makes. `owners` names, for a principle's id, whose verdicts alone
+    count under it. `cap_per_annotator` keeps one busy person from deciding for all.
     """
 
     human: str | None = None
+    gold: str | None = None
     ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
     human_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
     machine_weight: Annotated[float, Field(ge=0, le=100)] = 1.0

@@ -327,6 +327,11 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
     known = {declared.name: declared for declared in fields(schema)}
     for key in keys:
         if key not in known:
+            if key == "sweep":
+                raise ConfigError(
+                    f"{where}: a sweep is a run's (training.sweep, POST /v1/runs), which compares its adapters on "
+                    "development prompts; here train each value by itself, with --set beta=0.1"
+                )
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             meant = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
             raise ConfigError(f"{where}: unknown key {key!r}{meant}")

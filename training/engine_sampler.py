@@ -9,6 +9,7 @@ beyond `gpu_memory_share`.
 import asyncio
 import contextlib
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from judges.engine import EngineSettings, start_engine
-from training.errors import TrainingError
+from training.errors import LostReply, TrainingError
 from training.lora import LoraLinear
 from training.model import Policy
 from training.rollouts import SampledReply
@@ -105,14 +106,16 @@ class EngineSampler:
         choices = sorted(answer.json()["choices"], key=lambda choice: choice["index"])
         if len(choices) != len(prompts):
             raise TrainingError(f"the policy's engine gave {len(choices)} replies to {len(prompts)} prompts")
-        return [self._reply(tuple(choice["token_ids"]), choice.get("logprobs")) for choice in choices]
+        return [
+            self._reply(tuple(choice["token_ids"]), told_logps(prompt, choice.get("logprobs")))
+            for prompt, choice in zip(prompts, choices, strict=True)
+        ]
 
     def close(self) -> None:
         """End the server and free the shared memory."""
         self._opened.close()
 
-    def _reply(self, tokens: tuple[int, ...], told: Mapping[str, Sequence[float]] | None) -> SampledReply:
-        logps = tuple(told["token_logprobs"]) if told else ()
+    def _reply(self, tokens: tuple[int, ...], logps: tuple[float, ...]) -> SampledReply:
         return SampledReply(tokens, any(last in self._ends for last in tokens[-1:]), self._weights, logps)
 
     def _post(self, path: str, body: object) -> httpx.Response:
@@ -127,6 +130,15 @@ class EngineSampler:
                 f"the policy's engine answers {path} with {response.status_code}: {response.text[:300]}"
             )
         return response
+
+
+def told_logps(prompt: tuple[int, ...], told: Mapping[str, Sequence[float | None]] | None) -> tuple[float, ...]:
+    """Of the tokens drawn, nats, as the engine tells them. Raises LostReply where one is no number."""
+    logps = told["token_logprobs"] if told else []
+    found = tuple(logp for logp in logps if logp is not None and math.isfinite(logp))
+    if len(found) < len(logps):
+        raise LostReply(prompt)
+    return found
 
 
 def _empty_folder(output: Path) -> Path:

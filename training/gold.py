@@ -10,6 +10,7 @@ around a normal preference (Thurstone, A law of comparative judgment, 1927) agre
 a = asin(r^2) / (pi / 2), and each is right by s = asin(r) / (pi / 2). A verdict that a vote follows by t (2p - 1) is
 right by k t with k = (1 - h) / s + h s, h being the share of its errors that are people's own. So
 P(g | j) = (1 + k t g) / 2, and, with no moment of all three, P(v | g, j) = (1 + k t g + v (t + g s)) / (2 + 2 k t g).
+To train on, a right answer is worth 1 / a labels, as a verdict that is always right would be.
 Needs numpy. Left out: gold that is easier than the other pairs, which makes both look better than they are; gold under
 a principle.
 """
@@ -58,7 +59,7 @@ class Kind:
     @property
     def person_right(self) -> float:
         """A vote's correlation with the right answer."""
-        return 2 / math.pi * math.asin(math.sqrt(math.sin(math.pi / 2 * self.agree)))
+        return person_right(self.agree)
 
     @property
     def rightness(self) -> float:
@@ -107,6 +108,23 @@ def _gold_pair(
     side = 1 if first_reply(row) == row.chosen else -1
     said = [vote.chosen == row.chosen for vote in votes.get(key, ())]
     return GoldPair(side * leans.get(key, 0.0) / usual, sum(said), len(said) - sum(said))
+
+
+def person_right(agree: float) -> float:
+    """A vote's correlation with the right answer, 0 to 1, of people who agree beyond chance by `agree`."""
+    return 2 / math.pi * math.asin(math.sqrt(math.sin(math.pi / 2 * agree)))
+
+
+def answer_strength(beyond_chance: Chances, gold: Sequence[GoldPair]) -> float:
+    """What a right answer should weigh where a label weighs 1: the root of its worth, 1 / people's agreement.
+
+    The agreement is the mean of what people's votes on gold leave likely: as often as they are right there.
+    """
+    root_A = np.array([person_right(agree) for agree in beyond_chance.values])
+    right, wrong = sum(pair.right for pair in gold), sum(pair.wrong for pair in gold)
+    log_A = right * np.log1p(root_A) + wrong * np.log1p(-np.minimum(root_A, _SUREST))
+    likely_A = np.array(beyond_chance.chances) * np.exp(log_A - log_A.max())
+    return float((likely_A.sum() / (likely_A @ np.array(beyond_chance.values))) ** 0.5)
 
 
 def kinds(beyond_chance: Chances, shares: Sequence[float] = JUDGES_SHARES) -> tuple[Kind, ...]:

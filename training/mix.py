@@ -1,6 +1,6 @@
 """People's pairs and the machine's become one set: conflicts, caps, ratio, weights, and a report. Needs numpy.
 
-Order: owners -> cap per annotator -> beliefs and weights (mix_sources.py) -> conflicts -> ratio. Nothing leaves
+Order: owners -> cap per annotator -> beliefs and weights (mix_sources.py) -> gold -> conflicts -> ratio. Nothing leaves
 silently: every dropped row is in the report.
 """
 
@@ -77,7 +77,7 @@ class MixReport:
     `review` are pairs that people should look at. Of the rows that lost somebody's vote to the cap and stay,
     `votes_dropped_by_cap` counts the votes. `pooled_votes` are human rows that went into another row on the same pair;
     `people_agreement` is None where too few pairs have votes of several people; `standings` says what each machine
-    source was found to be worth.
+    source was found to be worth. `gold` are the right answers in the mix, neither in `human` nor in the ratio.
     """
 
     human_available: int
@@ -94,6 +94,8 @@ class MixReport:
     prompts: int
     weight_sum: float
     effective_sample_size: float
+    gold: int = 0
+    dropped_by_gold: int = 0
     dropped_by_owner: int = 0
     dropped_by_reliability: int = 0
     pooled_votes: int = 0
@@ -129,18 +131,21 @@ def mix_rows(
 ) -> MixResult:
     """Join human and machine rows. The same input gives the same rows in the same order.
 
-    `measured` are the machine's rows on people's pairs: they show what it is worth, and do not enter the mix. Nor does
-    `gold`, right answers on pairs of either's rows, which shows whose errors the machine makes (gold.py).
+    `measured` are the machine's rows on people's pairs: they show what it is worth, and do not enter the mix. `gold`,
+    right answers on pairs of either's rows, does, in place of the machine's rows on its pairs, and shows whose errors
+    the machine makes (gold.py). People's votes there stay: they tell how far apart the replies are.
     """
-    _refuse_wrong_sources(human, (*machine, *measured))
+    _refuse_wrong_sources((*human, *gold), (*machine, *measured))
     people, machines = owned_rows(human, config.owners), owned_rows(machine, config.owners)
     capped = cap_annotators(people.rows, config)
     counted = counted_rows(capped.rows, machines.rows, owned_rows(measured, config.owners).rows, _knobs(config), gold)
-    settled = settled_rows(counted.human, counted.machine, config.conflict, config.weightless)
+    known = {pair_key(row) for row in gold}
+    unknown = [row for row in counted.machine if pair_key(row) not in known]
+    settled = settled_rows(counted.human, unknown, config.conflict, config.weightless)
     drawn = draw_share(settled, config)
-    rows = (*drawn, *settled.machine)
+    rows = (*drawn, *settled.machine, *counted.gold)
     _refuse_shared_ids(rows)
-    sources = Counter(row.source for row in rows)
+    sources = Counter(row.source for row in (*drawn, *settled.machine))
     report = MixReport(
         human_available=len(human),
         machine_available=len(machine),
@@ -156,6 +161,8 @@ def mix_rows(
         prompts=len({row.prompt_id for row in rows}),
         weight_sum=math.fsum(row.weight for row in rows),
         effective_sample_size=effective_sample_size(rows),
+        gold=len(counted.gold),
+        dropped_by_gold=len(counted.machine) - len(unknown),
         dropped_by_owner=people.dropped + machines.dropped,
         dropped_by_reliability=counted.dropped,
         pooled_votes=len(capped.rows) - len(counted.human),

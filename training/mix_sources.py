@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from training.gold import CHECKS_SHARES, JUDGES_SHARES, GoldPair, gold_pairs, kinds, verdict_worth
+from training.gold import (
+    CHECKS_SHARES,
+    JUDGES_SHARES,
+    GoldPair,
+    answer_strength,
+    gold_pairs,
+    kinds,
+    verdict_worth,
+)
 from training.people_votes import HIGHEST_P, Agreement, Votes, pair_key, pooled_votes, read_votes
 from training.ranked import labels_in_rows
 from training.reliability import (
@@ -95,10 +103,14 @@ class _Stood:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Rows with their beliefs and weights as they count. `people` is None where too few pairs have several votes."""
+    """Rows with their beliefs and weights as they count. `people` is None where too few pairs have several votes.
+
+    `gold` are the right answers, under ids of their own: a person may have labelled the same pair.
+    """
 
     human: tuple[PreferenceRow, ...]
     machine: tuple[PreferenceRow, ...]
+    gold: tuple[PreferenceRow, ...]
     people: Agreement | None
     standings: tuple[SourceStanding, ...]
     dropped: int
@@ -111,8 +123,8 @@ def counted_rows(
     knobs: SourceKnobs,
     gold: Sequence[PreferenceRow] = (),
 ) -> Counted:
-    """Beliefs and weights by what people's votes show. `measured` are verdicts on people's pairs, to measure by only,
-    and so are the right answers `gold`.
+    """Beliefs and weights by what people's votes show, and by the right answers `gold`, which count too. `measured` are
+    verdicts on people's pairs, to measure by only.
 
     With weights as given and nothing calibrated, only the given weights are put on.
     """
@@ -140,10 +152,21 @@ def counted_rows(
     return Counted(
         human=tuple(replace(row, weight=row.weight * knobs.human_weight) for row in people),
         machine=tuple(sorted(counted, key=lambda row: order[row.id])),
+        gold=_right_answers(gold, human, measure),
         people=votes.people,
         standings=tuple(standings),
         dropped=len(machine) - len(counted),
     )
+
+
+def _right_answers(
+    gold: Sequence[PreferenceRow], human: Sequence[PreferenceRow], by: Measure
+) -> tuple[PreferenceRow, ...]:
+    """Measured, each weighs what it tells beside a label."""
+    weight = by.knobs.human_weight
+    if by.knobs.weights == "measured":
+        weight *= answer_strength(agreement_beyond_chance(by.votes.people), gold_pairs(gold, human, (), 0.0))
+    return tuple(replace(row, id=f"gold-{row.id}", weight=row.weight * weight) for row in gold)
 
 
 def _standing(stood: _Stood, before: Sequence[PreferenceRow], after: Sequence[PreferenceRow]) -> SourceStanding:

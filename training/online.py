@@ -186,8 +186,9 @@ def seen(
 ) -> tuple[list[Asked], Mapping[Literal["sampler_apart"], float]]:
     """The log-probabilities of each prompt's replies under policy and base; what is learnt from first is kept.
 
-    Of the first batch the policy's are computed. Where the sampler's are the same there, they are taken for the rest.
-    Also by how much the two differ, on the mean: |p of the one over p of the other - 1|; nothing where it tells none.
+    Of the first batch the policy's are computed. Where the sampler's are the same there and of the longest other prompt
+    and its replies, they are taken for the rest. Also by how much the two differ in the first batch, on the mean: |p of
+    the one over p of the other - 1|; nothing where it tells none.
     """
     groups: list[TokenGroup] = []
     scores: list[Tensor] = []
@@ -212,7 +213,10 @@ def seen(
             logps = logps_N.detach().cpu().split(tokens_to_score(groups[place]))
         if is_first and told:
             nats_N = torch.cat(told[place]) - torch.cat(list(logps))
-            is_same = bool(nats_N.abs().max() <= SAME_NATS)
+            others = slice(place.stop, None)
+            is_same = bool(nats_N.abs().max() <= SAME_NATS) and is_told_rightly(
+                online, groups[others], told[others], [trunk for _, trunk in bases[others]]
+            )
             apart = {"sampler_apart": nats_N.expm1().abs().mean().item()}
         for one in zip(groups[place], scores[place], logps, bases[place], strict=True):
             group, score_K, own_N, (ref_logps_N, trunk) = one
@@ -226,6 +230,22 @@ def told_by_sampler(scored: Sequence[Sequence[ScoredRollout]]) -> list[Tensor]:
     if any(len(reply.logps) != len(reply.tokens) for own in replies for reply in own):
         return []
     return [torch.tensor([logp for reply in own for logp in reply.logps]) for own in replies]
+
+
+def is_told_rightly(
+    online: Online, groups: Sequence[TokenGroup], told: Sequence[Tensor], trunks: Sequence[Tensor | None]
+) -> bool:
+    """Whether the sampler's log-probabilities are the policy's of the longest group, and can be any of the others.
+
+    What goes wrong for some prompts alone, as positions or a cache that hold too little, goes wrong for long ones.
+    """
+    if not groups or not all(bool((own_N <= SAME_NATS).all()) for own_N in told):
+        return not groups
+    place = max(range(len(groups)), key=lambda place: groups[place].tokens)
+    packed = pack_groups([groups[place]], online.policy.numbers.dtype, online.policy.numbers.device)
+    with torch.no_grad(), online.policy.trunk.replaying(joined_trunks(packed, [trunks[place]])):
+        nats_N = told[place] - reply_token_logps(online.policy, packed).cpu()
+    return bool(nats_N.abs().max() <= SAME_NATS)
 
 
 def seen_by_base(online: Online, groups: Sequence[TokenGroup]) -> list[tuple[Tensor, Tensor | None]]:

@@ -237,6 +237,8 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
         development = stages["train"].result.get("development")
         if isinstance(development, dict) and development.get("judged"):
             notes.append("The judge that compared the held-out replies also had a part in picking the adapter.")
+    if (gold := context.run.references.gold_id) and report.mix:
+        notes.append(f"Right answers had a part in the mix: the rows of set {gold}.")
     if report.reward_model and report.mix:
         notes += notes_on_scores(report.reward_model, report.mix)
     standing, to_compare, to_grade = (find(stages) for find in _STANDINGS)

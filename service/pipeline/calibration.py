@@ -2,8 +2,8 @@
 
 Only principles that the judge is fit for take part. The pairs are drawn by the run's seed; their verdicts are shards as
 any others. A label under principles says nothing of the others, so it has no part in the fit; its pair is judged where
-labels on the whole leave room, since the mix measures the machine by it. Left out: the fit itself
-(judges/calibration/principle_weights.py).
+labels on the whole leave room, since the mix measures the machine by it. So are the pairs of the run's right answers,
+all of them, and the fit knows nothing of those. Left out: the fit itself (judges/calibration/principle_weights.py).
 """
 
 from collections import defaultdict
@@ -18,6 +18,7 @@ from judges.qualify import ENOUGH_EXAMPLES, Qualification, weights_after_qualifi
 from judges.records import Comparison, PrincipleVerdict, Prompt
 from service.errors import RunFailed
 from service.pipeline.context import RunContext
+from service.pipeline.gold import gold_of
 from service.pipeline.pairs import comparison_of
 from service.pipeline.people import people_of
 from service.pipeline.replies import groups_of
@@ -25,6 +26,7 @@ from service.pipeline.verdicts import ensure_verdicts
 from service.shards import read_shards
 from service.store.records import JsonObject
 from training.mix import first_drawn
+from training.people_votes import pair_key
 from training.rows import PreferenceRow
 
 _WEIGHTS = TypeAdapter(dict[str, float])
@@ -33,7 +35,8 @@ _WEIGHTS = TypeAdapter(dict[str, float])
 async def ensure_calibration(context: RunContext, client: ChatClient, qualification: Qualification) -> JsonObject:
     """The fitted weights with their skill, and the verdicts' shards; no weights where every label names principles.
 
-    `under_principles` counts the drawn rows that do. Raises RunFailed where the labels allow no fit.
+    `under_principles` counts the drawn rows that do, `gold` the right answers' pairs that are judged beside the drawn
+    ones. Raises RunFailed where the labels allow no fit.
     """
     # scipy is a tenth of a worker's start, and few runs ask for this.
     from judges.calibration.principle_weights import PairLabel, fit_weights
@@ -41,6 +44,7 @@ async def ensure_calibration(context: RunContext, client: ChatClient, qualificat
     people = await people_of(context)
     drawn = _drawn(people.rows, context.request.judge.calibrate, context.request.seed)
     pairs = comparisons_of((*drawn.whole, *drawn.under_principles))
+    right = comparisons_of(_not_drawn((await gold_of(context)).rows, drawn))
     said = _said(drawn.whole)
     labels = [PairLabel(pair.id, pair.prompt_id, said[pair.id]) for pair in pairs if pair.id in said]
     prompts = len({label.prompt_id for label in labels})
@@ -50,10 +54,16 @@ async def ensure_calibration(context: RunContext, client: ChatClient, qualificat
             f"{ENOUGH_EXAMPLES} prompts or more: label more, raise it if the set has more, or leave it out"
         )
     principles = context.constitution.principles
-    progress = context.progress("judge", len(pairs) * len(principles))
-    shards = await ensure_verdicts(context, client, list(groups_of(_by_prompt(pairs))), principles, progress)
+    progress = context.progress("judge", (len(pairs) + len(right)) * len(principles))
+    # Apart, so that a run without right answers and one with them share the verdicts on people's pairs.
+    groups = [*groups_of(_by_prompt(pairs)), *groups_of(_by_prompt(right))]
+    shards = await ensure_verdicts(context, client, groups, principles, progress)
     verdicts = await read_shards(context.artifacts, shards, PrincipleVerdict)
-    left: JsonObject = {"under_principles": len(drawn.under_principles), "shards": list[JsonValue](shards)}
+    left: JsonObject = {
+        "under_principles": len(drawn.under_principles),
+        "gold": len(right),
+        "shards": list[JsonValue](shards),
+    }
     if drawn.under_principles:
         await context.warn("judge", _left_out(drawn))
         if not drawn.whole:
@@ -94,6 +104,12 @@ def _drawn(rows: Sequence[PreferenceRow], most: int, seed: int) -> _Drawn:
     whole = first_drawn([row for row in rows if not row.per_principle], most, seed)
     others = first_drawn([row for row in rows if row.per_principle], most - len(whole), seed)
     return _Drawn(tuple(whole), tuple(others))
+
+
+def _not_drawn(gold: Sequence[PreferenceRow], drawn: _Drawn) -> list[PreferenceRow]:
+    """The right answers whose pairs are not judged for people's labels anyway."""
+    known = {pair_key(row) for row in (*drawn.whole, *drawn.under_principles)}
+    return [row for row in gold if pair_key(row) not in known]
 
 
 def _left_out(drawn: _Drawn) -> str:

@@ -14,6 +14,7 @@ from judges.records import Abstention, Comparison, Preference, PrincipleVerdict
 from service.errors import RunFailed
 from service.pipeline.calibration import comparisons_of, fitted_weights, weights_of
 from service.pipeline.context import RunContext
+from service.pipeline.gold import gold_of, warn_of_left_out_gold
 from service.pipeline.people import people_of, warn_of_left_out
 from service.pipeline.qualification import qualification_from
 from service.schemas import MixSettings
@@ -30,8 +31,8 @@ _REPORT = TypeAdapter(MixReport)
 class MachineRows:
     """The machine's pairs; `undecided` are the comparisons on which no weighted principle answered.
 
-    `measured` are its verdicts on people's own pairs, which show what it is worth; those under `weightless`
-    principles are in no belief.
+    `measured` are its verdicts on people's own pairs and on gold's, which show what it is worth; those under
+    `weightless` principles are in no belief.
     """
 
     rows: tuple[PreferenceRow, ...]
@@ -43,11 +44,13 @@ class MachineRows:
 async def run_mix(context: RunContext) -> JsonObject:
     """Ensure the mixed preference set. Leaves its id, artifact and the mix's report."""
     people = await people_of(context)
-    machine = await _machine(context, people.rows)
+    gold = await gold_of(context)
+    machine = await _machine(context, people.rows, gold.rows)
     await warn_of_left_out(context, "mix", people)
+    await warn_of_left_out_gold(context, gold)
     wanted = context.request.mix
     config = replace(mix_config(wanted, context.request.seed), weightless=machine.weightless)
-    mixed = mix_rows(people.rows, machine.rows, config, machine.measured)
+    mixed = mix_rows(people.rows, machine.rows, config, machine.measured, gold.rows)
     if said := _unmeasured(wanted, mixed.report):
         await context.warn("mix", said)
     if mixed.report.dropped_by_reliability:
@@ -57,6 +60,7 @@ async def run_mix(context: RunContext) -> JsonObject:
         await context.warn("mix", said)
     values = _REPORT.dump_python(mixed.report, mode="json")
     report: dict[str, JsonValue] = {**values, "undecided": machine.undecided, "leaked": people.leaked}
+    report["gold_leaked"] = gold.found.leaked
     report["review_set"] = (await _keep_review(context, mixed)).id if mixed.review else None
     if not mixed.rows:
         raise RunFailed(
@@ -142,7 +146,7 @@ class Proof:
     constitution_sha256: str
 
 
-async def _machine(context: RunContext, people: Sequence[PreferenceRow]) -> MachineRows:
+async def _machine(context: RunContext, people: Sequence[PreferenceRow], gold: Sequence[PreferenceRow]) -> MachineRows:
     """The machine's pairs. Raises RunFailed where no principle has a weight and no pair of `people` is left."""
     judged = (await context.result_of("judge")).result
     qualification = qualification_from(judged["qualification"])
@@ -161,8 +165,9 @@ async def _machine(context: RunContext, people: Sequence[PreferenceRow]) -> Mach
     calibration = judged["calibration"]
     if not isinstance(calibration, dict):
         return found
-    on_people = await _verdicts(context, keys_in(calibration))
-    return replace(found, measured=machine_rows(comparisons_of(people), on_people, weights, proof).rows)
+    to_measure = await _verdicts(context, keys_in(calibration))
+    pairs = comparisons_of((*people, *gold))
+    return replace(found, measured=machine_rows(pairs, to_measure, weights, proof).rows)
 
 
 async def _verdicts(context: RunContext, shards: Sequence[str]) -> tuple[PrincipleVerdict, ...]:

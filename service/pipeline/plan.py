@@ -72,7 +72,8 @@ async def plan_run(
     train = prompts.train - development
     sample = train * replies if "sample" in stages else 0
     revise = train * revised * request.revise.steps * 2
-    asked = examples + min(examples, ANCHORS) + request.judge.calibrate * judged
+    gold = (await store.preference_sets.get(project_id, references.gold_id)).rows if references.gold_id else 0
+    asked = examples + min(examples, ANCHORS) + (request.judge.calibrate + gold) * judged
     judge = requests_per_verdict * (train * pairs * judged + asked) if "judge" in stages else 0
     if "train" in stages and request.training.judge_weight is not None:
         graded = sum(_graded_replies(settings, train) for settings in candidates_of(request.training))

@@ -108,6 +108,7 @@ class RunReferences:
     model_id: str
     judge_id: str
     reward_adapter_id: str | None = None
+    gold_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

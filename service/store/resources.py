@@ -168,7 +168,7 @@ class PreferenceSets:
     async def delete(self, project_id: str, id: str) -> None:
         async with self._db.write() as session:
             row = await find(session, PreferenceSet, project_id, id, lock=True)
-            used = select(Run.id).where(or_(Run.human_id == row.id, Run.id == row.run_id))
+            used = select(Run.id).where(or_(Run.human_id == row.id, Run.gold_id == row.id, Run.id == row.run_id))
             labelled = select(LabelProject.id).where(LabelProject.preference_set_id == row.id)
             await _refuse_if_used(session, f"preference set {row.id}", used, labelled)
             await session.delete(row)

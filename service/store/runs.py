@@ -40,8 +40,9 @@ class Runs:
     ) -> RunRecord:
         """The run, its first event and its job, in one transaction. Raises NotFound where what it names is gone."""
         async with self._db.write() as session:
-            if references.human_id is not None:  # no foreign key says so: preference sets point to runs themselves
-                await find(session, PreferenceSet, project_id, references.human_id, lock=True)
+            # No foreign key says so: preference sets point to runs themselves. Sorted, so that no two runs deadlock.
+            for set_id in sorted({id for id in (references.human_id, references.gold_id) if id is not None}):
+                await find(session, PreferenceSet, project_id, set_id, lock=True)
             if references.reward_adapter_id is not None:
                 await find(session, Adapter, project_id, references.reward_adapter_id, lock=True)
             for adapter in (request.start_from, *request.training.reward_ensemble):
@@ -56,6 +57,7 @@ class Runs:
                 prompts_id=references.prompts_id,
                 held_out_id=references.held_out_id,
                 human_id=references.human_id,
+                gold_id=references.gold_id,
                 model_id=references.model_id,
                 judge_id=references.judge_id,
                 reward_adapter_id=references.reward_adapter_id,
@@ -132,9 +134,8 @@ class Runs:
             labelled = or_(LabelProject.run_id == id, LabelProject.preference_set_id.in_(mixed))
             if users := list(await session.scalars(select(LabelProject.id).where(labelled))):
                 raise Conflict(f"people label the pairs of run {id} in {', '.join(users)}; delete those first")
-            used = (
-                select(Run.id).join(PreferenceSet, Run.human_id == PreferenceSet.id).where(PreferenceSet.run_id == id)
-            )
+            named = or_(Run.human_id == PreferenceSet.id, Run.gold_id == PreferenceSet.id)
+            used = select(Run.id).join(PreferenceSet, named).where(PreferenceSet.run_id == id).distinct()
             if users := list(await session.scalars(used)):
                 raise Conflict(f"the preference set of run {id} is used by {', '.join(users)}; delete those first")
             await session.execute(delete(PreferenceSet).where(PreferenceSet.run_id == id))
@@ -225,6 +226,7 @@ def run_record(row: Run) -> RunRecord:
         model_id=row.model_id,
         judge_id=row.judge_id,
         reward_adapter_id=row.reward_adapter_id,
+        gold_id=row.gold_id,
     )
     return RunRecord(
         id=row.id,

@@ -134,6 +134,7 @@ class Run(OfProject, Table):
     model_id: Mapped[str] = mapped_column(Id, ForeignKey("model.id"), index=True)
     judge_id: Mapped[str] = mapped_column(Id, ForeignKey("model.id"), index=True)
     reward_adapter_id: Mapped[str | None] = mapped_column(Id, index=True)  # adapters point to runs themselves
+    gold_id: Mapped[str | None] = mapped_column(Id, index=True)  # a preference set, as `human_id`
 
 
 class StageResult(Table):

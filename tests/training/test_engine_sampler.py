@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from training.configs import PpoConfig
-from training.engine_sampler import EngineSampler
-from training.errors import TrainingError
+from training.engine_sampler import EngineSampler, told_logps
+from training.errors import LostReply, TrainingError
 from training.model import Policy, load_policy
 from training.online_parts import open_sampler
 from training.ppo import train_ppo
@@ -74,6 +74,15 @@ def test_an_engine_writes_with_the_weights_that_it_was_handed_last(
         assert all(new.tokens != old.tokens for new, old in zip(second, first, strict=True))
         assert {reply.weights for reply in second} == {"two"} and http.get("/calls").json()["reloads"] == 2
         assert [path.name for path in folder.iterdir()] == ["v.sock"]  # the weights do not stay in memory twice
+
+
+def test_a_log_probability_that_is_no_number_ends_with_its_prompt():
+    assert told_logps((1, 2), {"token_logprobs": [-0.5, -2.0]}) == (-0.5, -2.0)
+    assert told_logps((1, 2), None) == ()
+    for told in (None, float("nan"), float("-inf")):
+        with pytest.raises(LostReply, match="no numbers; lower learning_rate") as caught:
+            told_logps((1, 2), {"token_logprobs": [-0.5, told]})
+        assert caught.value.prompt == (1, 2)
 
 
 def test_what_the_engine_refuses_is_told_with_its_own_words(sampler: EngineSampler):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judges.records import Message
-from training.gold import CHECKS_SHARES, GoldPair, Kind, gold_pairs, kinds, verdict_worth, worths
+from training.gold import CHECKS_SHARES, GoldPair, Kind, answer_strength, gold_pairs, kinds, verdict_worth, worths
 from training.people_votes import LOWEST_AGREEMENT, Agreement
 from training.rows import PreferenceRow, Source
 from training.worth import Chances, agreement_beyond_chance
@@ -34,6 +34,16 @@ def test_a_verdict_with_peoples_errors_is_worth_less_than_one_with_errors_of_its
     assert [kind.worth(0.1) for kind in kinds(known(0.64), CHECKS_SHARES)] == [pytest.approx(0.01 * 0.64**-2)]
     # where people always agree there are no errors to share
     assert [kind.worth(0.6) for kind in kinds(known(1.0))] == pytest.approx([0.36] * 5)
+
+
+def test_a_right_answer_weighs_the_more_the_less_people_agree():
+    assert answer_strength(known(0.25), [RIGHT]) == pytest.approx(2.0)
+    # people who agree by 1 / 3 are right by 1 / 2: sin(30 degrees) = 1 / 2, whose root is the sine of 45 degrees; one
+    # vote that is right has the chances 1 and 3 / 4 of both, so their agreement is on the mean
+    # (1 + 1 / 3 * 3 / 4) / 1.75 = 5 / 7
+    assert answer_strength(Chances((1 / 3, 1.0), (0.5, 0.5)), [RIGHT]) == pytest.approx((7 / 5) ** 0.5)
+    # of ten that are half wrong it is the lower, and nothing runs over
+    assert answer_strength(Chances((1 / 3, 1.0), (0.5, 0.5)), [GoldPair(0.0, 5, 5)] * 400) == pytest.approx(3**0.5)
 
 
 def test_worth_is_the_ratio_of_information():

@@ -13,7 +13,7 @@ from training.conflicts import averaged
 from training.errors import TrainingError
 from training.gold import kinds, verdict_worth
 from training.mix import MixConfig, mix_rows
-from training.people_votes import REVIEWED, Agreement
+from training.people_votes import REVIEWED, Agreement, pair_key
 from training.ranked import RANKED, effective_sample_size
 from training.reliability import log_odds, shared_pairs
 from training.rows import PreferenceRow
@@ -386,12 +386,19 @@ def test_gold_says_what_a_copy_of_the_votes_is_worth():
     # people are right on all of 60 gold pairs, so a judge that they side with in 80 % is worth 0.6^2 labels
     human, judged = both(320, 80)
     config = MixConfig(ratio=1, weights="measured", calibrate=True)
-    right = [replace(row, id=f"gold-{row.id}") for row in human[::6][:60]]
+    right = human[::6][:60]
     open_to_all, known = (mix_rows(human, judged, config, gold=gold) for gold in ((), right))
     worths = [mixed.report.standings[0].worth for mixed in (open_to_all, known)]
     assert worths[0] > 0.6 > worths[1] > 0.36
-    # nobody trains on the right answers
-    assert {row.id for row in known.rows} == {row.id for row in open_to_all.rows}
+    # the right answers take the place of the verdicts on their pairs, under ids of their own; people's votes stay
+    on_gold = {pair_key(row) for row in right}
+    assert {pair_key(row) for row in known.rows if row.source == "ai"}.isdisjoint(on_gold)
+    assert {row.id for row in right} <= {row.id for row in known.rows}
+    new = [row for row in known.rows if row.id in {f"gold-{row.id}" for row in right}]
+    assert (len(new), known.report.gold, known.report.dropped_by_gold) == (60, 60, 60)
+    assert known.report.human + known.report.ai + known.report.gold == len(known.rows)
+    # 60 of 60 votes right: people agree nearly always, and a right answer tells little more than a label
+    assert all(1 < row.weight < 1.1 for row in new)
 
 
 def test_under_twenty_votes_the_slope_is_held_against_pooled_votes():

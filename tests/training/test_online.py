@@ -259,10 +259,13 @@ def test_a_run_goes_on_with_what_scored_it_before(tmp_path: Path, tiny: Path):
 
 
 class Tells:
-    """The trainer's own sampler, which also tells its log-probabilities: so far off, nats a token."""
+    """The trainer's own sampler, which also tells its log-probabilities: so far off, nats a token.
 
-    def __init__(self, policy: Policy, own: Sampler, nats: float) -> None:
-        self._policy, self._own, self._nats = policy, own, nats
+    Of `later` the second half of the replies are off by that.
+    """
+
+    def __init__(self, policy: Policy, own: Sampler, nats: float, later: float) -> None:
+        self._policy, self._own, self._nats, self._later = policy, own, nats, later
         self.lengths: list[int] = []
 
     def update(self, weights: str) -> None:
@@ -274,31 +277,36 @@ class Tells:
         self.lengths = [len(one.tokens) for one in replies]
         with torch.no_grad():
             packed = pack_groups(groups, self._policy.numbers.dtype, self._policy.numbers.device)
-            logps = (reply_token_logps(self._policy, packed) + self._nats).split(self.lengths)
-        return [replace(one, logps=tuple(own.tolist())) for one, own in zip(replies, logps, strict=True)]
+            logps = reply_token_logps(self._policy, packed).split(self.lengths)
+        off = [self._nats if place < len(replies) / 2 else self._later for place in range(len(replies))]
+        return [
+            replace(one, logps=tuple((own + nats).tolist())) for one, own, nats in zip(replies, logps, off, strict=True)
+        ]
 
     def close(self) -> None:
         self._own.close()
 
 
-@pytest.mark.parametrize(("nats", "is_same"), [(-0.0005, True), (-0.002, False)])
+@pytest.mark.parametrize(
+    ("nats", "later", "is_same"), [(-0.0005, -0.0005, True), (-0.002, -0.002, False), (-0.0005, -3.0, False)]
+)
 @pytest.mark.parametrize("kind", [PpoConfig, RlooConfig])
 def test_a_sampler_that_computes_as_the_trainer_does_is_believed(
-    tmp_path: Path, sharp: Path, kind: type[OnlineConfig], nats: float, is_same: bool
+    tmp_path: Path, sharp: Path, kind: type[OnlineConfig], nats: float, later: float, is_same: bool
 ):
     """The fresh policy is its base: each token that the sampler is believed about adds its `nats` to the KL."""
     wanted = config(tmp_path, sharp, kind, epochs=1, minibatches=2)
     opened: list[Tells] = []
 
     def tells(config: OnlineConfig, policy: Policy, ends: tuple[int, ...], prompt: tuple[int, ...]) -> Sampler:
-        opened.append(Tells(policy, open_sampler(config, policy, ends, prompt), nats))
+        opened.append(Tells(policy, open_sampler(config, policy, ends, prompt), nats, later))
         return opened[-1]
 
     TRAIN[kind](wanted, [LETTERS], tells)
     (line,) = steps(wanted.output)
     # The replies of the first minibatch, half of them, are seen by the policy itself.
-    later = opened[0].lengths[len(opened[0].lengths) // 2 :]
-    assert line["kl"] == pytest.approx(sum(later) * nats / 64 if is_same else 0.0, abs=1e-5)
+    unseen = opened[0].lengths[len(opened[0].lengths) // 2 :]
+    assert line["kl"] == pytest.approx(sum(unseen) * nats / 64 if is_same else 0.0, abs=1e-5)
     assert line["sampler_apart"] == pytest.approx(-nats, rel=0.05)
 
 

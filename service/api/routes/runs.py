@@ -20,6 +20,7 @@ from service.errors import InvalidInput, NotFound
 from service.exchange.run_rows import Kind, run_rows
 from service.model_folder import refuse_unknown_targets
 from service.pipeline.development import FEWEST, development_count
+from service.pipeline.gold import gold_problems
 from service.pipeline.plan import Plan, plan_run
 from service.pipeline.report import run_report
 from service.pipeline.scoring import refuse_impossible_scores, refuse_unfit_reward_adapter
@@ -162,12 +163,13 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
         "prompts": (store.prompt_sets, request.prompts),
         "held_out": (store.prompt_sets, request.held_out),
         "mix.human": (store.preference_sets, request.mix.human),
+        "mix.gold": (store.preference_sets, request.mix.gold),
         "model": (store.models, request.model),
         "judge.model": (store.models, request.judge.model),
         "training.reward_adapter": (store.adapters, request.training.reward_adapter),
     }
     ids: dict[str, str | None] = {}
-    problems = [*_stages_cut_off(request), *unread_settings(request)]
+    problems = [*_stages_cut_off(request), *unread_settings(request), *gold_problems(request)]
     for field, (resources, name) in lookups.items():
         ids[field] = None
         if name is None:
@@ -178,6 +180,10 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
             known = [record.name for record in await resources.list(project_id, None, 10)]
             there = f"there are {', '.join(sorted(set(known)))}" if known else "there are none yet: post one"
             problems.append(f"{field}: {name!r} does not exist; {there}")
+    if ids["mix.gold"] is not None and ids["mix.gold"] == ids["mix.human"]:
+        problems.append(
+            "mix.gold: it is the set of mix.human, which people would be right by; name an expert's own set"
+        )
     if problems:
         raise InvalidInput("; ".join(problems), tuple(problems))
     protocol_named(request.judge.protocol, backend.settings.protocols)
@@ -193,6 +199,7 @@ async def _resolve(request: RunRequest, backend: Backend, project_id: str) -> Ru
         model_id=ids["model"] or "",
         judge_id=ids["judge.model"] or "",
         reward_adapter_id=ids["training.reward_adapter"],
+        gold_id=ids["mix.gold"],
     )
 
 
@@ -232,8 +239,11 @@ async def _refuse_unknown_principles(request: RunRequest, backend: Backend, proj
 
 async def _refuse_no_pairs(request: RunRequest, backend: Backend, project_id: str) -> None:
     """Demonstrations join no pairs in a mix."""
-    if request.mix.human is not None and not request.training.on_demonstrations:
-        refuse_demonstrations(await backend.store.preference_sets.get(project_id, request.mix.human), "mix.human")
+    if request.training.on_demonstrations:
+        return
+    for setting, name in (("mix.human", request.mix.human), ("mix.gold", request.mix.gold)):
+        if name is not None:
+            refuse_demonstrations(await backend.store.preference_sets.get(project_id, name), setting)
 
 
 async def _refuse_too_few_labels(request: RunRequest, backend: Backend, project_id: str) -> None:

@@ -213,3 +213,20 @@ async def test_another_project_sees_nothing(pages: Pages) -> None:
             assert "short" not in answer.text and "mixed" not in answer.text.replace("mixed pairs are a set", ""), page
             assert answer.status_code == (200 if page.count("/") == 2 else 404), page
         assert (await person.get(f"/ui/adapters/{pages.seeded.adapter}/download")).status_code == 404
+
+
+async def test_a_run_names_the_sets_of_people_and_of_right_answers(pages: Pages) -> None:
+    made = await pages.backend.store.runs.get_any(pages.seeded.finished_run)
+    sets = [
+        await pages.backend.store.preference_sets.add(
+            PreferenceSetRecord("", pages.project, name, "human", "0" * 64, "none", 1, {}, None, "")
+        )
+        for name in ("people", "right")
+    ]
+    named = replace(made.references, human_id=sets[0].id, gold_id=sets[1].id)
+    run = await pages.backend.store.runs.create(pages.project, made.request, named, pages.backend.enqueue)
+    text = (await pages.person.get(f"/ui/runs/{run.id}")).text
+    for called, one in zip(("People&#39;s pairs", "Right answers"), sets, strict=True):
+        assert f'<dt>{called}</dt><dd><a href="/ui/preference-sets/{one.id}">' in text
+    without = (await pages.person.get(f"/ui/runs/{made.id}")).text
+    assert "Right answers" not in without

@@ -113,6 +113,7 @@ async def add_run(
     constitution: str | None = None,
     given: tuple[Prompt, ...] | None = None,
     human: tuple[PreferenceRow, ...] = (),
+    gold: tuple[PreferenceRow, ...] = (),
     judge_url: str | None = None,
     calibrate: int = 0,
     reward_adapter: str | None = None,
@@ -132,7 +133,7 @@ async def add_run(
         judge = await bench.store.models.add(
             ModelRecord("", bench.project, f"judge-{judge_url}", None, judge_url, "far", None, None, 2048, "", "")
         )
-    human_id = await _add_human(bench, human) if human else None
+    human_id, gold_id = [await _add_human(bench, rows) if rows else None for rows in (human, gold)]
     law = constitution or await add_law(bench)
     body = {
         "constitution": law,
@@ -145,7 +146,7 @@ async def add_run(
         "evaluate": {"replies_per_prompt": 2, "max_tokens": 128},
     }
     wanted = RunRequest.model_validate(body | request)
-    references = RunReferences(law, prompt_set.id, None, human_id, base.id, judge.id, reward_adapter)
+    references = RunReferences(law, prompt_set.id, None, human_id, base.id, judge.id, reward_adapter, gold_id)
     queue = JobQueue(bench.store.database.url)
     try:
         return await bench.store.runs.create(bench.project, wanted, references, queue.enqueue)

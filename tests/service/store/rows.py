@@ -52,10 +52,10 @@ class Rows:
         )
         return await self.store.adapters.add(new)
 
-    async def run(self, human_id: str | None = None) -> RunRecord:
+    async def run(self, human_id: str | None = None, gold_id: str | None = None) -> RunRecord:
         law, prompts, model = await self.constitution(), await self.prompts(), await self.model()
         request = RunRequest(
             constitution=law.id, prompts=prompts.id, model=model.id, judge=JudgeSettings(model=model.id)
         )
-        references = RunReferences(law.id, prompts.id, None, human_id, model.id, model.id)
+        references = RunReferences(law.id, prompts.id, None, human_id, model.id, model.id, gold_id=gold_id)
         return await self.store.runs.create(self.project, request, references, self.enqueue)

@@ -153,14 +153,16 @@ async def test_a_run_has_what_its_training_kept_beside_what_it_came_to_its_end_w
 
 
 async def test_what_a_run_uses_stays(rows, store, project):
-    people = await rows.preferences()
-    run = await rows.run(human_id=people.id)
+    people, gold = await rows.preferences(), await rows.preferences("right")
+    run = await rows.run(human_id=people.id, gold_id=gold.id)
     used = run.references
+    assert (await store.runs.get(project, run.id)).references.gold_id == gold.id
     for part, id in (
         (store.constitutions, used.constitution_id),
         (store.prompt_sets, used.prompts_id),
         (store.models, used.model_id),
         (store.preference_sets, people.id),
+        (store.preference_sets, gold.id),
     ):
         with pytest.raises(Conflict, match=f"is used by {run.id}; delete those first"):
             await part.delete(project, id)
@@ -199,10 +201,11 @@ async def test_a_run_is_deleted_last_with_all_that_is_its_own(rows, store, proje
     await store.prompt_sets.delete(project, run.references.prompts_id)
 
 
-async def test_a_runs_mixed_set_feeds_another_run(rows, store, project):
+@pytest.mark.parametrize("uses", [("human_id",), ("gold_id",), ("human_id", "gold_id")])
+async def test_a_runs_mixed_set_feeds_another_run(rows, store, project, uses):
     first = await rows.run()
     mixed = await rows.preferences("mixed", first.id)
-    second = await rows.run(human_id=mixed.id)
+    second = await rows.run(**dict.fromkeys(uses, mixed.id))
     await store.runs.cancel(project, first.id)
     with pytest.raises(Conflict, match=second.id):
         await store.runs.delete(project, first.id)
@@ -217,8 +220,9 @@ async def test_a_run_has_one_adapter_and_one_mixed_set(rows):
 async def test_a_run_does_not_start_on_a_preference_set_that_is_gone(rows, store, project):
     people = await rows.preferences()
     await store.preference_sets.delete(project, people.id)
-    with pytest.raises((Conflict, NotFound)):
-        await rows.run(human_id=people.id)
+    for use in ("human_id", "gold_id"):
+        with pytest.raises((Conflict, NotFound)):
+            await rows.run(**{use: people.id})
     assert rows.enqueued == []
 
 
