@@ -18,7 +18,6 @@ SAYS_OF: Mapping[str, str] = {
     "spread_weight": "reward_ensemble",
     "check_weight": "constitution",
     "principles": "constitution",
-    "check_weight": "constitution",
     "ptx_rows": "ptx_weight",
 }
 
