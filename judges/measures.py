@@ -7,7 +7,7 @@ follows from the numbers (qualify.py).
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -95,9 +95,14 @@ class _Answer:
         return len(self.pair.comparison.a) - len(self.pair.comparison.b)
 
 
-def measure(judged: Sequence[JudgedPair]) -> Measures:
-    """All of it. The verdicts may be of any number of principles."""
-    answers = [_Answer(one.pair, one.verdict) for one in judged if isinstance(one.verdict, Preference)]
+def measure(judged: Sequence[JudgedPair], beliefs: Sequence[JudgedPair] = ()) -> Measures:
+    """All of it. The verdicts may be of any number of principles.
+
+    `beliefs` are the same with labels that say how sure people are, any from 0 to 1, where these are known: the
+    calibration is beside them.
+    """
+    answers = _answers(judged)
+    believed = _answers(beliefs) if beliefs else answers
     decided = [one for one in answers if one.pair.label_p_a != 0.5]
     prompts = [one.pair.comparison.prompt_id for one in decided]
     interval = clustered_wilson([one.right for one in decided], prompts)
@@ -119,20 +124,10 @@ def measure(judged: Sequence[JudgedPair]) -> Measures:
         length_bias=_defined(lambda: _length_bias(answers)),
         kappa=_defined(lambda: _kappa(answers)),
         alpha=_defined(lambda: krippendorff_alpha(_categories(answers))),
-        ece=_defined(lambda: expected_calibration_error(_columns(answers))),
-        brier=_defined(lambda: brier(_columns(answers))),
+        ece=_defined(lambda: expected_calibration_error(_columns(believed))),
+        brier=_defined(lambda: brier(_columns(believed))),
         longest_wins=longest_wins([one.pair for one in judged]),
         abstentions=dict(causes),
-    )
-
-
-def calibrated_by(measures: Measures, judged: Sequence[JudgedPair]) -> Measures:
-    """The same with the calibration beside these labels, which may say how sure people are: any from 0 to 1."""
-    answers = [_Answer(one.pair, one.verdict) for one in judged if isinstance(one.verdict, Preference)]
-    return replace(
-        measures,
-        ece=_defined(lambda: expected_calibration_error(_columns(answers))),
-        brier=_defined(lambda: brier(_columns(answers))),
     )
 
 
@@ -145,6 +140,10 @@ def longest_wins(pairs: Sequence[LabelledPair]) -> Statistic:
 def win(p: float) -> float:
     """1 for a win, 0 for a loss, 0.5 for a tie; the rounding error that orders leave which cancel out is no winner."""
     return 0.5 if abs(p - 0.5) < _ROUNDING else float(p > 0.5)
+
+
+def _answers(judged: Sequence[JudgedPair]) -> list[_Answer]:
+    return [_Answer(one.pair, one.verdict) for one in judged if isinstance(one.verdict, Preference)]
 
 
 def _length_bias(answers: Sequence[_Answer]) -> float:

@@ -126,7 +126,8 @@ class SweepSettings(Settings):
         return self
 
 
-TokensPerBatch = Annotated[int, Field(ge=8, le=1048576)]
+FEWEST_TOKENS_PER_BATCH = 8
+TokensPerBatch = Annotated[int, Field(ge=FEWEST_TOKENS_PER_BATCH, le=1048576)]
 
 
 class TrainingSettings(Settings):

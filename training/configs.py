@@ -346,10 +346,9 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
             raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
     refuse_unread(values, {name: declared.default for name, declared in known.items()}, where)
     config = schema(**values)  # type: ignore[arg-type]
-    if config.looks_at_held_out and not config.held_out_share:
-        raise ConfigError(f"{where}: {config.looks_at_held_out!r} looks at held-out prompts; set 'held_out_share' too")
-    if isinstance(config, OfflinePolicyConfig) and config.constitution and not config.held_out_share:
-        raise ConfigError(f"{where}: 'constitution' scores replies to held-out prompts; set 'held_out_share' too")
+    watching = "constitution" if isinstance(config, OfflinePolicyConfig) and config.constitution else ""
+    if (looking := config.looks_at_held_out or watching) and not config.held_out_share:
+        raise ConfigError(f"{where}: {looking!r} looks at held-out prompts; set 'held_out_share' too")
     if isinstance(config, OnlineConfig) and config.kl_target and not config.kl_weight:
         raise ConfigError(f"{where}: 'kl_target' steers 'kl_weight' by factors, and it is 0; set it above 0")
     return config

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification
 
 from judges.choices import sigmoid
 from judges.labelled_sets import LabelledPair
-from judges.measures import JudgedPair, Measures, calibrated_by, measure
+from judges.measures import JudgedPair, Measures, measure
 from judges.records import Comparison, Preference
 from training.blank_replies import blank_replies, refuse_blank_side
 from training.configs import RewardConfig
@@ -189,7 +189,7 @@ def measures_of(prompts: Sequence[RewardPrompt], pair_margins: Sequence[float]) 
         for found, label in ((winners, 1.0 if row.p_chosen > 0.5 else 0.5), (beliefs, row.p_chosen)):
             labelled = LabelledPair(comparison, label, "held_out", row.id)
             found.append(JudgedPair(labelled, Preference(p_a, p_a, p_a, 1.0)))
-    return calibrated_by(measure(winners), beliefs)
+    return measure(winners, beliefs)
 
 
 def normal_scores(policy: Policy, config: RewardConfig, prompts: Sequence[RewardPrompt]) -> NormalScores:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from judges.records import Conversation, Message, Role
+from training.demonstrated import prompt_and_reply, refuse_no_example
 from training.errors import RowError
 from training.implicit_prompts import shared_prefix, split_texts
 
@@ -113,18 +114,13 @@ class RowFields:
         name = next((name for name in _REPLIES if self.has(name)), None)
         if name is None:
             raise RowError(f"{self._where}: no 'chosen'; a row needs prompt with chosen or completion, or messages")
-        if self._value.get("label", True) in (False, 0):  # TRL's unpaired preferences
-            raise RowError(f"{self._where}: 'label' is false, so its reply is none to imitate; leave the row out")
-        if name == "messages":
-            *prompt, last = self.messages(name)
-            if not prompt or last.role != "assistant":
-                raise self.refuse(name, "a list of a prompt's messages and, at the end, one of the assistant's")
-            found = tuple(prompt), last.content
-        else:
-            found = self.messages("prompt"), self.reply(name)
-        if not found[1].strip():
-            raise RowError(f"{self._where}: {name!r} holds an empty reply; write one, or leave the row out")
-        return found
+        turns = self.messages(name) if name == "messages" else ()
+        try:
+            prompt, reply = prompt_and_reply(turns) if turns else (self.messages("prompt"), self.reply(name))
+            refuse_no_example(self._value.get("label", True), reply)
+        except ValueError as error:
+            raise RowError(f"{self._where}: {error}") from error
+        return prompt, reply
 
     def messages(self, name: str) -> Conversation:
         if not self.has(name):

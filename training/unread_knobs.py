@@ -16,8 +16,8 @@ SAYS_OF: Mapping[str, str] = {
     "reward_weight": "reward_model",
     "reward_ensemble": "reward_model",
     "spread_weight": "reward_ensemble",
-    "principles": "constitution",
     "check_weight": "constitution",
+    "principles": "constitution",
     "ptx_rows": "ptx_weight",
 }
 

@@ -1,7 +1,6 @@
 """The body of an upload: the file of a form, or the raw body; gzip is unpacked, within the same limit."""
 
 import asyncio
-import re
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -10,8 +9,8 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from service.errors import InvalidInput
+from service.names import SET_NAME
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}")
 FIELDS = ("name", "format")
 FORM = {
     "schema": {
@@ -81,8 +80,8 @@ def unpack(data: bytes, limit_bytes: int) -> bytes:
 def resource_name(asked: str | None, filename: str, fallback: str) -> str:
     """The name given, else the file's stem. Raises InvalidInput for one that looks like a path."""
     if asked is not None:
-        if not _NAME.fullmatch(asked) or ".." in asked:
-            raise InvalidInput(f"the name {asked[:60]!r}: use letters, digits, blanks, '.', '_' and '-', no path")
+        if not SET_NAME.keeps(asked) or ".." in asked:
+            raise InvalidInput(f"the name {asked[:60]!r}: use {SET_NAME.words}, no path")
         return asked
     stem = PurePosixPath(filename.replace("\\", "/")).name.split(".")[0]
-    return stem if _NAME.fullmatch(stem) else fallback
+    return stem if SET_NAME.keeps(stem) else fallback

@@ -42,7 +42,14 @@ def create(
     asked = {"run": run, "pairs": "review" if review else "", "name": name}
     request = _request(file, usual, {option: value for option, value in asked.items() if value})
     with connect(url, key) as client:
+        earlier = [one.id for one in client.label_projects() if (one.name, one.status) == (request.name, "open")]
         print_record(client.create_label_project(request))
+    if earlier:
+        typer.echo(
+            f"{', '.join(earlier)}: an open project of that name was there before; from now on {request.name!r} means "
+            "the new one. If you wanted one alone, delete the other by its id: charter label delete ID",
+            err=True,
+        )
 
 
 @app.command("list")

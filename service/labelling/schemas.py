@@ -5,10 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.names import Name
+
 _GOLD_SHARE = 0.1
 NO_NUL = r"^[^\x00]*$"
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}$")]
-PersonName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Text = Annotated[str, Field(max_length=200_000, pattern=NO_NUL)]
 Id = Annotated[str, Field(max_length=128, pattern=NO_NUL)]
 

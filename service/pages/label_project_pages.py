@@ -15,7 +15,7 @@ from service.labelling.agreement import FEWEST
 from service.labelling.project_quality import project_quality
 from service.labelling.rerouting import is_routed, route_again
 from service.labelling.rows import PeopleWeights
-from service.labelling.schemas import Name, PersonName
+from service.names import Name, PersonName
 from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
 from service.pages.guidelines import guideline_of, law_of
 from service.pages.label_views import comment_view

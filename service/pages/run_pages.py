@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Form, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
-from pydantic import TypeAdapter
+from pydantic import BaseModel, BeforeValidator, TypeAdapter
 
 from service.api.routes import events as api_events
 from service.api.state import BackendHere, KeyHere
@@ -12,12 +12,22 @@ from service.pages.curves import Chart, charts_of, table_steps
 from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
 from service.pages.run_view import effect_of, stage_lines, told
 from service.pipeline.report import run_report
+from service.pipeline.train import LESS_MEMORY
+from service.schemas import FEWEST_TOKENS_PER_BATCH, ResumedTraining, ResumeRequest, TokensPerBatch
+from service.store.records import RunRecord
 from service.store.runs import FINISHED
 
 router = ui_router("/ui/runs")
 Seq = Annotated[int, Query(ge=0, lt=2**31)]
 _TOLD = 100
 _CHARTS = TypeAdapter(tuple[Chart, ...])
+
+
+class LessMemory(BaseModel):
+    """What stands beside the button where memory ran out; the token is beside it."""
+
+    tokens_per_batch: Annotated[TokensPerBatch | None, BeforeValidator(lambda text: text or None)] = None
+    gradient_checkpointing: bool | None = None
 
 
 @router.get("")
@@ -58,6 +68,7 @@ async def run(id: str, request: Request, backend: BackendHere, key: KeyHere) -> 
         "last_good": [one for one in adapters if one is not adapter],
         "mixed": finished["mix"].result.get("preference_set") if "mix" in finished else None,
         "last_seq": last_seq,
+        "less_tokens": _less_tokens(record),
     }
     return ui_page(request, "ui_run.html", "runs", context)
 
@@ -85,7 +96,15 @@ async def cancel(id: str, backend: BackendHere, key: KeyHere) -> Response:
 
 
 @router.post("/{id}/resume")
-async def resume(id: str, backend: BackendHere, key: KeyHere) -> Response:
-    """As the API's route of this name."""
-    await backend.store.runs.resume(key.project_id, id, backend.enqueue)
+async def resume(id: str, form: Annotated[LessMemory, Form()], backend: BackendHere, key: KeyHere) -> Response:
+    """As the API's route of this name; a field that is empty or not there leaves the run as it was."""
+    changes = ResumeRequest(training=ResumedTraining(**form.model_dump()))
+    await backend.store.runs.resume(key.project_id, id, backend.enqueue, changes)
     return RedirectResponse(f"/ui/runs/{id}", 303)
+
+
+def _less_tokens(run: RunRecord) -> int | None:
+    """The `tokens_per_batch` that the page proposes where memory ran out, half the run's; None where it did not."""
+    if run.status != "failed" or LESS_MEMORY not in (run.error or ""):
+        return None
+    return max(FEWEST_TOKENS_PER_BATCH, run.request.training.tokens_per_batch // 2)

@@ -218,7 +218,8 @@ def notes_of(context: RunContext, stages: dict[str, StageRecord], report: Report
         shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         notes.append(f"What scored the policy's own replies in training, with its weight: {shown}.")
     if context.request.training.on_demonstrations:
-        notes.append(f"The replies that were imitated are people's: the rows of set {context.run.references.human_id}.")
+        written = f"the rows of set {context.run.references.human_id}, of pairs the chosen replies"
+        notes.append(f"The replies that were imitated are those that people wrote or chose: {written}.")
     elif report.evaluation and (weights is None or weights.get("judge") or context.request.training.reads_pairs):
         notes.append("The judge that compared the held-out replies is the one whose verdicts were trained on.")
     if context.start is not None:

@@ -63,6 +63,8 @@ async def open_scoring(context: RunContext, law: Path, folder: Path) -> AsyncIte
                 await context.warn("train", f"{said}; its grades are left out")
                 knobs |= {"judge_weight": OnlineConfig.judge_weight, "judge_protocol": OnlineConfig.judge_protocol}
         checked = _fit(context, qualification, [one.id for one in context.constitution.checked])
+        if not checked:
+            knobs["check_weight"] = OnlineConfig.check_weight
         if failed := [one for one in context.constitution.checked if one.id not in checked]:
             said = f"checks that fail their own examples weigh nothing: {_standing(qualification, failed)}"
             await context.warn("train", said)

@@ -28,6 +28,7 @@ _OF_THE_RUN: Mapping[str, tuple[Method, ...]] = {
 }
 # The run fills these in itself.
 _PLACES: Mapping[str, JsonValue] = {"model": "model", "rows": "rows", "output": "output"}
+_SCORED_PLACES: Mapping[str, JsonValue] = {**_PLACES, "constitution": "constitution"}
 # What it asks for by another name than the trainer.
 _ASKED_BY: Mapping[str, str] = {"judge_url": "judge_weight", "reward_model": "reward_adapter"}
 
@@ -60,7 +61,7 @@ def _places(wanted: TrainingSettings) -> dict[str, JsonValue]:
     if not wanted.online:
         return dict(_PLACES)
     asked = {knob: knob for knob, setting in _ASKED_BY.items() if getattr(wanted, setting) is not None}
-    return {**_PLACES, **asked, "reward_ensemble": list(wanted.reward_ensemble)}
+    return {**_SCORED_PLACES, **asked, "reward_ensemble": list(wanted.reward_ensemble)}
 
 
 def unread_settings(request: RunRequest) -> list[str]:

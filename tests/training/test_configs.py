@@ -54,6 +54,8 @@ def test_a_wrong_key_is_named(keys: dict[str, object], says: str):
         ({"reward_weight": 0}, "reward_model"),
         ({"reward_ensemble": ["second"]}, "reward_model"),
         ({"spread_weight": 1, "reward_model": "first"}, "reward_ensemble"),
+        ({"check_weight": 2}, "constitution"),
+        ({"check_weight": 0}, "constitution"),
         ({"principles": ["kind"]}, "constitution"),
         ({"ptx_rows": "demonstrations.jsonl"}, "ptx_weight"),
     ],

@@ -151,9 +151,7 @@ def test_the_checks_score_is_their_weighted_share_over_the_replies(tmp_path: Pat
 
 
 def test_checks_that_watch_nothing_are_refused(tmp_path: Path, tiny: Path):
-    with pytest.raises(
-        ConfigError, match="'constitution' scores replies to held-out prompts; set 'held_out_share' too"
-    ):
+    with pytest.raises(ConfigError, match="'constitution' looks at held-out prompts; set 'held_out_share' too"):
         both(tmp_path, tiny, held_out_share=0.0)
     for wanted, train in zip(both(tmp_path, tiny), (train_sft, train_dpo), strict=True):
         with pytest.raises(

@@ -219,16 +219,13 @@ def test_pairs_and_demonstrations_stand_in_one_file_and_copies_count(tmp_path: P
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (
-            {"messages": [SKY]},
-            "'messages' must be a list of a prompt's messages and, at the end, one of the assistant's",
-        ),
-        ({"messages": [BLUE]}, "'messages' must be a list of a prompt's messages and, at the end"),
-        ({"messages": [SKY, BLUE, SKY]}, "'messages' must be a list of a prompt's messages and, at the end"),
+        ({"messages": [SKY]}, "messages must be a prompt's turns and, at the end, the assistant's reply"),
+        ({"messages": [BLUE]}, "messages must be a prompt's turns and, at the end"),
+        ({"messages": [SKY, BLUE, SKY]}, "messages must be a prompt's turns and, at the end"),
         ({"messages": []}, "'messages' must be a string or a list of at least one message"),
-        ({"messages": [SKY, {**BLUE, "content": " \n"}]}, "'messages' holds an empty reply; write one, or leave"),
-        ({"prompt": "x", "completion": ""}, "'completion' holds an empty reply"),
-        ({"prompt": "x", "chosen": [{**BLUE, "content": ""}]}, "'chosen' holds an empty reply"),
+        ({"messages": [SKY, {**BLUE, "content": " \n"}]}, "the reply is empty; write one, or leave the line out"),
+        ({"prompt": "x", "completion": ""}, "the reply is empty"),
+        ({"prompt": "x", "chosen": [{**BLUE, "content": ""}]}, "the reply is empty"),
         (
             {"prompt": "x", "completion": [BLUE, SKY]},
             "'completion' must be a string or a list of one assistant message",
@@ -236,7 +233,8 @@ def test_pairs_and_demonstrations_stand_in_one_file_and_copies_count(tmp_path: P
         ({"completion": "x"}, "no 'prompt'; add it"),
         ({"prompt": "x"}, "no 'chosen'; a row needs prompt with chosen or completion, or messages"),
         ({"prompt": "x", "rejected": "y"}, "no 'chosen'; a row needs prompt with chosen or completion, or messages"),
-        ({"prompt": "x", "completion": "y", "label": False}, "'label' is false, so its reply is none to imitate"),
+        ({"prompt": "x", "completion": "y", "label": False}, "label is false, so the reply is none to imitate"),
+        ({"prompt": "x", "completion": "y", "label": "false"}, "label is false, so the reply is none to imitate"),
     ],
 )
 def test_what_is_no_demonstration_is_named(tmp_path: Path, line: dict[str, object], says: str):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.guard import RepeatableRoute
 from service.api.state import BackendHere, KeyHere
 from service.api.wire import After, Deleted, KeyBody, Limit, Page, page_of
+from service.names import KeyName
 
 
 class KeyRoute(RepeatableRoute):
@@ -25,7 +26,7 @@ class NewKeyRequest(BaseModel):
     """A key of this project."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "ci", "scopes": ["read"]}]})
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")]
+    name: KeyName
     scopes: Annotated[list[Literal["read", "write", "admin"]], Field(min_length=1, max_length=3)]
 
 

@@ -26,7 +26,8 @@ from service.labelling.projects import create_project
 from service.labelling.rerouting import route_again
 from service.labelling.revision_prompts import prompts_to_revise
 from service.labelling.rows import PeopleWeights, rows_from_labels
-from service.labelling.schemas import Id, LabelProjectRequest, Name, PersonName
+from service.labelling.schemas import Id, LabelProjectRequest
+from service.names import Name, PersonName
 from service.prompt_sets import add_prompt_set
 from service.store.label_records import AnnotatorRecord
 from service.store.records import JsonObject

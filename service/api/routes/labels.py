@@ -15,6 +15,7 @@ from service.exchange.formats.pair import Pair
 from service.exchange.preferences import human_row
 from service.labelling.human_sets import HumanSet, add_human_set
 from service.labelling.rows import COMMENT
+from service.names import AnnotatorName, Name
 from service.store.label_records import AnnotatorRecord, Answer
 from service.store.label_rows import as_one_text
 from service.store.records import KeyRecord, LabelRecord
@@ -35,7 +36,7 @@ class NewLabel(BaseModel):
             ]
         },
     )
-    annotator: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$")]
+    annotator: AnnotatorName
     prompt: Text
     a: Text
     b: Text
@@ -82,7 +83,7 @@ class FromLabels(BaseModel):
     """Which labels become a preference set: all, or one annotator's."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "may", "annotator": "ann_1"}]})
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}$")] = "labels"
+    name: Name = "labels"
     annotator: str | None = None
 
 

@@ -14,6 +14,7 @@ from service.api.state import BackendHere, KeyHere
 from service.api.wire import NO_NUL, After, Deleted, Limit, ModelBody, Page, page_of
 from service.errors import InvalidInput
 from service.model_folder import declared_context
+from service.names import ModelName, VariableName
 from service.store.records import ModelRecord
 from training.weights import model_sha256
 
@@ -30,11 +31,11 @@ class NewModel(BaseModel):
             "examples": [{"name": "judge", "url": "https://judge.example/v1", "served_name": "judge-70b"}]
         },
     )
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    name: ModelName
     path: Annotated[str, Field(max_length=4096, pattern=NO_NUL)] | None = None
     url: Annotated[str, Field(max_length=4096, pattern=NO_NUL)] | None = None
     served_name: Annotated[str, Field(min_length=1, max_length=255, pattern=NO_NUL)] | None = None
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")] | None = None
+    api_key_env: VariableName | None = None
     context_tokens: Annotated[int, Field(ge=16, le=10_000_000)] | None = None
     licence: Annotated[str, Field(max_length=128, pattern=NO_NUL)] = ""
 

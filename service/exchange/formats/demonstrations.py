@@ -13,6 +13,7 @@ from service.exchange.formats.pair import Pair, number_within
 from service.exchange.formats.trl import MESSAGES, annotators_of
 from service.exchange.messages import as_json, conversation, ends_with_user, reply
 from service.exchange.notices import not_held
+from training.demonstrated import prompt_and_reply, refuse_no_example
 from training.rows import PreferenceRow
 
 SCHEMA = pa.schema([("messages", MESSAGES)])
@@ -24,11 +25,8 @@ def read(value: dict[str, JsonValue]) -> Iterator[PreferenceRow | Pair]:
     """A row of ours with its id, or a pair whose rejected reply is empty."""
     if value.get("rejected"):
         raise ValueError("a pair among demonstrations (lines without rejected); post them as two sets")
-    if value.get("label", True) in (False, "False", "false"):  # TRL's unpaired preferences
-        raise ValueError("label is false, so the reply is none to imitate; leave the line out")
     prompt, said = _prompt_and_reply(value)
-    if not said.strip():
-        raise ValueError("the reply is empty; write one, or leave the line out")
+    refuse_no_example(value.get("label", True), said)
     if value.keys() >= OURS:
         yield charter.read(value | {"rejected": ""}, "row")
         return
@@ -49,7 +47,5 @@ def _prompt_and_reply(value: dict[str, JsonValue]) -> tuple[Conversation, str]:
     if "chosen" in value or "messages" not in value:
         name = "chosen" if "chosen" in value else "completion"
         return ends_with_user(conversation(value.get("prompt"), "prompt"), "prompt"), reply(value.get(name), name)
-    turns = conversation(value["messages"], "messages")
-    if len(turns) == 1 or turns[-1].role != "assistant":
-        raise ValueError("messages must be a prompt's turns and, at the end, the assistant's reply")
-    return ends_with_user(turns[:-1], "messages before the reply"), turns[-1].content
+    prompt, said = prompt_and_reply(conversation(value["messages"], "messages"))
+    return ends_with_user(prompt, "messages before the reply"), said

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.labelling.schemas import LabelProjectRequest
 from tests.service.api.conftest import CONSTITUTION, PAIRS, PROMPTS, Service
 
 
@@ -70,6 +71,32 @@ async def test_a_name_is_no_path(service: Service) -> None:
     for name in ("../etc", "a/b", "..", ""):
         answer = await service.http.post("/v1/prompt-sets", params={"name": name}, content=PROMPTS)
         assert answer.status_code == 422, name
+        assert "use letters, digits, blanks, '.', '_' and '-', a letter or digit first, 128" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "said"),
+    [
+        ("labels/preference-set", {"name": "a/b"}, "name", "letters, digits, blanks, '.', '_' and '-', a letter or"),
+        ("label-projects", {"name": " a"}, "name", "letters, digits, blanks, '.', '_' and '-', a letter or digit"),
+        ("label-projects/x/invitations", {"name": "a\tb"}, "name", "1 to 128 characters on one line, any but control"),
+        ("keys", {"name": "a" * 65}, "name", "letters, digits, blanks, '.', '_' and '-', a letter or digit first, 64"),
+        ("models", {"name": "a b"}, "name", "letters, digits, '.', '_' and '-', a letter or digit first, 128"),
+        ("models", {"api_key_env": "sk-1"}, "api_key_env", "the name of an environment variable, not its value: cap"),
+    ],
+)
+async def test_what_a_name_may_hold_is_said_in_words(
+    service: Service, path: str, body: dict[str, str], field: str, said: str
+) -> None:
+    problem = (await service.http.post(f"/v1/{path}", json=body)).json()
+    [told] = [error for error in problem["errors"] if error.startswith(f"{field}: ")]
+    assert problem["status"] == 422 and told.startswith(f"{field}: use {said}"), problem
+    assert "sk-1" not in problem["detail"] and "[" not in problem["detail"]
+
+
+def test_names_are_described_by_their_pattern() -> None:
+    name = LabelProjectRequest.model_json_schema()["properties"]["name"]
+    assert (name["type"], name["pattern"]) == ("string", "^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}$")
 
 
 async def test_a_body_that_is_too_long_is_refused(service: Service) -> None:

@@ -106,6 +106,25 @@ def test_a_project_by_the_client(client, tmp_path):
         client.label_project(made.id)
 
 
+def test_a_file_sent_twice_makes_two_projects_and_that_is_told(live, client, tmp_path):
+    own = {"CHARTER_URL": live.process.url, "CHARTER_API_KEY": live.process.api_key()}
+    (tmp_path / "pairs.jsonl").write_text(PAIRS)
+    client.add_preferences(tmp_path / "pairs.jsonl", name="asked twice")
+    (tmp_path / "project.yaml").write_text("name: twice\npreference_set: asked twice\n")
+    first, second = (
+        CliRunner().invoke(app, ["label", "create", str(tmp_path / "project.yaml")], env=own) for _ in "ab"
+    )
+    older, newer = [one.id for one in client.label_projects() if one.name == "twice"]  # oldest first
+    assert (first.stderr, first.exit_code) == ("", 0) and newer in second.stdout
+    assert second.stderr.startswith(
+        f"{older}: an open project of that name was there before; from now on 'twice' means"
+    )
+    client.close_label_project(newer)
+    client.delete_label_project(older)
+    third = CliRunner().invoke(app, ["label", "create", str(tmp_path / "project.yaml")], env=own)
+    assert (third.stderr, third.exit_code) == ("", 0)
+
+
 def test_a_run_whose_pairs_are_asked_about_by_options_alone(live, tmp_path):
     own = {"CHARTER_URL": live.process.url, "CHARTER_API_KEY": live.process.api_key()}
     (tmp_path / "project.yaml").write_text("overlap: 2\n")

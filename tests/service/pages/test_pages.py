@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from service.pages.layout import HEADERS
+from service.pipeline.train import LESS_MEMORY
 from service.shards import to_parquet
 from service.store.records import PreferenceSetRecord
 from tests.service.pages.conftest import Pages
@@ -85,6 +86,40 @@ async def test_a_failed_run_can_be_resumed(pages: Pages) -> None:
     again = await pages.person.post(f"{page}/resume", data={"csrf": csrf[1]})
     assert again.status_code == 409 and "only a failed or cancelled run" in again.text
     assert again.headers["content-type"].startswith("text/html")
+
+
+async def test_where_memory_ran_out_a_run_is_resumed_with_less(pages: Pages) -> None:
+    run, runs = pages.seeded.living_run, pages.backend.store.runs
+    page = f"/ui/runs/{run}"
+
+    async def failed(said: str) -> str:
+        if (await runs.get_any(run)).status == "failed":
+            await runs.resume(pages.project, run, pages.backend.enqueue)
+        await runs.move(run, "failed", said)
+        return (await pages.person.get(page)).text
+
+    async def resumed(**fields: str) -> tuple[int, bool]:
+        csrf = re.search(r'name="csrf" value="(\w+)"', await failed(f"the trainer ended; {LESS_MEMORY}"))
+        assert csrf is not None
+        answer = await pages.person.post(f"{page}/resume", data={"csrf": csrf[1], **fields})
+        assert answer.status_code == 303, answer.text
+        training = (await runs.get_any(run)).request.training
+        return training.tokens_per_batch, training.gradient_checkpointing
+
+    assert "tokens_per_batch" not in await failed("the disk is full")
+    text = await failed(f"the trainer ended with status 4: out of memory; {LESS_MEMORY}")
+    assert "2,048 so far" in text and 'name="tokens_per_batch" value="1024" min="8"' in text
+    assert 'type="checkbox" name="gradient_checkpointing"' in text
+    assert await resumed(tokens_per_batch="") == (2048, False)
+    assert await resumed(tokens_per_batch="1024") == (1024, False)
+    assert await resumed(tokens_per_batch="9", gradient_checkpointing="true") == (9, True)
+    # Half of it would be less than may be; what is on already is not offered.
+    text = await failed(LESS_MEMORY)
+    assert 'name="tokens_per_batch" value="8"' in text and 'name="gradient_checkpointing"' not in text
+    csrf = re.search(r'name="csrf" value="(\w+)"', text)
+    refused = await pages.person.post(f"{page}/resume", data={"csrf": csrf[1] if csrf else "", "tokens_per_batch": "7"})
+    assert refused.status_code == 422 and "tokens_per_batch" in refused.text
+    assert (await runs.get_any(run)).status == "failed"
 
 
 async def test_what_a_failed_training_kept_is_on_its_pages(pages: Pages) -> None:

@@ -71,19 +71,26 @@ async def test_a_run_on_uploaded_demonstrations_leaves_an_adapter_and_its_proof(
         assert {one["id"] for one in report["principles"]} >= {"brevity", "kindness"}
         manifest = json.loads((await unpacked(bench, run, tmp_path) / "manifest.json").read_text())
         assert (manifest["method"], manifest["kind"]) == ("sft", "policy")
-        named = f"The replies that were imitated are people's: the rows of set {run.references.human_id}."
-        assert named in manifest["notes"]
+        named = (
+            f"those that people wrote or chose: the rows of set {run.references.human_id}, of pairs the chosen replies."
+        )
+        assert f"The replies that were imitated are {named}" in manifest["notes"]
         assert not any("whose verdicts were trained on" in note for note in manifest["notes"])
     finally:
         await bench.close()
 
 
-async def test_a_rewritten_reply_is_a_row_as_it_stands(tmp_path: Path, tiny: Path) -> None:
+async def test_the_chosen_reply_of_a_pair_is_imitated_and_that_is_told(tmp_path: Path, tiny: Path) -> None:
     bench = await open_bench(tmp_path / "home")
     try:
         rows = tuple(replace(row, rejected="Do it yourself.") for row in written("What now?", "And then?"))
+        rows += written("What else?")
         run = await add_run(bench, tiny, human=rows, training=TRAINING, stages=STAGES)
         assert await demonstration_rows(await open_context(run.id, bench.tools)) == rows
+        assert await warnings(bench, run) == [
+            "2 of 3 rows to imitate are pairs: the chosen reply of each is learnt, be it what a person wrote or a "
+            "reply of a model that a person chose; ties are left out"
+        ]
     finally:
         await bench.close()
 

@@ -124,12 +124,14 @@ async def test_ppo_keeps_the_chosen_replies_of_the_mixed_pairs_likely(tmp_path: 
         await bench.close()
 
 
+# The check passes both replies of its example.
+UNFIT = JUDGED + CHECKED.replace("}}\n", "}, examples: [{prompt: 'Hi?', better: 'Yes.', worse: 'No.'}]}\n")
+
+
 async def test_a_judge_that_is_fit_for_nothing_leaves_no_score(tmp_path: Path, tiny: Path) -> None:
     bench = await open_bench(tmp_path / "home", taste="longer")
     try:
-        # The check passes both replies of its example.
-        example = "examples: [{prompt: 'Hi?', better: 'Yes.', worse: 'No.'}]}\n"
-        law = await add_law(bench, JUDGED + CHECKED.replace("}}\n", "}, " + example))
+        law = await add_law(bench, UNFIT)
         training = ONLINE | {"judge_weight": 1.0}
         run = await add_run(bench, tiny, constitution=law, training=training, stages=("train",), evaluate={})
         with pytest.raises(
@@ -146,16 +148,22 @@ async def test_a_judge_that_is_fit_for_nothing_leaves_no_score(tmp_path: Path, t
         await bench.close()
 
 
-async def test_the_settings_of_a_judge_whose_grades_are_left_out_are_none(tmp_path: Path, tiny: Path) -> None:
+async def test_the_settings_of_scores_that_are_left_out_are_none(tmp_path: Path, tiny: Path) -> None:
     bench = await open_bench(tmp_path / "home", taste="longer")
     try:
-        training = ONLINE | {"judge_weight": 2.0, "judge_protocol": "proposition"}
-        law = await add_law(bench, JUDGED + CHECKED)
-        run = await add_run(bench, tiny, constitution=law, training=training, stages=("train",), evaluate={})
+        reward = await add_reward_adapter(bench, tiny, tmp_path)
+        training = ONLINE | {"judge_weight": 2.0, "judge_protocol": "proposition", "check_weight": 0.5}
+        training |= {"reward_adapter": reward.id}
+        law, stages = await add_law(bench, UNFIT), ("train",)
+        run = await add_run(
+            bench, tiny, constitution=law, training=training, reward_adapter=reward.id, stages=stages, evaluate={}
+        )
         async with open_scoring(await open_context(run.id, bench.tools), tmp_path / "law.yaml", tmp_path) as scoring:
             knobs = trainer_knobs(run.request.training) | dict(scoring.knobs)
         told = config_from({"model": "m", "rows": "r", "output": "o"} | knobs, PpoConfig, "test")
         assert (told.judge_url, told.judge_weight, told.judge_protocol) == ("", 1.0, "pointwise")
+        assert (told.constitution, told.check_weight) == (None, 1.0)
+        assert scoring.left["scored_by"] == {"reward_model": 1.0}
     finally:
         await bench.close()
 
