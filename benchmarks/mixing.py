@@ -292,8 +292,8 @@ them how often people and the judge are right, and whether they err on the same 
 gold judged and {FEWEST_VOTES} of it labelled first, and pays for these verdicts and labels as for any other. Then it
 buys labels on other judged pairs, {ROUND_LABELS} at a time, and asks `training/purchase.py` after each round whether
 what more of them would tell pays. Where not, the rest goes on the plan that is then best, which may have labels too, of
-pairs that are not judged. Then `mix_rows` with `weights: measured, calibrate: true, conflict: average`, as in a run
-with [`mix.gold`](#right-answers). Before gold, people are taken to agree as
+pairs that are not judged. Then `mix_rows` with `ratio: 1, weights: measured, calibrate: true, conflict: average`, as in
+a run with [`mix.gold`](#right-answers). Before gold, people are taken to agree as
 elsewhere (72.6 %): second votes on a pair cost as much as first ones on another. The last column is what it bought:
 labels + judged pairs, the mean. How it spends was chosen on other seeds."""
 

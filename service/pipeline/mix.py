@@ -58,6 +58,8 @@ async def run_mix(context: RunContext) -> JsonObject:
             f"people's labels bear out none of {mixed.report.dropped_by_reliability} machine pairs; they are left out"
         )
         await context.warn("mix", said)
+    if said := _wasted(wanted, mixed.report):
+        await context.warn("mix", said)
     values = _REPORT.dump_python(mixed.report, mode="json")
     report: dict[str, JsonValue] = {**values, "undecided": machine.undecided, "leaked": people.leaked}
     report["gold_leaked"] = gold.found.leaked
@@ -97,6 +99,16 @@ def _unmeasured(wanted: MixSettings, report: MixReport) -> str:
     return (
         f"people's votes on pairs that the machine judged too are few: {counts}; with under {FEWEST_VOTES} its beliefs "
         "stay as they are, and its weight near the given one: have people's own pairs judged (judge.calibrate)"
+    )
+
+
+def _wasted(wanted: MixSettings, report: MixReport) -> str:
+    """How many labels the ratio leaves out beside verdicts that weigh what they are worth; empty where none."""
+    if not report.dropped_by_ratio or not wanted.calibrate or wanted.weights != "measured":
+        return ""
+    return (
+        f"mix.ratio {wanted.ratio:g} leaves out {report.dropped_by_ratio} human pairs; with mix.calibrate and "
+        "mix.weights measured each source weighs what it is worth, so set mix.ratio to 1 to use them all"
     )
 
 

@@ -16,6 +16,7 @@ from service.store.label_records import Answer, NewLabelProject
 from service.store.records import (
     AdapterRecord,
     ConstitutionRecord,
+    JsonObject,
     ModelRecord,
     NewEvent,
     PreferenceSetRecord,
@@ -25,6 +26,16 @@ from service.store.records import (
 from tests.service.pages.label_seed import compare
 from training.rows import PreferenceRow
 
+MEASURED: JsonObject = {
+    "standings": [
+        {"source": "ai", "shared_votes": 60, "agreement": 0.7, "weight": 0.45, "worth": 0.25, "worth_low": 0.1,
+         "worth_high": 0.4, "next_worth": 0.2},
+        {"source": "check", "shared_votes": 0, "agreement": None, "weight": 1.0, "worth": None, "next_worth": None},
+    ],
+    "people_agreement": {"shared": 40, "agreement": 0.725},
+    "gold": 12,
+    "dropped_by_ratio": 3,
+}  # fmt: skip
 HOSTILE = "<script>alert('reply')</script><img src=x onerror=alert(1)> \u202eback\x1b[31m"
 LAW = """name: short
 version: "{version}"
@@ -193,7 +204,7 @@ async def _stages(backend: Backend, run: str, preference_set: str) -> None:
         "judge": {**await _judged(backend), "verdicts": 2, "abstentions": 1, "flips": 1, "qualification": None},
         "mix": {
             "preference_set": preference_set,
-            "report": {"human": 1, "ai": 3, "review": 2, "review_set": preference_set},
+            "report": {"human": 1, "ai": 3, "review": 2, "review_set": preference_set, **MEASURED},
         },
         "train": {"steps": 3},
         "evaluate": {

@@ -58,6 +58,14 @@ async def test_a_run_tells_its_stages_curves_and_effect(pages: Pages) -> None:
         assert said in text, said
     assert f"/ui/adapters/{pages.seeded.adapter}/download" in text
     assert f"<code>charter label create --run {pages.seeded.finished_run} --review</code>" in text
+    for said in (
+        "70.0 %",
+        "0.25 (0.1 to 0.4)",
+        "agree in 72.5 %",
+        "12 right answers",
+        "3 rows were left out by the ratio",
+    ):
+        assert said in " ".join(text.split()), said
     living = (await pages.person.get(f"/ui/runs/{pages.seeded.living_run}")).text
     assert re.search(r'<progress aria-label="sample" max="12" value="3">', living)
     assert "about 9.0 s left" in living

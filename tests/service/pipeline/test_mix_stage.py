@@ -92,12 +92,13 @@ async def test_pairs_under_review_are_kept_asked_about_and_enter_the_next_mix(tm
 async def test_a_run_that_cannot_measure_says_so(tmp_path: Path) -> None:
     bench = await open_bench(tmp_path / "home")
     try:
-        mix = {"weights": "measured"}
+        mix = {"weights": "measured", "calibrate": True, "ratio": 0.1}
         run = await add_run(bench, build_tiny_model(tmp_path / "tiny"), human=people(10), stages=STAGES, mix=mix)
         context = await open_context(run.id, bench.tools)
         for stage in STAGES:
             await run_stage(context, stage)
         told = [str(event.data) for event in await bench.store.runs.events(run.id) if event.type == "warning"]
         assert any("0 beside source check" in said and "judge.calibrate" in said for said in told)
+        assert any("mix.ratio 0.1 leaves out" in said and "set mix.ratio to 1" in said for said in told)
     finally:
         await bench.close()
