@@ -18,13 +18,23 @@ class Askable:
 
 
 def askables(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> tuple[Askable, ...]:
-    """In the order of the source."""
+    """In the order of the source. A reply that is the weaker one of several pairs is rewritten once."""
+    if request.kind == "rewrite":
+        to_rewrite: dict[tuple[str, str], SourcePair] = {}
+        for pair in pairs:
+            to_rewrite.setdefault((pair.prompt_id, weaker_reply(pair)), pair)
+        return tuple(Askable(pair.pair_id, (pair,)) for pair in to_rewrite.values())
     if request.kind != "rank":
         return tuple(Askable(pair.pair_id, (pair,)) for pair in pairs)
     of_prompt: dict[str, list[SourcePair]] = {}
     for pair in pairs:
         of_prompt.setdefault(pair.prompt_id, []).append(pair)
     return tuple(Askable(prompt_id, tuple(own)) for prompt_id, own in of_prompt.items())
+
+
+def weaker_reply(pair: SourcePair) -> str:
+    """What is worth a better text: the reply that the judge, or the set, puts second."""
+    return pair.a if pair.p_a is not None and pair.p_a < 0.5 else pair.b
 
 
 def candidates_of(

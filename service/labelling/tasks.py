@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from judges.records import Message
 from service.errors import InvalidInput
-from service.labelling.candidates import Askable, askables, candidates_of
+from service.labelling.candidates import Askable, askables, candidates_of, weaker_reply
 from service.labelling.gains import UNFITTED, GainModel
 from service.labelling.routing import Routed, draw_pairs, labels_in_minutes, route_pairs
 from service.labelling.schemas import GoldPair, LabelProjectRequest
@@ -128,18 +128,13 @@ def _replies(request: LabelProjectRequest, pairs: Sequence[SourcePair]) -> tuple
     if request.kind == "compare":
         return pairs[0].a, pairs[0].b
     if request.kind == "rewrite":
-        return (_weaker(pairs[0]),)
+        return (weaker_reply(pairs[0]),)
     return _texts(pairs)[:_RANKED_AT_MOST]
 
 
 def _texts(pairs: Sequence[SourcePair]) -> tuple[str, ...]:
     """Each once."""
     return tuple(dict.fromkeys(text for pair in pairs for text in (pair.a, pair.b)))
-
-
-def _weaker(pair: SourcePair) -> str:
-    """What is worth a better text: the reply that the judge, or the set, puts second."""
-    return pair.a if pair.p_a is not None and pair.p_a < 0.5 else pair.b
 
 
 def _gold_task(request: LabelProjectRequest, known: dict[str, SourcePair], number: int) -> NewTask:

@@ -134,6 +134,13 @@ def _check(task: LabelTask, answer: Answer) -> None:
         raise InvalidInput(f"ranking: {list(answer.ranking)} instead of each of {places} once")
     if bool(answer.rewrite.strip()) != (answer.choice == "rewritten"):
         raise InvalidInput("rewrite: the better text, and nothing with any choice but `rewritten`")
+    if answer.choice == "rewritten" and _lines(answer.rewrite) == _lines(texts(task.replies)[0]):
+        raise InvalidInput("rewrite: this is the reply as it stands; change it, or skip the task")
+
+
+def _lines(text: str) -> list[str]:
+    """A form's line ends are not the reply's own."""
+    return text.strip().splitlines()
 
 
 async def _refuse_late(turn: Turn, task: LabelTask, lease: TaskAssignment) -> None:

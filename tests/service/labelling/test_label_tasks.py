@@ -147,6 +147,15 @@ def test_rankings_and_rewrites():
     assert (ranking.kind, ranking.pair_id, ranking.replies) == ("rank", "q", ("one", "two", "three"))
     rewrites = tasks_of(request(kind="rewrite"), pairs)
     assert sorted(task.replies for task in rewrites) == [("one",), ("three",)]  # the weaker of each
+    # A reply that is the weaker one of two pairs is rewritten once, but under another prompt again.
+    other = (Message("user", "another"),)
+    more = [*pairs, SourcePair("p3", "q", x, "one", "four", 0.1), SourcePair("p4", "r", other, "one", "four", 0.1)]
+    again = tasks_of(request(kind="rewrite"), more)
+    assert sorted((task.pair_id, *task.replies) for task in again) == [
+        ("p1", "one"),
+        ("p2", "three"),
+        ("p4", "one"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -184,8 +184,10 @@ async def test_a_ranking_and_a_rewrite(labelling: Labelling):
     page = await client.post("/label/answer", data={**sent, "choice": "ranked", "place": ["0:3", "1:1", "2:2"]})
     assert "A poor reply 2." in page.text
     sent = fields(page)
-    same = await client.post("/label/answer", data={**sent, "choice": "rewritten", "rewrite": "  "})
-    assert same.status_code == 422
+    empty = await client.post("/label/answer", data={**sent, "choice": "rewritten", "rewrite": "  "})
+    assert empty.status_code == 422
+    same = await client.post("/label/answer", data={**sent, "choice": "rewritten", "rewrite": "A poor reply 2.\r\n"})
+    assert same.status_code == 422 and "change it, or skip the task" in same.text
     done = await client.post("/label/answer", data={**sent, "choice": "rewritten", "rewrite": "Good.\r\nVery."})
     assert "All done" in done.text
     ranked, rewritten = await labelling.labels(project)
