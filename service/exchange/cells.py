@@ -1,8 +1,9 @@
 """Cells of a table: what has no column of its own stands in one as JSON.
 
 A text that would be taken for JSON is written as a JSON text, so that every text comes back as it was; any other text
-stands as it is, and so do the cells of tables that other programs wrote. An empty cell is a missing value, so an empty
-reply is written as a JSON text too.
+stands as it is, and so do the cells of tables that other programs wrote. A reply's cell is a list or an object only
+where that is messages: a model that was asked for JSON replies so. An empty cell is a missing value, so an empty reply
+is written as a JSON text too.
 """
 
 import json
@@ -50,7 +51,20 @@ def parsed_row(row: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """A CSV's row: cells parsed, empty ones left out. Raises ValueError for a pair that lacks a reply."""
     if missing := [name for name, cell in row.items() if cell == "" and name in REPLIES]:
         raise ValueError(f"the cell of {missing[0]} is empty; write the reply, or {_EMPTY_TEXT} for an empty one")
-    return {name: parsed_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items() if cell != ""}
+    return {name: _parsed(name, cell) if isinstance(cell, str) else cell for name, cell in row.items() if cell != ""}
+
+
+def _parsed(name: str, cell: str) -> JsonValue:
+    value = parsed_cell(cell)
+    return value if isinstance(value, str) or name not in REPLIES or _messages(value) else cell
+
+
+def _messages(value: JsonValue) -> bool:
+    """Whether it is a list of them, each with its role, which ShareGPT calls `from`."""
+    listed = value if isinstance(value, list) else []
+    return bool(listed) and all(
+        isinstance(one, dict) and ("role" in one or {"from", "value"} <= set(one)) for one in listed
+    )
 
 
 def mapping_of(value: JsonValue) -> dict[str, JsonValue] | None:

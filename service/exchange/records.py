@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,9 @@ MAX_TABLE_BYTES = 1_000_000_000
 _ROWS_AT_ONCE = 64
 # Blanks before the bracket of an array.
 _LOOKED_AT = 4096
+# A server's answer that lists records, as Argilla's does: an object of these keys alone.
+_ANSWER_BEGINS = re.compile(rb"\s*\{\s*\"(items|total)\"")
+_ANSWER_KEYS = {"items", "total"}
 # Of the faults of one file, so that an answer stays a page that can be read.
 _NAMED_PROBLEMS = 1000
 
@@ -67,7 +71,10 @@ class RepeatedRow:
 
 
 def read_lines(data: bytes, filename: str, content_type: str) -> list[Line]:
-    """JSONL, a JSON array, CSV or Parquet; told by the bytes first, then by the name. Raises InvalidInput."""
+    """JSONL, a JSON array (or `{items, total}`), CSV or Parquet; told by the bytes first, then by the name.
+
+    Raises InvalidInput.
+    """
     read = list(scan_lines(data, filename, content_type))
     refuse([line.problem for line in read if isinstance(line, BrokenLine)])
     return [line for line in read if isinstance(line, Line)]
@@ -79,9 +86,11 @@ def scan_lines(data: bytes, filename: str, content_type: str) -> Iterator[Line |
         return _parquet(data)
     if is_csv(data, filename, content_type):
         return _csv(decode(data))
-    if data.removeprefix(codecs.BOM_UTF8)[:_LOOKED_AT].lstrip()[:1] == b"[":
+    start = data.removeprefix(codecs.BOM_UTF8)[:_LOOKED_AT]
+    if start.lstrip()[:1] == b"[":
         return _array(decode(data))
-    return _jsonl(data)
+    listed = _listed(data) if _ANSWER_BEGINS.match(start) else None
+    return _jsonl(data) if listed is None else _items(listed)
 
 
 def is_csv(data: bytes, filename: str, content_type: str) -> bool:
@@ -151,7 +160,21 @@ def _array(text: str) -> Iterator[Line | BrokenLine]:
         values = _parsed(text)
     except ValueError as error:
         raise InvalidInput(f"not JSON: {error}; nothing was stored") from error
-    for number, value in enumerate(values if isinstance(values, list) else (), start=1):
+    yield from _items(values if isinstance(values, list) else [])
+
+
+def _listed(data: bytes) -> list[JsonValue] | None:
+    """The records of a server's one answer; None for anything else."""
+    try:
+        value = _parsed(data.decode("utf-8-sig"))
+    except ValueError:
+        return None
+    items = value["items"] if isinstance(value, dict) and value.keys() == _ANSWER_KEYS else None
+    return items if isinstance(items, list) else None
+
+
+def _items(values: list[JsonValue]) -> Iterator[Line | BrokenLine]:
+    for number, value in enumerate(values, start=1):
         if isinstance(value, dict):
             yield Line(number, value, "item")
         else:

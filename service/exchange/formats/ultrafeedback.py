@@ -6,7 +6,7 @@ they are the ranking of one prompt's completions, and weigh as one does (trainin
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 
@@ -18,12 +18,13 @@ from service.exchange.formats import trl
 from service.exchange.formats.pair import Pair, as_number, ranking_tags, scores_of
 from service.exchange.messages import as_json, conversation, reply
 from training.ranked import labels_in
-from training.rows import PreferenceRow
+from training.rows import PreferenceRow, conversation_id
 
+_PROMPT_ID = "prompt_id"
 SCHEMA = pa.schema(
     [
         ("prompt", pa.string()),
-        ("prompt_id", pa.string()),
+        (_PROMPT_ID, pa.string()),
         ("chosen", trl.MESSAGES),
         ("rejected", trl.MESSAGES),
         ("score_chosen", pa.float64()),
@@ -42,10 +43,11 @@ class _Completion:
 
 
 def read(value: dict[str, JsonValue]) -> Iterator[Pair]:
-    if "completions" in value:
-        yield from _read_full(value)
-    else:
-        yield from trl.read(value)
+    given = value.get(_PROMPT_ID)
+    for pair in _read_full(value) if "completions" in value else trl.read(value):
+        foreign = isinstance(given, str | int) and given not in ("", conversation_id(pair.prompt))
+        # As a tag: a set's own id stands for one text of a prompt, and nothing holds a foreign one to that.
+        yield replace(pair, tags=(*pair.tags, (_PROMPT_ID, str(given)))) if foreign else pair
 
 
 def write(row: PreferenceRow) -> dict[str, JsonValue]:
@@ -54,7 +56,7 @@ def write(row: PreferenceRow) -> dict[str, JsonValue]:
     chosen, rejected = Message("assistant", row.chosen), Message("assistant", row.rejected)
     line: dict[str, JsonValue] = {
         "prompt": row.prompt[-1].content,
-        "prompt_id": row.prompt_id,
+        _PROMPT_ID: dict(row.tags).get(_PROMPT_ID, row.prompt_id),
         "chosen": prompt + as_json([chosen]),
         "rejected": prompt + as_json([rejected]),
     }

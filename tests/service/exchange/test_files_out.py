@@ -18,7 +18,7 @@ from service.exchange.preferences import holds, read_preferences, row_of_pair, w
 from service.preference_rows import PreferenceRows
 from service.shards import to_parquet
 from tests.service.exchange.test_preferences_out import LETTERS, PROMPTS, TEXT
-from training.rows import PreferenceRow, row_to_json
+from training.rows import PreferenceRow, conversation_id, row_to_json
 
 NUMBERS = st.floats(-1e6, 1e6) | st.sampled_from([0.25, 0.5, 0.75, 4.0])
 ODD = st.sampled_from(['[{"role": "user"}]', '"[1]"', "{}", '"', '"x"', "[", "1.5", "\ufeff", "\r", "a,b\n"])
@@ -137,6 +137,24 @@ def test_margins_scores_and_rewards_stay(format: Format) -> None:
     numbers = {name: value for name, value in line.items() if isinstance(value, float)}
     assert {name: out[name] for name in numbers} == numbers
     assert back([row], format, "csv") == [replace(row, origin="upload, line 2")]
+
+
+@pytest.mark.parametrize("kind", MEDIA_TYPES)
+def test_ultrafeedbacks_own_prompt_id_comes_out_again(kind: FileKind) -> None:
+    given = [NUMBERED["ultrafeedback"] | {"prompt": prompt, "prompt_id": "abc"} for prompt in ("Why?", "How?")]
+    rows = read_preferences(json.dumps(given).encode(), "", "", None, "upload")
+    # One foreign id on two texts: they stay two prompts.
+    assert [row.prompt_id for row in rows] == [conversation_id(row.prompt) for row in rows]
+    again = back(rows, "ultrafeedback", kind)
+    assert [json.loads(line)["prompt_id"] for line in write_preferences(again, "ultrafeedback")] == ["abc", "abc"]
+
+
+def test_a_prompt_id_of_ours_comes_out_again_and_is_a_tag_only_where_the_text_has_another() -> None:
+    row = row_of_pair(Pair((Message("user", "Why?"),), "A", "B"), "upload, line 1")
+    assert back([row], "ultrafeedback", "jsonl") == [row]
+    named = back([replace(row, prompt_id="ours_1")], "ultrafeedback", "jsonl")
+    assert named == [replace(row, tags=(("prompt_id", "ours_1"),))]
+    assert json.loads(next(write_preferences(named, "ultrafeedback")))["prompt_id"] == "ours_1"
 
 
 @pytest.mark.parametrize("kind", MEDIA_TYPES)

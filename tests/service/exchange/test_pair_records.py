@@ -139,6 +139,22 @@ def test_a_tools_own_record_comes_out_as_the_same_record() -> None:
     assert "E1" not in [one["external_id"] for one in lines(read([three], "argilla"), "argilla")]
 
 
+def test_the_names_of_a_tools_fields_questions_and_controls_come_out_as_ours() -> None:
+    fields = {"prompt": "Why?", "response1": "Because.", "response2": "Hm.", "context": "A walk."}
+    answer = {"values": {"which": {"value": "response1"}}, "status": "submitted", "user_id": "u"}
+    (record,) = lines(read([{"id": "r1", "fields": fields, "responses": [answer]}], "argilla"), "argilla")
+    assert set(record["fields"]) == {"prompt", "response_a", "response_b"}
+    assert set(record["responses"][0]["values"]) == {"preference"}
+    picked = [{"from_name": "which", "to_name": "both", "type": "pairwise", "value": {"selected": "left"}}]
+    data = {"question": "Why?", "text1": "Because.", "text2": "Hm."}
+    (task,) = lines(
+        read([{"id": 5, "data": data, "annotations": [{"result": picked}]}], "label-studio"), "label-studio"
+    )
+    assert set(task["data"]) == {"prompt", "response_a", "response_b"}
+    (result,) = task["annotations"][0]["result"]
+    assert (result["from_name"], result["to_name"]) == ("preference", "preference")
+
+
 @pytest.mark.parametrize("id", ["external_id", ""])
 def test_two_records_of_a_tool_on_one_pair_stay_two(id: str) -> None:
     # The second has the replies on the other sides; without ids their metadata tell them apart.

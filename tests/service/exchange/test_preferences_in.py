@@ -171,6 +171,27 @@ def test_an_empty_cell_is_a_missing_reply_and_not_an_empty_one() -> None:
     assert (row.chosen, row.rejected) == ("", "So.")
 
 
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('{"a":1}', '{"a":1}'),
+        ("[1,2]", "[1,2]"),
+        ("[]", "[]"),
+        ('[{"a":1}]', '[{"a":1}]'),
+        ('{"role":"admin"}', '{"role":"admin"}'),
+        ('[{"role":"assistant","content":"Yes."},{"a":1}]', '[{"role":"assistant","content":"Yes."},{"a":1}]'),
+        ('[{"role":"assistant","content":"Yes."}]', "Yes."),
+        ('[{"from":"gpt","value":"Yes."}]', "Yes."),
+        ('"[1,2]"', "[1,2]"),  # as we write it
+    ],
+)
+def test_json_in_a_replys_cell_is_messages_only_if_each_has_a_role(cell: str, text: str) -> None:
+    quoted = cell.replace('"', '""')
+    data = f'prompt,chosen,rejected\nGive JSON,"{quoted}",no\n'.encode()
+    (row,) = read_preferences(data, "p.csv", "", None, "p.csv")
+    assert (row.prompt, row.chosen, row.rejected) == ((Message("user", "Give JSON"),), text, "no")
+
+
 def test_two_rows_of_ours_with_one_id_are_a_fault() -> None:
     ours = {"id": "r1", "prompt_id": "p1", "source": "human", **BAD}
     assert len(read(ours, ours)) == 1

@@ -51,6 +51,31 @@ def test_a_suggestion_of_argilla_is_the_judges() -> None:
     assert said([row]) == [("B", "A", 0.75)]
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("keys", [("items", "total"), ("total", "items")])
+def test_argilla_as_its_server_lists_it(keys: tuple[str, str], indent: int | None) -> None:
+    answer = {"status": "submitted", "user_id": "u1", "values": {"preference": {"value": "b"}}}
+    records = [{"id": str(n), "fields": TWO | {"prompt": f"{n}?"}, "responses": [answer]} for n in range(2)]
+    listed = {"items": records, "total": 2}
+    data = json.dumps({key: listed[key] for key in keys}, indent=indent).encode()
+    rows = read_preferences(data, "records.json", "", None, "tool")
+    assert said(rows) == [("B", "A", 1.0)] * 2
+    assert [row.origin for row in rows] == ["tool, item 1", "tool, item 2"]
+    assert [dict(row.tags)["record_id"] for row in rows] == ["0", "1"]
+    broken = json.dumps(listed | {"items": [*records, 7]}).encode()
+    with pytest.raises(InvalidInput, match="item 3: not an object"):
+        read_preferences(broken, "records.json", "", None, "tool")
+    with pytest.raises(InvalidInput, match="there are no rows"):
+        read_preferences(b'{"items": [], "total": 0}', "records.json", "", None, "tool")
+
+
+def test_only_one_answer_of_items_and_total_is_a_servers_list() -> None:
+    pair = {"items": ["x"], "total": 1, "prompt": "Why?", "chosen": "A", "rejected": "B"}
+    lines = "\n".join(json.dumps(pair | {"prompt": f"{n}?"}) for n in range(2)).encode()
+    assert len(read_preferences(lines, "p.jsonl", "", None, "tool")) == 2
+    assert len(read_preferences(json.dumps(pair).encode(), "p.jsonl", "", None, "tool")) == 1
+
+
 def test_argilla_as_its_sdk_writes_it() -> None:
     record = {
         "id": "1",
