@@ -31,8 +31,8 @@ def decisive_principles(answers: Sequence[tuple[str, float]]) -> frozenset[str]:
 def coverage_of(
     rows: Sequence[PreferenceRow], principle_ids: Sequence[str], more_prompts: Sequence[Asked], most_clusters: int
 ) -> Coverage:
-    """`principle_ids` are known beside those that answered, if any did; `more_prompts` may be suggested, and come before
-    the set's own.
+    """`principle_ids` are known beside those that answered, if any did; `more_prompts` may be suggested, before the
+    set's own.
     """
     own = {row.prompt_id: Asked(row.prompt_id, asked_text(row.prompt)) for row in rows}
     others = {prompt.id: prompt for prompt in more_prompts if prompt.id not in own}
