@@ -31,17 +31,14 @@ def decisive_principles(answers: Sequence[tuple[str, float]]) -> frozenset[str]:
 def coverage_of(
     rows: Sequence[PreferenceRow], principle_ids: Sequence[str], more_prompts: Sequence[Asked], most_clusters: int
 ) -> Coverage:
-    """`principle_ids` are known beside those that answered, if any did; `more_prompts` may be suggested, before the
-    set's own.
-    """
+    """`principle_ids` are known beside those that answered; `more_prompts` may be suggested, before the set's own."""
     own = {row.prompt_id: Asked(row.prompt_id, asked_text(row.prompt)) for row in rows}
     others = {prompt.id: prompt for prompt in more_prompts if prompt.id not in own}
     clusters = cluster_prompts([*own.values(), *others.values()], most_clusters)
     used = _Uses(clusters)
     for row in rows:
         used.count(row)
-    # Where no row has an answer, what is missing is answers: no prompt would fill a hole.
-    ids = sorted({*principle_ids, *used.answered}) if used.answered else []
+    ids = sorted({*principle_ids, *used.answered})
     return Coverage(
         rows_without_answers=used.silent,
         principles=tuple(PrincipleUse(i, used.answered[i], used.decisive[i], used.overruled[i]) for i in ids),

@@ -67,13 +67,6 @@ def test_holes_come_with_prompts() -> None:
     assert all(hole.suggested[0] == new.text for hole in found.holes if "eggs" in hole.cluster)
 
 
-def test_where_nobody_answered_nothing_is_a_hole() -> None:
-    people = [replace(row, source="human", per_principle=()) for row in rows()]
-    found = coverage_of(people, ("brief", "kind"), [], 2)
-    assert (found.rows_without_answers, found.principles, found.holes) == (40, (), ())
-    assert {cluster.rows for cluster in found.clusters} == {20}
-
-
 def test_the_same_prompts_give_the_same_kinds() -> None:
     prompts = [Asked(row.id, row.prompt[0].content) for row in rows()]
     assert cluster_prompts(prompts, 5) == cluster_prompts(prompts, 5)
