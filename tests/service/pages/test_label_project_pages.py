@@ -171,3 +171,17 @@ async def test_who_may_only_read_is_offered_nothing_to_change(pages: Pages) -> N
     for path in ("invitations", "annotators/ann_x/revoke", "route", "preference-set", "prompt-set", "close"):
         forged = await pages.person.post(f"{page_of(pages)}/{path}", data={"csrf": "0" * 64, "name": "x"})
         assert forged.status_code == 403, path
+
+
+async def test_the_page_words_what_is_asked_by_its_kind(pages: Pages) -> None:
+    store, artifacts = pages.backend.store, pages.backend.artifacts
+    asked = {"preference_set": pages.seeded.preference_set}
+    for kind, words in [
+        ("compare", "which reply is better overall"),
+        ("rank", "to rank the replies, best first"),
+        ("rewrite", "to write the weaker reply better"),
+    ]:
+        request = LabelProjectRequest.model_validate(asked | {"name": kind, "kind": kind})
+        made = await create_project(store, artifacts, pages.project, request)
+        text = (await pages.person.get(f"/ui/label-projects/{made.id}")).text
+        assert f"<dt>Asked</dt><dd>{words}</dd>" in text
