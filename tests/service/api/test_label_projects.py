@@ -75,6 +75,10 @@ async def test_replies_that_no_ranking_holds_are_counted(service, made):
     body = {"name": "order", "preference_set": "eleven", "kind": "rank", "routing": routing}
     ranked = (await service.http.post(BASE, json=body)).json()
     assert (ranked["tasks"], ranked["left_out_replies"], made["left_out_replies"]) == (1, 2, 0)
+    unsaid = {"budget_minutes": None, "seconds_per_label": 30.0}
+    assert (ranked["kind"], ranked["routing"]) == ("rank", routing | unsaid)
+    everything = unsaid | {"policy": "all", "budget_labels": None, "random_share": 0.2}
+    assert (made["kind"], made["routing"]) == ("compare", everything)
     again = await service.http.post(f"{BASE}/order/route")  # what was asked for is read back from what is kept
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
 
