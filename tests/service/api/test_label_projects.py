@@ -83,6 +83,20 @@ async def test_replies_that_no_ranking_holds_are_counted(service, made):
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
 
 
+@pytest.mark.parametrize("routing", [{}, {"policy": "random"}, {"policy": "uncertain"}])
+async def test_however_it_is_routed_a_weaker_reply_is_rewritten_once(service, routing):
+    pairs = [("good", "bad"), ("better", "bad"), ("good", "worse")]
+    rows = "".join(f'{{"prompt": "q", "chosen": "{one}", "rejected": "{other}"}}\n' for one, other in pairs)
+    await service.http.post("/v1/preference-sets?name=three", content=rows)
+    budget = {"budget_labels": 9} if routing else {}
+    body = {"name": "x", "preference_set": "three", "kind": "rewrite", "routing": routing | budget}
+    made = await service.http.post(BASE, json=body)
+    assert made.status_code == 201, made.text
+    ada = (await invite(service, made.json()))["annotator"]["id"]
+    tasks = (await service.http.get(f"{BASE}/x/tasks/next?annotator={ada}&count=9")).json()["data"]
+    assert sorted(task["replies"][0] for task in tasks) == ["bad", "worse"]
+
+
 async def test_an_annotator_answers_by_cookie_and_token(service, made):
     invitation = await invite(service, made)
     client, token = await page(service, invitation)
