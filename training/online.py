@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -40,6 +40,14 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Minibatch(Generic[Lesson]):
+    """What is learnt from at once: this rank's lessons, and the size of all ranks'."""
+
+    lessons: Sequence[Lesson]
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """A step's prompts, and this rank's `own` of them by their place among all. `sizes` are of their replies, and
     `metrics` say what all of them are like."""
@@ -66,7 +74,7 @@ def online_step(
     online: Online,
     step: Step,
     prepare: Callable[[Sequence[Asked], float], Sequence[Lesson]],
-    add_gradients: Callable[[Sequence[Lesson], Size], Mapping[str, float]],
+    add_gradients: Callable[[Minibatch[Lesson]], Mapping[str, float]],
 ) -> StepReport:
     """One step of a method: `prepare` turns the prompts' replies into lessons, `add_gradients` adds the gradient of a
     minibatch's sum over its size and returns metrics, sums over it too. The first pass takes the prompts in the order
@@ -80,10 +88,10 @@ def online_step(
         order = list(range(len(answered.sizes)))
         if number:
             random.Random(f"{config.seed}/{step.number}/{number}").shuffle(order)
-        for minibatch in evenly(order, config.minibatches):
-            size = whole_size([answered.sizes[place] for place in minibatch])
-            own = [lessons[place] for place in minibatch if place in lessons]
-            found = added_up(ranks.from_all(partial(add_gradients, own, size)))
+        for places in evenly(order, config.minibatches):
+            own = [lessons[place] for place in places if place in lessons]
+            minibatch = Minibatch(own, whole_size([answered.sizes[place] for place in places]))
+            found = added_up(ranks.from_all(partial(add_gradients, minibatch)))
             learnt.append({**found, "gradient_norm": step.update()})
     metrics = answered.metrics
     online.kl_weight_1.fill_(next_kl_weight(kl_weight, metrics["kl"], config.kl_target))

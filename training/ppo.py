@@ -20,7 +20,7 @@ from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss, value_loss
 from training.model import reply_token_logps
-from training.online import Size, online_step
+from training.online import Minibatch, online_step
 from training.online_held_out import evidence, held_out_metrics
 from training.online_parts import SamplerOpener, open_online, open_sampler
 from training.online_run import Online, batches_after, joined_trunks, packed_batches
@@ -153,11 +153,11 @@ def add_gradients(
     config: PpoConfig,
     critic: ValueModel,
     demonstrations: Sequence[TokenizedRow],
-    lessons: Sequence[TokenLesson],
-    size: Size,
+    minibatch: Minibatch[TokenLesson],
 ) -> Mapping[str, float]:
     """Add the gradients of the lessons' losses over the whole minibatch's tokens, to the policy's and to the value
     model's own."""
+    lessons, tokens = minibatch.lessons, minibatch.size.tokens
     sums = {"policy_loss": 0.0, "value_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
     groups = [lesson.asked.group for lesson in lessons]
     for packed, place in packed_batches(online, groups):
@@ -176,13 +176,13 @@ def add_gradients(
         )
         policy_N = policy_loss(logps_N, old_N, advantage_N, clip=config.clip)
         refuse_broken_loss(sum_by_reply(policy_N, packed.reply_N, len(ids)), ids)
-        (policy_N.sum() / size.tokens).backward()
+        (policy_N.sum() / tokens).backward()
         with critic.switched_on():
             seen_N = online.first_batch.take("value", groups[place])
             seen_N = critic.values(packed, trunk_1TH) if seen_N is None else seen_N
             value_loss_N = value_loss(seen_N, value_N, return_N, clip=config.value_clip)
             refuse_broken_loss(sum_by_reply(value_loss_N, packed.reply_N, len(ids)), ids)
-            (value_loss_N.sum() / size.tokens).backward()
+            (value_loss_N.sum() / tokens).backward()
         with torch.no_grad():
             log_ratio_N = logps_N - old_N
             sums["policy_loss"] += policy_N.sum().item()
@@ -191,7 +191,7 @@ def add_gradients(
             # KL(sampled || now) by its estimate that is never negative: r - 1 - log r (J. Schulman 2020).
             sums["moved_kl"] += (log_ratio_N.expm1() - log_ratio_N).sum().item()
     ptx = add_ptx_gradients(online, config, demonstrations)
-    return {name: value / size.tokens for name, value in sums.items()} | ptx
+    return {name: value / tokens for name, value in sums.items()} | ptx
 
 
 def demonstrations_of(step: Step, config: PpoConfig, rows: Sequence[TokenizedRow]) -> Sequence[TokenizedRow]:

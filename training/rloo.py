@@ -18,7 +18,7 @@ from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss
 from training.model import reply_token_logps
-from training.online import Size, online_step
+from training.online import Minibatch, online_step
 from training.online_held_out import evidence, held_out_metrics
 from training.online_parts import SamplerOpener, open_online, open_sampler
 from training.online_run import Online, joined_trunks, packed_batches
@@ -80,8 +80,9 @@ def reply_lessons(asked: Sequence[Asked], kl_weight: float) -> list[ReplyLesson]
     return [ReplyLesson(one, leave_one_out(one.score_K - kl_weight * one.kl_K, [len(one.score_K)])) for one in asked]
 
 
-def add_gradients(online: Online, lessons: Sequence[ReplyLesson], size: Size) -> Mapping[str, float]:
+def add_gradients(online: Online, minibatch: Minibatch[ReplyLesson]) -> Mapping[str, float]:
     """Add the gradient of the lessons' loss over the replies of the whole minibatch."""
+    lessons, replies = minibatch.lessons, minibatch.size.replies
     clip = online.config.clip
     sums = {"policy_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
     groups = [lesson.asked.group for lesson in lessons]
@@ -98,10 +99,10 @@ def add_gradients(online: Online, lessons: Sequence[ReplyLesson], size: Size) ->
         loss_R = policy_loss(logp_R, old_R, advantage_R, clip=clip)
         ids = tuple(one.asked.group.row_id for one in batch for _ in one.advantage_K)
         refuse_broken_loss(loss_R, ids)
-        (loss_R.sum() / size.replies).backward()
+        (loss_R.sum() / replies).backward()
         with torch.no_grad():
             log_ratio_R = logp_R - old_R
             sums["policy_loss"] += loss_R.sum().item()
             sums["clipped"] += (log_ratio_R.expm1().abs() > clip).sum().item()
             sums["moved_kl"] += (log_ratio_R.expm1() - log_ratio_R).sum().item()
-    return {name: value / size.replies for name, value in sums.items()}
+    return {name: value / replies for name, value in sums.items()}

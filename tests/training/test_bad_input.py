@@ -20,7 +20,7 @@ from training.largest_group import smaller_groups
 from training.loop import Step, StepReport, one_update, run_steps
 from training.memory import memory_advice, refuse_no_room
 from training.model import Policy, load_policy
-from training.online import Size, ask
+from training.online import Minibatch, Size, ask
 from training.online_parts import open_online
 from training.packing import TokenGroup
 from training.ppo import token_lessons, train_ppo
@@ -345,7 +345,7 @@ def test_one_lost_number_of_ppo_is_named_by_its_own_prompt(tmp_path: Path, witho
                 token_lessons(online, config, critic, lost_in_the_third(asked, lost), 0.1)
         lessons = reply_lessons(lost_in_the_third(asked, without_kl), 0.1)
         with pytest.raises(LostNumber, match=r"^row 'p2': the loss is not a number; lower"):
-            add_own_gradients(online, lessons, Size(len(lessons), len(lessons)))
+            add_own_gradients(online, Minibatch(lessons, Size(len(lessons), len(lessons))))
 
 
 def test_a_number_lost_before_any_checkpoint_says_so(tmp_path: Path, without_q: Path):
