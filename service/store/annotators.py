@@ -130,7 +130,7 @@ def sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _by_secret(invitation: str) -> Select[tuple[Annotator]]:
+def _by_secret(invitation: str) -> Select[Annotator]:
     return select(Annotator).where(Annotator.invitation_sha256 == sha256(invitation))
 
 

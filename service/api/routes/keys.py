@@ -16,7 +16,7 @@ class KeyRoute(RepeatableRoute):
 
     @staticmethod
     def kept(answer: Response) -> str:
-        return KeyBody.model_validate_json(answer.body).model_copy(update={"secret": None}).model_dump_json()
+        return KeyBody.model_validate_json(bytes(answer.body)).model_copy(update={"secret": None}).model_dump_json()
 
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=KeyRoute)

@@ -38,7 +38,7 @@ class InvitationRoute(RepeatableRoute):
 
     @staticmethod
     def kept(answer: Response) -> str:
-        return InvitationBody.model_validate_json(answer.body).model_copy(update={"url": None}).model_dump_json()
+        return InvitationBody.model_validate_json(bytes(answer.body)).model_copy(update={"url": None}).model_dump_json()
 
 
 router = APIRouter(prefix="/v1/label-projects", tags=["label projects"], route_class=RepeatableRoute)
