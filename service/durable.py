@@ -21,7 +21,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, run_dbos_database
 
 from constitutions.errors import CharterError
 from service.artifacts import FULL
-from service.errors import NotFound, ServiceError, StorageFull
+from service.errors import FailureCause, NotFound, RunFailed, ServiceError, StorageFull
 from service.schemas import STAGES, RunStatus, Stage
 from service.store.database import SessionOfStore, Transaction
 from service.store.store import Store
@@ -206,7 +206,8 @@ class Executor:
                 return await self._end(run_id, "cancelled")
             if error := work.exception():
                 _log.warning("run %s failed in stage %s", run_id, stage, exc_info=error)
-                return await self._end(run_id, "failed", f"stage {stage}: {_fault(error)}")
+                cause = error.cause if isinstance(error, RunFailed) else None
+                return await self._end(run_id, "failed", f"stage {stage}: {_fault(error)}", cause)
         finally:
             watch.cancel()
             if not work.done():
@@ -235,19 +236,21 @@ class Executor:
                 _log.warning("run %s: nobody knows whether it is to be cancelled", run_id, exc_info=True)
             await asyncio.sleep(_CANCEL_POLL_S)
 
-    async def _end(self, run_id: str, status: RunStatus, error: str | None = None) -> str:
+    async def _end(
+        self, run_id: str, status: RunStatus, error: str | None = None, cause: FailureCause | None = None
+    ) -> str:
         """Record how a run ended. Where the database takes no more, it is tried until there is room again.
 
         A run that was asked to end meanwhile has no other way to end: it is cancelled.
         """
         while True:
             try:
-                if await self.store.runs.move(run_id, status, error=error):
+                if await self.store.runs.move(run_id, status, error, cause):
                     return status
                 now = (await self.store.runs.get_any(run_id)).status
                 if now != "cancelling":
                     return now
-                status, error = "cancelled", None
+                status, error, cause = "cancelled", None, None
                 continue
             except NotFound:
                 raise

@@ -1,6 +1,11 @@
 """What can go wrong in the service, without HTTP: `api/problems.py` maps each to a status."""
 
+from typing import Literal
+
 from constitutions.errors import CharterError
+
+# Why a run failed, where it may be resumed with less memory; a trainer is `killed` where memory runs out, among others.
+FailureCause = Literal["out_of_memory", "killed"]
 
 
 class ServiceError(CharterError):
@@ -36,7 +41,11 @@ class NotAllowed(ServiceError):
 
 
 class RunFailed(ServiceError):
-    """A stage cannot go on; the message is what the run's owner reads."""
+    """A stage cannot go on; the message is what the run's owner reads. `cause` is for those who act upon it."""
+
+    def __init__(self, message: str, cause: FailureCause | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class TrainerFailed(RunFailed):

@@ -16,12 +16,25 @@ _PATH = "/v1/label-projects"
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingAsked:
+    """Which pairs go to people, as it was asked for; see `service.labelling.schemas.Routing`."""
+
+    policy: Literal["all", "random", "uncertain"]
+    budget_labels: int | None
+    budget_minutes: float | None
+    seconds_per_label: float
+    random_share: float
+
+
+@dataclass(frozen=True, slots=True)
 class LabelProject:
     """`open_tasks` lack answers; `labels` are those given so far; `left_out_replies` are in no ranking."""
 
     id: str
     name: str
     status: str
+    kind: Literal["compare", "rank", "rewrite"]
+    routing: RoutingAsked
     overlap: int
     tasks: int
     open_tasks: int

@@ -139,48 +139,57 @@ class RepeatableRoute(APIRoute):
     """A route whose POST may carry an Idempotency-Key: sent again, it is answered again, not carried out again."""
 
     @staticmethod
-    def kept(body: str) -> str:
-        """What of an answer is kept for a repeat: all of it, unless a route says otherwise."""
-        return body
+    async def repeat_key(request: Request) -> str | None:
+        """What makes two POSTs the same one; None is carried out each time."""
+        return request.headers.get("idempotency-key")
+
+    @staticmethod
+    def kept(answer: Response) -> str:
+        """What of an answer is kept for a repeat: its body, unless a route says otherwise."""
+        return bytes(answer.body).decode()
+
+    @staticmethod
+    def again(earlier: KeptAnswer) -> Response:
+        """The answer to a repeat, made of what was kept."""
+        headers = {"Idempotent-Replayed": "true"}
+        return Response(earlier.body, earlier.status, headers=headers, media_type="application/json")
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         carry_out = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
-            repeat_key = request.headers.get("idempotency-key")
-            if request.method != "POST" or repeat_key is None:
+            repeat_key = await self.repeat_key(request) if request.method == "POST" else None
+            if repeat_key is None:
                 return await carry_out(request)
             if not 1 <= len(repeat_key) <= 255:
                 raise InvalidInput("Idempotency-Key must have 1 to 255 characters")
-            return await _once(request, repeat_key, carry_out, self.kept)
+            return await self._once(request, repeat_key, carry_out)
 
         return handler
 
-
-async def _once(request: Request, repeat_key: str, carry_out: Handler, kept: Callable[[str], str]) -> Response:
-    """Look, carry out, and look again where a twin was faster: it has finished when this one is told."""
-    repeats = backend_of(request).store.repeats
-    matter = str(request.url.query).encode() + b"\n" + await request.body()
-    who = asking(request)
-    route = f"POST {request.url.path}"
-    asked = Repeatable(
-        project_id=who.project_id,
-        route=f"{route} {who.id}" if isinstance(who, AnnotatorRecord) else route,
-        key=repeat_key,
-        request_sha256=hashlib.sha256(matter).hexdigest(),
-    )
-    for _ in range(2):
-        if (earlier := await repeats.answered(asked)) is not None:
-            headers = {"Idempotent-Replayed": "true"}
-            return Response(earlier.body, earlier.status, headers=headers, media_type="application/json")
-        try:
-            async with repeats.first_time(asked) as keep:
-                answer = await carry_out(request)
-                await keep(KeptAnswer(answer.status_code, kept(bytes(answer.body).decode())))
-                return answer
-        except AnsweredMeanwhile:
-            continue
-    raise Conflict(f"a request with Idempotency-Key {repeat_key!r} is in progress; try again in a moment")
+    async def _once(self, request: Request, repeat_key: str, carry_out: Handler) -> Response:
+        """Look, carry out, and look again where a twin was faster: it has finished when this one is told."""
+        repeats = backend_of(request).store.repeats
+        matter = str(request.url.query).encode() + b"\n" + await request.body()
+        who = asking(request)
+        route = f"POST {request.url.path}"
+        asked = Repeatable(
+            project_id=who.project_id,
+            route=f"{route} {who.id}" if isinstance(who, AnnotatorRecord) else route,
+            key=repeat_key,
+            request_sha256=hashlib.sha256(matter).hexdigest(),
+        )
+        for _ in range(2):
+            if (earlier := await repeats.answered(asked)) is not None:
+                return self.again(earlier)
+            try:
+                async with repeats.first_time(asked) as keep:
+                    answer = await carry_out(request)
+                    await keep(KeptAnswer(answer.status_code, self.kept(answer)))
+                    return answer
+            except AnsweredMeanwhile:
+                continue
+        raise Conflict(f"a request with Idempotency-Key {repeat_key!r} is in progress; try again in a moment")
 
 
 async def _key_that_asks(request: Request) -> KeyRecord:

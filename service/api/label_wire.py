@@ -4,18 +4,21 @@ from pydantic import Field
 
 from judges.records import Message
 from service.api.wire import Wire
+from service.labelling.schemas import Routing
 from service.store.label_records import ProjectStatus, TaskKind
 
 
 class LabelProjectBody(Wire):
     """`open_tasks` lack answers; `labels` are those given so far, without training and skips.
 
-    `left_out_replies` of the source are in no ranking: a prompt's first nine are.
+    `routing` is as it was asked for. `left_out_replies` of the source are in no ranking: a prompt's first nine are.
     """
 
     id: str
     name: str
     status: ProjectStatus
+    kind: TaskKind
+    routing: Routing
     guideline: str
     principle_ids: list[str]
     constitution_id: str | None

@@ -54,12 +54,13 @@ def create(
 
 @app.command("list")
 def list_projects(url: Url = DEFAULT_URL, key: Key = "") -> None:
-    """All label projects: id, name, status, tasks, tasks that lack answers, labels.
+    """All label projects: id, name, status, tasks, tasks that lack answers, labels, and what people do.
 
     Example: `charter label list`
     """
     with connect(url, key) as client:
-        print_rows(client.label_projects(), ("id", "name", "status", "tasks", "open_tasks", "labels"))
+        fields = ("id", "name", "status", "tasks", "open_tasks", "labels", "kind")
+        print_rows(client.label_projects(), fields)
 
 
 @app.command("invite")

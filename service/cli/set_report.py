@@ -40,8 +40,10 @@ def print_set_report(answer: JsonValue) -> None:
 
 
 def _print_coverage(console: Console, coverage: Coverage) -> None:
-    if not coverage.principles:
-        console.print("no row has a principle's answer: people decided them all")
+    if not coverage.answered:
+        listed = ", ".join(one.principle_id for one in coverage.principles)
+        of_these = f"; nothing is known of {listed}" if listed else ""
+        console.print(f"no row has a principle's answer: people decided them all{of_these}")
         return
     table = _table(("principle", "answered", "decisive", "overruled", *_numbers(coverage)))
     for one in coverage.principles:

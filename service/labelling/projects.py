@@ -105,8 +105,11 @@ async def _source_of(store: Store, artifacts: Artifacts, project_id: str, reques
 
 
 async def _pairs_in(artifacts: Artifacts, source: PreferenceSetRecord, request: LabelProjectRequest) -> DrawnPairs:
-    """All pairs of a set, or of a budget these alone that it pays for: a set may be far larger than what is asked."""
-    if request.routing.policy == "all" or request.kind == "rank":
+    """All pairs of a set, or of a budget these alone that it pays for: a set may be far larger than what is asked.
+
+    What is no pair's task, a ranking or the rewriting of a reply that several pairs have, needs all of them.
+    """
+    if request.routing.policy == "all" or request.kind != "compare":
         return DrawnPairs(await pairs_of_set(artifacts, source))
     named = frozenset(gold.pair_id for gold in request.gold if gold.pair_id is not None)
     if request.routing.policy == "uncertain":

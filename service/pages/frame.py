@@ -13,6 +13,7 @@ from service.api.csrf import csrf_token
 from service.api.sessions import COOKIE
 from service.api.state import key_of
 from service.pages.layout import show
+from service.pages.once import new_once
 
 Section = Literal["runs", "constitutions", "preference-sets", "label-projects", "adapters"]
 Item = TypeVar("Item")
@@ -45,11 +46,12 @@ def ui_router(prefix: str) -> APIRouter:
 
 
 def ui_page(request: Request, template: str, section: Section, context: dict[str, object]) -> Response:
-    """The template within the navigation; it knows `csrf` and whether the key may change something."""
+    """The template within the navigation; it knows `csrf`, `once` and whether the key may change something."""
     key = key_of(request)
     frame: dict[str, object] = {
         "section": section,
         "csrf": csrf_token(request.cookies.get(COOKIE, "")),
+        "once": new_once(),
         "may_write": "write" in key.scopes,
         "key_name": key.name,
     }

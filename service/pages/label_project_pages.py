@@ -5,9 +5,9 @@ Left out: making one, which takes a file (docs/people.md); and the page that ann
 
 from typing import Annotated
 
-from fastapi import Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from service.api.routes import label_projects as api_projects
 from service.api.state import Backend, BackendHere, KeyHere
@@ -19,11 +19,13 @@ from service.names import Name, PersonName
 from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
 from service.pages.guidelines import guideline_of, law_of
 from service.pages.label_views import comment_view
+from service.pages.once import OnceRoute, invitation_of
 from service.pages.work_curves import work_of
 from service.store.label_records import TARGETED, LabelProjectRecord
 from service.store.records import KeyRecord
 
 router = ui_router("/ui/label-projects")
+making = APIRouter(route_class=OnceRoute)
 
 
 class SetForm(BaseModel):
@@ -32,6 +34,13 @@ class SetForm(BaseModel):
     name: Name
     aggregate: bool = False
     weights: PeopleWeights = "equal"
+
+
+class InvitationForm(BaseModel):
+    """Whom to invite; `once` tells a form that is sent twice."""
+
+    name: PersonName
+    once: Annotated[str, Field(max_length=64)] = ""
 
 
 @router.get("")
@@ -43,9 +52,18 @@ async def label_projects(request: Request, backend: BackendHere, key: KeyHere, b
 
 
 @router.get("/{id}")
-async def label_project(id: str, request: Request, backend: BackendHere, key: KeyHere) -> Response:
-    """One project, as far as people have come."""
-    return await _shown(id, request, backend, key)
+async def label_project(
+    id: str,
+    request: Request,
+    backend: BackendHere,
+    key: KeyHere,
+    prompt_set: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """One project, as far as people have come; with the prompt set that was just made of it."""
+    if prompt_set is None:
+        return await _shown(id, request, backend, key)
+    made = await backend.store.prompt_sets.get(key.project_id, prompt_set)
+    return await _shown(id, request, backend, key, {"prompt_set": made})
 
 
 @router.get("/{id}/quality")
@@ -84,10 +102,11 @@ async def comments(id: str, request: Request, backend: BackendHere, key: KeyHere
 
 @router.post("/{id}/invitations")
 async def invite(
-    id: str, name: Annotated[PersonName, Form()], request: Request, backend: BackendHere, key: KeyHere
+    id: str, form: Annotated[InvitationForm, Form()], request: Request, backend: BackendHere, key: KeyHere
 ) -> Response:
-    """The page with the new link, which is shown this once."""
-    person, secret = await backend.store.label_projects.invite(key.project_id, id, name)
+    """The page with the new link, which is shown to this form alone."""
+    derived = invitation_of(request, form.once, form.name) if form.once else None
+    person, secret = await backend.store.label_projects.invite(key.project_id, id, form.name, derived)
     link = f"{str(request.base_url).rstrip('/')}/label/enter/{secret}"
     return await _shown(id, request, backend, key, {"invited": person, "link": link})
 
@@ -106,7 +125,7 @@ async def route(id: str, request: Request, backend: BackendHere, key: KeyHere) -
     return await _shown(id, request, backend, key, {"rerouted": done})
 
 
-@router.post("/{id}/preference-set")
+@making.post("/{id}/preference-set")
 async def gather(id: str, form: Annotated[SetForm, Form()], backend: BackendHere, key: KeyHere) -> Response:
     """A set of the answers so far, and its page."""
     chosen = api_projects.FromAnswers(name=form.name, aggregate=form.aggregate, weights=form.weights)
@@ -114,13 +133,11 @@ async def gather(id: str, form: Annotated[SetForm, Form()], backend: BackendHere
     return _to(f"/ui/preference-sets/{made.id}")
 
 
-@router.post("/{id}/prompt-set")
-async def to_revise(
-    id: str, name: Annotated[Name, Form()], request: Request, backend: BackendHere, key: KeyHere
-) -> Response:
+@making.post("/{id}/prompt-set")
+async def to_revise(id: str, name: Annotated[Name, Form()], backend: BackendHere, key: KeyHere) -> Response:
     """The page, with the prompt set that was made of what people found bad: prompt sets have no page of their own."""
     made = await api_projects.to_revise(id, api_projects.PromptsToRevise(name=name), backend, key)
-    return await _shown(id, request, backend, key, {"prompt_set": made})
+    return _to(f"/ui/label-projects/{id}?prompt_set={made.id}#revise")
 
 
 @router.post("/{id}/close")
@@ -175,3 +192,6 @@ async def _set_of_pairs(backend: Backend, project: LabelProjectRecord) -> str:
 
 def _to(path: str) -> RedirectResponse:
     return RedirectResponse(path, 303)
+
+
+router.include_router(making)

@@ -1,5 +1,6 @@
 """Runs: the list, and the page of one with its progress, curves and report."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Form, Query, Request, Response
@@ -12,9 +13,8 @@ from service.pages.curves import Chart, charts_of, table_steps
 from service.pages.frame import PER_PAGE, Before, list_page, shown, ui_page, ui_router
 from service.pages.run_view import effect_of, stage_lines, told
 from service.pipeline.report import run_report
-from service.pipeline.train import LESS_MEMORY
 from service.schemas import FEWEST_TOKENS_PER_BATCH, ResumedTraining, ResumeRequest, TokensPerBatch
-from service.store.records import RunRecord
+from service.store.records import EventRecord, RunRecord
 from service.store.runs import FINISHED
 
 router = ui_router("/ui/runs")
@@ -68,7 +68,7 @@ async def run(id: str, request: Request, backend: BackendHere, key: KeyHere) -> 
         "last_good": [one for one in adapters if one is not adapter],
         "mixed": finished["mix"].result.get("preference_set") if "mix" in finished else None,
         "last_seq": last_seq,
-        "less_tokens": _less_tokens(record),
+        "less_tokens": _less_tokens(record, told_events),
     }
     return ui_page(request, "ui_run.html", "runs", context)
 
@@ -103,8 +103,12 @@ async def resume(id: str, form: Annotated[LessMemory, Form()], backend: BackendH
     return RedirectResponse(f"/ui/runs/{id}", 303)
 
 
-def _less_tokens(run: RunRecord) -> int | None:
-    """The `tokens_per_batch` that the page proposes where memory ran out, half the run's; None where it did not."""
-    if run.status != "failed" or LESS_MEMORY not in (run.error or ""):
+def _less_tokens(run: RunRecord, told_events: Sequence[EventRecord]) -> int | None:
+    """The `tokens_per_batch` that the page proposes where memory ran out, half the run's; None where it did not.
+
+    Of the events, newest first, the first of the run itself says why it failed.
+    """
+    last = next((event for event in told_events if event.stage is None), None)
+    if run.status != "failed" or last is None or "cause" not in last.data:
         return None
     return max(FEWEST_TOKENS_PER_BATCH, run.request.training.tokens_per_batch // 2)

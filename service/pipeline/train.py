@@ -31,8 +31,7 @@ from training.rows import PreferenceRow, write_prompts, write_rows
 _LAW = "constitution.yaml"
 _SCORES = "scores.json"
 _PAIRS = "pairs.jsonl"
-# A page that shows an error with these words offers both settings.
-LESS_MEMORY = (
+_LESS_MEMORY = (
     "resume the run with a lower training.tokens_per_batch or with training.gradient_checkpointing: true, and it goes "
     "on from its last checkpoint"
 )
@@ -147,7 +146,8 @@ async def _failure(context: RunContext, task: Task, ended: Ended, last_good: Las
     if ended.status < 0:
         return RunFailed(
             f"{trainer} was killed {MOST_DEATHS_WITHOUT_PROGRESS + 1} times in a row by signal {-ended.status} and got "
-            f"no further; if memory ran out, {LESS_MEMORY}, or lower training.max_tokens in a new run"
+            f"no further; if memory ran out, {_LESS_MEMORY}, or lower training.max_tokens in a new run",
+            "killed",
         )
     cause = ended.complaint.removeprefix("error: ")
     if last_good is not None:
@@ -158,8 +158,9 @@ async def _failure(context: RunContext, task: Task, ended: Ended, last_good: Las
     said = f"{trainer} ended with status {ended.status}: {cause}"
     if ended.status == NO_ADAPTER_STATUS:
         return TrainerFailed(f"{said}; start another run with other settings", cause)
-    remedy = LESS_MEMORY if ended.status == OUT_OF_MEMORY_STATUS else "mend it and resume the run"
-    return RunFailed(f"{said}; {remedy}, or start another with other settings")
+    if ended.status == OUT_OF_MEMORY_STATUS:
+        return RunFailed(f"{said}; {_LESS_MEMORY}, or start another with other settings", "out_of_memory")
+    return RunFailed(f"{said}; mend it and resume the run, or start another with other settings")
 
 
 async def _preference_rows(context: RunContext) -> Sequence[PreferenceRow]:

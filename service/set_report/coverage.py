@@ -2,7 +2,8 @@
 
 A row keeps each principle's answer, not its weight: all count alike here, in log-odds as in `judges/combine.py`. A
 principle is decisive where the belief of the others alone has another side, or none; so one that answers alone
-decides. Rows without answers (people's, mostly) have nothing to say here, and are counted.
+decides. Rows without answers (people's, mostly) have nothing to say here, and are counted; where no row has any,
+nothing is known of the principles, and there are no holes.
 """
 
 from collections import Counter, defaultdict
@@ -39,6 +40,7 @@ def coverage_of(
     for row in rows:
         used.count(row)
     ids = sorted({*principle_ids, *used.answered})
+    looked_for = ids if used.answered else []
     return Coverage(
         rows_without_answers=used.silent,
         principles=tuple(PrincipleUse(i, used.answered[i], used.decisive[i], used.overruled[i]) for i in ids),
@@ -53,7 +55,7 @@ def coverage_of(
         ),
         holes=tuple(
             Hole(id, cluster.name, _suggested(cluster.nearest, others))
-            for id in ids
+            for id in looked_for
             for number, cluster in enumerate(clusters.clusters)
             if not used.decisive_in[number][id]
         ),

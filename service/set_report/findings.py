@@ -94,10 +94,17 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
+    """`principles` are known or answered; where none answered a row, there are no `holes`."""
+
     rows_without_answers: int
     principles: tuple[PrincipleUse, ...]
     clusters: tuple[ClusterUse, ...]
     holes: tuple[Hole, ...]
+
+    @property
+    def answered(self) -> bool:
+        """Whether any principle answered any row."""
+        return any(one.answered for one in self.principles)
 
 
 @dataclass(frozen=True, slots=True)

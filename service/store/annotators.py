@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.errors import Conflict, NotAllowed, NotFound
@@ -35,12 +35,21 @@ class Annotators:
         self._clock = clock
         self._sessions = SessionLookups(database, clock)
 
-    async def invite(self, project_id: str, label_project_id: str, name: str) -> tuple[AnnotatorRecord, str]:
-        """The annotator and the only copy of the invitation's secret. Raises Conflict for a name that is taken."""
-        secret = secrets.token_urlsafe(32)
+    async def invite(
+        self, project_id: str, label_project_id: str, name: str, secret: str | None = None
+    ) -> tuple[AnnotatorRecord, str]:
+        """The annotator and the only copy of the invitation's secret. Raises Conflict for a name that is taken.
+
+        Who can make 256 secret bits again for the same invitation gives them as `secret`: it is then made once.
+        """
+        secret = secret or secrets.token_urlsafe(32)
         async with self._db.write() as session:
             project = await find(session, LabelProject, project_id, label_project_id)
             await lock_project(session, project.id)
+            if (made := await session.scalar(_by_secret(secret))) is not None:
+                if made.revoked_at or (made.label_project_id, made.name) != (project.id, name):
+                    raise Conflict("this invitation was made before, and revoked; load the page again, and invite anew")
+                return annotator_record(made), secret
             named = select(Annotator.id).where(
                 Annotator.label_project_id == project.id, Annotator.name == name, Annotator.revoked_at.is_(None)
             )
@@ -121,8 +130,12 @@ def sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _by_secret(invitation: str) -> Select[Annotator]:
+    return select(Annotator).where(Annotator.invitation_sha256 == sha256(invitation))
+
+
 async def _invited(session: AsyncSession, invitation: str) -> Annotator:
-    row = await session.scalar(select(Annotator).where(Annotator.invitation_sha256 == sha256(invitation)))
+    row = await session.scalar(_by_secret(invitation))
     if row is None or row.revoked_at:
         raise NotAllowed("this invitation is unknown or was revoked; ask for a new one")
     return row

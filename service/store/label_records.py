@@ -5,7 +5,7 @@ as many answers are wanted as its `overlap`. The sides are shuffled once for eac
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from judges.records import Conversation
 from service.store.records import JsonObject
@@ -45,6 +45,17 @@ class LabelProjectRecord:
     labels: int
     created_at: str
     plan: JsonObject
+
+    @property
+    def kind(self) -> TaskKind:
+        """What people do; a project that keeps no plan compares."""
+        return next((kind for kind in get_args(TaskKind) if kind == self.plan.get("kind")), "compare")
+
+    @property
+    def routing(self) -> JsonObject:
+        """What was said of which pairs go to people; by the defaults where nothing is kept."""
+        found = self.plan.get("routing")
+        return found if isinstance(found, dict) else {}
 
     @property
     def left_out_replies(self) -> int:

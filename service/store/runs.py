@@ -4,11 +4,12 @@ A status moves only along `EDGES`, by compare-and-set: whoever comes second chan
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, FailureCause, NotFound
 from service.schemas import UNCHANGED, ResumeRequest, RunRequest, RunStatus, Stage
 from service.store.database import Database, new_id
 from service.store.label_tables import LabelProject
@@ -27,6 +28,15 @@ EDGES: dict[RunStatus, tuple[RunStatus, ...]] = {
 FINISHED: tuple[RunStatus, ...] = ("cancelled", "failed", "succeeded")
 # Called inside the transaction that makes a run, so that a run without a job, or a job without a run, cannot be.
 Enqueue = Callable[[AsyncSession, str, int], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a status comes with: an `error` of a run that failed, else something `told`."""
+
+    error: str | None = None
+    cause: FailureCause | None = None
+    told: str = ""
 
 
 class Runs:
@@ -88,10 +98,10 @@ class Runs:
             rows = await session.scalars(select(Run).where(Run.status.in_(statuses)).order_by(Run.id))
             return [run_record(row) for row in rows]
 
-    async def move(self, id: str, to: RunStatus, error: str | None = None) -> bool:
+    async def move(self, id: str, to: RunStatus, error: str | None = None, cause: FailureCause | None = None) -> bool:
         """Move along an edge and tell so in an event; False where the run's status has no such edge any more."""
         async with self._db.write() as session:
-            return await _move(session, id, to, error)
+            return await _move(session, id, to, _Said(error, cause))
 
     async def cancel(self, project_id: str, id: str) -> RunRecord:
         """Ask for it: a queued run is cancelled at once, a running one by its worker. Raises Conflict once finished."""
@@ -100,7 +110,7 @@ class Runs:
             if run.status in ("succeeded", "failed"):
                 raise Conflict(f"run {id} has {run.status}; there is nothing to cancel")
             if run.status in ("queued", "running"):
-                await _move(session, id, "cancelled" if run.status == "queued" else "cancelling", None)
+                await _move(session, id, "cancelled" if run.status == "queued" else "cancelling")
             await session.refresh(run)
             return run_record(run)
 
@@ -116,7 +126,7 @@ class Runs:
                 run.request = changes.applied_to(RunRequest.model_validate_json(run.request)).model_dump_json()
                 told = f"It goes on with {', '.join(f'{name} {value}' for name, value in changes.changed.items())}."
             await session.flush()
-            await _move(session, id, "queued", None, told)
+            await _move(session, id, "queued", _Said(told=told))
             await session.refresh(run)
             await enqueue(session, run.id, run.attempt)
             return run_record(run)
@@ -194,19 +204,20 @@ async def add_event(session: AsyncSession, run_id: str, new: NewEvent) -> EventR
     return event_record(row)
 
 
-async def _move(session: AsyncSession, id: str, to: RunStatus, error: str | None, told: str = "") -> bool:
+async def _move(session: AsyncSession, id: str, to: RunStatus, said: _Said = _Said()) -> bool:
     sources = [status for status, targets in EDGES.items() if to in targets]
-    said = error.replace("\0", "") if error else None  # the log of a program that died may hold anything
-    values: dict[str, str | None] = {"status": to, "error": said}
+    error = said.error.replace("\0", "") if said.error else None  # the log of a program that died may hold anything
+    values: dict[str, str | None] = {"status": to, "error": error}
     if to == "running":
         values["started_at"] = now()
     values["finished_at"] = now() if to in FINISHED else None
     query = update(Run).where(Run.id == id, Run.status.in_(sources)).values(**values).returning(Run.id)
     if await session.scalar(query) is None:
         return False
-    await add_event(
-        session, id, NewEvent(None, "error" if said else "stage", data={"status": to, "message": said or told})
-    )
+    data: JsonObject = {"status": to, "message": error or said.told}
+    if said.cause is not None:
+        data["cause"] = said.cause
+    await add_event(session, id, NewEvent(None, "error" if error else "stage", data=data))
     return True
 
 

@@ -20,7 +20,9 @@ def test_yaml_scientific_numbers_are_numbers(tmp_path: Path):
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ({"sweep": {"beta": [0.1]}}, "here train each value by itself, with --set beta=0.1"),
+        ({"sweep": {"beta": [0.1]}}, "'sweep' is a setting of a run (training.sweep): it compares adapters"),
+        ({"method": "dpo"}, "(training.method): here the command names it: python -m training dpo FILE"),
+        ({"reward_adapter": "adp_1"}, "here ppo and rloo take its folder as 'reward_model'"),
         ({"learning_rat": 1}, "unknown key 'learning_rat'; did you mean 'learning_rate'?"),
         ({"beta": 0}, "'beta' is 0.0; take a number from 0.0001 to 100.0"),
         ({"beta": "much"}, "'beta' is 'much'; it must be a number"),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.guard import RepeatableRoute
@@ -15,8 +15,8 @@ class KeyRoute(RepeatableRoute):
     """A repeated POST is answered without the secret, which is stored nowhere."""
 
     @staticmethod
-    def kept(body: str) -> str:
-        return KeyBody.model_validate_json(body).model_copy(update={"secret": None}).model_dump_json()
+    def kept(answer: Response) -> str:
+        return KeyBody.model_validate_json(bytes(answer.body)).model_copy(update={"secret": None}).model_dump_json()
 
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=KeyRoute)

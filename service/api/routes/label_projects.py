@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
 
 from service.api.guard import RepeatableRoute
@@ -37,8 +37,8 @@ class InvitationRoute(RepeatableRoute):
     """A repeated POST is answered without the invitation's secret, which is stored nowhere."""
 
     @staticmethod
-    def kept(body: str) -> str:
-        return InvitationBody.model_validate_json(body).model_copy(update={"url": None}).model_dump_json()
+    def kept(answer: Response) -> str:
+        return InvitationBody.model_validate_json(bytes(answer.body)).model_copy(update={"url": None}).model_dump_json()
 
 
 router = APIRouter(prefix="/v1/label-projects", tags=["label projects"], route_class=RepeatableRoute)

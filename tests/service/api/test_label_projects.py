@@ -75,8 +75,26 @@ async def test_replies_that_no_ranking_holds_are_counted(service, made):
     body = {"name": "order", "preference_set": "eleven", "kind": "rank", "routing": routing}
     ranked = (await service.http.post(BASE, json=body)).json()
     assert (ranked["tasks"], ranked["left_out_replies"], made["left_out_replies"]) == (1, 2, 0)
+    unsaid = {"budget_minutes": None, "seconds_per_label": 30.0}
+    assert (ranked["kind"], ranked["routing"]) == ("rank", routing | unsaid)
+    everything = unsaid | {"policy": "all", "budget_labels": None, "random_share": 0.2}
+    assert (made["kind"], made["routing"]) == ("compare", everything)
     again = await service.http.post(f"{BASE}/order/route")  # what was asked for is read back from what is kept
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("routing", [{}, {"policy": "random"}, {"policy": "uncertain"}])
+async def test_however_it_is_routed_a_weaker_reply_is_rewritten_once(service, routing):
+    pairs = [("good", "bad"), ("better", "bad"), ("good", "worse")]
+    rows = "".join(f'{{"prompt": "q", "chosen": "{one}", "rejected": "{other}"}}\n' for one, other in pairs)
+    await service.http.post("/v1/preference-sets?name=three", content=rows)
+    budget = {"budget_labels": 9} if routing else {}
+    body = {"name": "x", "preference_set": "three", "kind": "rewrite", "routing": routing | budget}
+    made = await service.http.post(BASE, json=body)
+    assert made.status_code == 201, made.text
+    ada = (await invite(service, made.json()))["annotator"]["id"]
+    tasks = (await service.http.get(f"{BASE}/x/tasks/next?annotator={ada}&count=9")).json()["data"]
+    assert sorted(task["replies"][0] for task in tasks) == ["bad", "worse"]
 
 
 async def test_an_annotator_answers_by_cookie_and_token(service, made):

@@ -27,7 +27,7 @@ def test_a_project_from_its_file_to_a_preference_set(client, live, tmp_path):
         return done.stdout
 
     charter("create", str(file))
-    assert charter("list").splitlines()[-1].split("\t")[1:] == ["by command", "open", "1", "1", "0"]
+    assert charter("list").splitlines()[-1].split("\t")[1:] == ["by command", "open", "1", "1", "0", "compare"]
     link = charter("invite", "by command", "Ada").strip()
     assert link.startswith(f"{live.process.url}/label/enter/")
     ada = charter("people", "by command").split("\t")[0]
@@ -94,7 +94,7 @@ def test_a_project_by_the_client(client, tmp_path):
     (tmp_path / "pairs.jsonl").write_text(PAIRS)
     client.add_preferences(tmp_path / "pairs.jsonl", name="few")
     made = client.create_label_project(LabelProjectRequest(name="by client", preference_set="few", overlap=2))
-    assert (made.tasks, made.overlap) == (1, 2)
+    assert (made.tasks, made.overlap, made.kind, made.routing.policy) == (1, 2, "compare", "all")
     invitation = client.invite(made.id, "Ada")
     assert [person.id for person in client.annotators(made.id)] == [invitation.annotator.id]
     assert client.label_quality(made.id).annotators == ()

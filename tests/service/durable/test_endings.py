@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.durable import Executor, JobQueue, StageRunner, new_executor_id
-from service.errors import RunFailed
+from service.errors import FailureCause, RunFailed
 from service.schemas import STAGES, Stage
 from service.store.store import Store
 from tests.service.store.rows import Rows
@@ -60,6 +60,18 @@ async def test_an_error_that_nobody_foresaw_ends_the_run(rows: Rows) -> None:
     assert await carry_out(rows, divide, run.id) == "failed"
     said = "stage sample: a fault of the service, ZeroDivisionError: by nothing; its log"
     assert ((await rows.store.runs.get_any(run.id)).error or "").startswith(said)
+
+
+@pytest.mark.parametrize("cause", [None, "out_of_memory", "killed"])
+async def test_why_a_run_failed_is_kept_beside_what_is_said_of_it(rows: Rows, cause: FailureCause | None) -> None:
+    async def fail(_run_id: str, _stage: Stage) -> None:
+        raise RunFailed("no more", cause)
+
+    run = await rows.run()
+    assert await carry_out(rows, fail, run.id) == "failed"
+    last = (await rows.store.runs.events(run.id))[-1]
+    kept = {} if cause is None else {"cause": cause}
+    assert (last.type, last.data) == ("error", {"status": "failed", "message": "stage sample: no more", **kept})
 
 
 async def test_a_job_of_an_earlier_attempt_leaves_the_run_alone(rows: Rows) -> None:

@@ -1,9 +1,11 @@
 """Label projects for those who run them: people invited and revoked, figures shown, a set made, a project closed."""
 
+import asyncio
 import html
 import re
 
 import httpx
+import pytest
 
 from service.labelling.projects import create_project
 from service.labelling.schemas import LabelProjectRequest
@@ -65,6 +67,57 @@ async def test_an_invitation_is_shown_once_and_opens(pages: Pages) -> None:
         assert refused.status_code == 422
 
 
+async def form_of(pages: Pages) -> dict[str, str]:
+    """What the page's forms have in hidden fields."""
+    text = (await pages.person.get(page_of(pages))).text
+    return dict(re.findall(r'<input type="hidden" name="(csrf|once)" value="([^"]+)"', text))
+
+
+@pytest.mark.parametrize("what", ["preference-set", "prompt-set"])
+async def test_a_double_click_makes_one_set(pages: Pages, what: str) -> None:
+    sets = pages.backend.store.preference_sets if what == "preference-set" else pages.backend.store.prompt_sets
+    path = f"{page_of(pages)}/{what}"
+    before = len(await sets.list(pages.project))
+    form = await form_of(pages) | {"name": "may"}
+    first, second = await asyncio.gather(*(pages.person.post(path, data=form) for _ in "ab"))
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert first.headers["location"] == second.headers["location"]
+    assert len(await sets.list(pages.project)) == before + 1
+    # The form changed, or the page loaded again, asks for another.
+    for asked in (form | {"name": "june"}, await form_of(pages) | {"name": "may"}):
+        other = await pages.person.post(path, data=asked)
+        assert other.status_code == 303 and other.headers["location"] != first.headers["location"]
+    assert len(await sets.list(pages.project)) == before + 3
+    # What was refused was not made: the form may be sent again.
+    refused = [await pages.person.post(path, data=form | {"name": "/"}) for _ in "ab"]
+    assert {answer.status_code for answer in refused} == {422}
+
+
+async def test_a_double_click_invites_once_and_shows_the_link(pages: Pages) -> None:
+    path = f"{page_of(pages)}/invitations"
+    form = await form_of(pages) | {"name": "Cy"}
+
+    async def link(**changed: str) -> str:
+        answer = await pages.person.post(path, data=form | changed)
+        assert answer.status_code == 200
+        return re.findall(r'value="http://localhost(/label/enter/[^"]+)"', answer.text)[0]
+
+    first, second = await asyncio.gather(link(), link())
+    assert first == second
+    assert [one.name for one in await annotators(pages)].count("Cy") == 1
+    assert await link(name="Di") != first
+    async with pages.stranger() as stranger, pages.signed_in("read", "write") as other:
+        assert "sky" in (await stranger.get(first)).text
+        # The form's field is no secret: another session cannot make the link of it.
+        forged = await other.post(path, data=form | await token(other))
+        assert forged.status_code == 409 and first not in forged.text
+    [cy] = [one for one in await annotators(pages) if one.name == "Cy"]
+    await pages.backend.store.label_projects.revoke(pages.project, pages.seeded.label_project, cy.id)
+    late = await pages.person.post(path, data=form)
+    assert late.status_code == 409 and "load the page again" in late.text
+    assert await link(**await form_of(pages)) != first
+
+
 async def annotators(pages: Pages):
     return await pages.backend.store.label_projects.annotators(pages.project, pages.seeded.label_project)
 
@@ -88,7 +141,8 @@ async def test_prompts_that_somebody_found_bad_become_a_prompt_set(pages: Pages)
     assert "Somebody found all replies to 1 prompt bad." in text and 'value="sky to revise"' in text
     path = f"{page_of(pages)}/prompt-set"
     assert (await pages.person.post(path, data={**csrf, "name": "/"})).status_code == 422
-    shown = (await pages.person.post(path, data={**csrf, "name": "weak"})).text
+    answer = await pages.person.post(path, data={**csrf, "name": "weak"})
+    shown = (await pages.person.get(answer.headers["location"])).text
     made = await pages.backend.store.prompt_sets.get(pages.project, "weak")
     assert f"<strong>weak</strong> (<code>{made.id}</code>) has 1 prompt to train on" in shown
     assert (made.train, made.held_out) == (1, 0)
@@ -171,3 +225,17 @@ async def test_who_may_only_read_is_offered_nothing_to_change(pages: Pages) -> N
     for path in ("invitations", "annotators/ann_x/revoke", "route", "preference-set", "prompt-set", "close"):
         forged = await pages.person.post(f"{page_of(pages)}/{path}", data={"csrf": "0" * 64, "name": "x"})
         assert forged.status_code == 403, path
+
+
+async def test_the_page_words_what_is_asked_by_its_kind(pages: Pages) -> None:
+    store, artifacts = pages.backend.store, pages.backend.artifacts
+    asked = {"preference_set": pages.seeded.preference_set}
+    for kind, words in [
+        ("compare", "which reply is better overall"),
+        ("rank", "to rank the replies, best first"),
+        ("rewrite", "to write the weaker reply better"),
+    ]:
+        request = LabelProjectRequest.model_validate(asked | {"name": kind, "kind": kind})
+        made = await create_project(store, artifacts, pages.project, request)
+        text = (await pages.person.get(f"/ui/label-projects/{made.id}")).text
+        assert f"<dt>Asked</dt><dd>{words}</dd>" in text

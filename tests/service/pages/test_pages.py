@@ -3,8 +3,8 @@
 import re
 from dataclasses import replace
 
+from service.errors import FailureCause
 from service.pages.layout import HEADERS
-from service.pipeline.train import LESS_MEMORY
 from service.shards import to_parquet
 from service.store.records import PreferenceSetRecord
 from tests.service.pages.conftest import Pages
@@ -100,14 +100,14 @@ async def test_where_memory_ran_out_a_run_is_resumed_with_less(pages: Pages) -> 
     run, runs = pages.seeded.living_run, pages.backend.store.runs
     page = f"/ui/runs/{run}"
 
-    async def failed(said: str) -> str:
+    async def failed(said: str, cause: FailureCause | None = None) -> str:
         if (await runs.get_any(run)).status == "failed":
             await runs.resume(pages.project, run, pages.backend.enqueue)
-        await runs.move(run, "failed", said)
+        await runs.move(run, "failed", said, cause)
         return (await pages.person.get(page)).text
 
     async def resumed(**fields: str) -> tuple[int, bool]:
-        csrf = re.search(r'name="csrf" value="(\w+)"', await failed(f"the trainer ended; {LESS_MEMORY}"))
+        csrf = re.search(r'name="csrf" value="(\w+)"', await failed("the trainer ended", "out_of_memory"))
         assert csrf is not None
         answer = await pages.person.post(f"{page}/resume", data={"csrf": csrf[1], **fields})
         assert answer.status_code == 303, answer.text
@@ -115,14 +115,16 @@ async def test_where_memory_ran_out_a_run_is_resumed_with_less(pages: Pages) -> 
         return training.tokens_per_batch, training.gradient_checkpointing
 
     assert "tokens_per_batch" not in await failed("the disk is full")
-    text = await failed(f"the trainer ended with status 4: out of memory; {LESS_MEMORY}")
+    # What the trainer says is no sign: only the cause is.
+    assert 'name="tokens_per_batch"' not in await failed("out of memory; lower training.tokens_per_batch")
+    text = await failed("the trainer was killed", "killed")
     assert "2,048 so far" in text and 'name="tokens_per_batch" value="1024" min="8"' in text
     assert 'type="checkbox" name="gradient_checkpointing"' in text
     assert await resumed(tokens_per_batch="") == (2048, False)
     assert await resumed(tokens_per_batch="1024") == (1024, False)
     assert await resumed(tokens_per_batch="9", gradient_checkpointing="true") == (9, True)
     # Half of it would be less than may be; what is on already is not offered.
-    text = await failed(LESS_MEMORY)
+    text = await failed("the trainer ended", "out_of_memory")
     assert 'name="tokens_per_batch" value="8"' in text and 'name="gradient_checkpointing"' not in text
     csrf = re.search(r'name="csrf" value="(\w+)"', text)
     refused = await pages.person.post(f"{page}/resume", data={"csrf": csrf[1] if csrf else "", "tokens_per_batch": "7"})

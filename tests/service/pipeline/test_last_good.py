@@ -136,6 +136,7 @@ async def test_a_run_without_memory_is_resumed_with_less(tmp_path: Path, tiny: P
         said = str(caught.value)
         assert re.search(f"4: out of memory; lower tokens_per_batch.*the adapter of step 3 is kept as {kept.id}", said)
         assert "resume the run with a lower training.tokens_per_batch" in said and str(tmp_path) not in said
+        assert caught.value.cause == "out_of_memory"
 
         runs = bench.store.runs
         assert await runs.move(run.id, "running") and await runs.move(run.id, "failed", error=said)

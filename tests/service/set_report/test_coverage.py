@@ -67,6 +67,14 @@ def test_holes_come_with_prompts() -> None:
     assert all(hole.suggested[0] == new.text for hole in found.holes if "eggs" in hole.cluster)
 
 
+def test_a_set_without_answers_has_no_holes() -> None:
+    unanswered = [replace(row, per_principle=(), source="human") for row in rows()]
+    found = coverage_of(unanswered, ("brief", "kind"), [], 2)
+    assert [(p.principle_id, p.answered, p.decisive) for p in found.principles] == [("brief", 0, 0), ("kind", 0, 0)]
+    assert (found.rows_without_answers, found.holes, found.answered) == (40, (), False)
+    assert len(found.clusters) == 2
+
+
 def test_the_same_prompts_give_the_same_kinds() -> None:
     prompts = [Asked(row.id, row.prompt[0].content) for row in rows()]
     assert cluster_prompts(prompts, 5) == cluster_prompts(prompts, 5)

@@ -1,7 +1,8 @@
 """The whole examination: the same twice, of a sample where there are too many rows, and in its own process."""
 
 import io
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,12 @@ async def test_in_a_process_of_its_own(tmp_path: Path, capsys: pytest.CaptureFix
     print_set_report(found)
     told = capsys.readouterr().out
     assert "never decides nothing on" in told and "of 1 held-out prompts 1 stand in the set" in told
+
+
+def test_of_a_set_without_answers_the_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    unanswered = [replace(row, per_principle=()) for row in ROWS[:10]]
+    report = report_on(unanswered, Against(("brief", "kind")), ReportOptions(clusters=2))
+    print_set_report(json.loads(json.dumps(asdict(report))))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "no row has a principle's answer: people decided them all; nothing is known of brief, kind" in told
+    assert "decides nothing" not in told
