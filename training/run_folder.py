@@ -8,12 +8,13 @@ import contextlib
 import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.configs import OnlineConfig, PpoConfig, TrainConfig, config_to_json, defaults_of
+from training.configs import Config, OnlineConfig, PpoConfig, TrainConfig, config_to_json, defaults_of
 from training.damaged_files import read_object
 from training.errors import ConfigError, RunFolderBusy
+from training.knobs import typed
 from training.limits import Limits
 from training.publish import clear_unfinished, published_file
 from training.weights import file_sha256, model_sha256
@@ -92,6 +93,19 @@ class RunFolder:
         """The last act of a run."""
         with published_file(self.result) as temporary:
             temporary.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def as_begun(config: Config) -> Config:
+    """The config; where it leaves the `held_out_share` open, with that of the run that it goes on with.
+
+    Raises TrainingError, ConfigError.
+    """
+    folder = RunFolder(config.output)
+    if config.held_out_share is not None or not folder.config.exists():
+        return config
+    # A run that began when the knob was not yet there held nothing out.
+    share = typed(f"{folder.config}: 'held_out_share'", float | None, folder.read_config().get("held_out_share", 0.0))
+    return replace(config, held_out_share=share)
 
 
 @contextlib.contextmanager

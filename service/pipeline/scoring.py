@@ -86,10 +86,10 @@ async def open_scoring(context: RunContext, law: Path, folder: Path) -> AsyncIte
 def watching_knobs(context: RunContext, law: Path) -> Mapping[str, JsonValue]:
     """What tells sft and dpo to score the replies that they look at by the constitution's checks, where any is fit.
 
-    `law` is the constitution's file. Nothing where no prompt is held out, for then no reply is looked at.
+    `law` is the constitution's file. Nothing where no prompt shall be held out, for then no reply is looked at.
     """
     wanted = context.request.training
-    if wanted.online or not wanted.writes_replies or not wanted.held_out_share:
+    if wanted.online or not wanted.writes_replies or wanted.held_out_share == 0:
         return {}
     unasked = qualification_of(context.judge.name, context.constitution, ())
     checked = _fit(context, unasked, [one.id for one in context.constitution.checked])

@@ -185,7 +185,8 @@ async def test_a_run_names_a_constitution_to_the_trainers_that_look_at_replies_a
         law, path = await add_law(bench, WATCHED), tmp_path / "law.yaml"
         for training, knobs in (
             ({"method": "sft", "held_out_share": 0.5}, {"constitution": str(path), "principles": ["plain"]}),
-            ({"method": "sft"}, {}),  # nothing is held out: the trainer would refuse it
+            ({"method": "dpo"}, {"constitution": str(path), "principles": ["plain"]}),
+            ({"method": "sft", "held_out_share": 0.0}, {}),  # nothing is held out: the trainer would refuse it
             ({"method": "reward", "held_out_share": 0.5}, {}),
             ({"method": "ppo", "held_out_share": 0.5}, {}),  # it scores what is learnt from
         ):
