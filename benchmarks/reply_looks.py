@@ -6,9 +6,9 @@ By the trainer's defaults: 16 pairs a step, a checkpoint every 10 steps, a look 
 reads what is seen, at each (`limited_share`). The pairs are real where CHARTER_DATA is set
 (trainer_rows.py), of a usual length, and each is met for the first time. Steps and looks take turns, and the best of
 each counts. Prints JSON as its last line: `share` is the looks' of the run's time, `first_look_s` has the base's own
-replies in it, once a run, and `measure_s` are the held-out rows' loss and KL at its end. `smallest_share` is what all of
-it takes of one pass over as few prompts as are held out from by default, a pair each. Exit status 1 where `share` is over 5 %. Left out: AdamW's update, and SFT, whose step is
-shorter and whose look is the same.
+replies in it, once a run, and `measure_s` are the held-out rows' loss and KL at its end. `smallest_share` is what all
+of that takes of one pass over the fewest prompts of which some are held out by default, a pair each. Exit status 1
+where `share` is over 5 %. Left out: AdamW's update, and SFT, whose step is shorter and whose look is the same.
 """
 
 import argparse
