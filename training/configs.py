@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, TypeVar, get_type_hints
 
-from training.errors import ConfigError
+from training.errors import ConfigError, UnreadKnob
 from training.knob_files import read_knobs
 from training.knobs import count, knob, open_knob, typed
 from training.limits import Limits
@@ -21,6 +21,7 @@ Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
 Sampling = Literal["torch", "vllm"]
 Quantise = Literal["none", "nf4"]
+PatienceReads = Literal["loss", "checks"]
 Method = Literal["sft", "reward", "dpo", "ppo", "rloo"]
 
 # Where `held_out_share` is left open one prompt in so many is kept, but not fewer than a look at replies asks, nor more
@@ -116,7 +117,7 @@ class PolicyConfig(TrainConfig):
     - `max_refusal_rate`: the largest share that may refuse, by the check `no_refusal`.
     - `constitution`: YAML file. What counts is the weighted share of its checked principles that a reply keeps: in PPO
       and RLOO it scores the replies that are learnt from, in SFT and DPO it is shown of those that are looked at
-      (`held_out_score_checks`), and changes nothing.
+      (`held_out_score_checks`), and changes nothing but with `patience_reads`.
     - `principles`: ids of the constitution's principles that count; empty means all of them. Leave out judged ones
       that the judge is not fit for, and checks that fail their own examples.
     """
@@ -154,7 +155,19 @@ class OfflineConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class OfflinePolicyConfig(OfflineConfig, PolicyConfig):
-    """What SFT and DPO need besides."""
+    """What SFT and DPO need besides.
+
+    - `patience_reads`: `checks` has `patience` read the constitution's checks of the replies that are looked at, at
+      each checkpoint, instead of the held-out rows' loss. Take it where the checks say what is wanted.
+    """
+
+    patience_reads: PatienceReads = "loss"
+
+    @property
+    def limits(self) -> Limits:
+        """What stops the run early."""
+        scored = "held_out_score_checks" if self.patience_reads == "checks" else "held_out_score"
+        return replace(super().limits, score=scored)
 
     @property
     def looks_at_held_out(self) -> str:
@@ -362,6 +375,8 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
             raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
     refuse_unread(values, {name: declared.default for name, declared in known.items()}, where)
     config = schema(**values)  # type: ignore[arg-type]
+    if isinstance(config, OfflinePolicyConfig) and config.patience_reads == "checks" and config.constitution is None:
+        raise UnreadKnob(where, "patience_reads", "constitution")
     # A limit wants prompts however few there are; who only watches takes those that an open share leaves.
     watching = "constitution" if isinstance(config, OfflinePolicyConfig) and config.constitution else ""
     looking = config.looks_at_held_out or (watching if config.held_out_share is not None else "")
