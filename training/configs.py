@@ -24,8 +24,7 @@ Quantise = Literal["none", "nf4"]
 PatienceReads = Literal["loss", "checks"]
 Method = Literal["sft", "reward", "dpo", "ppo", "rloo"]
 
-# Where `held_out_share` is left open one prompt in so many is kept, but not fewer than a look at replies asks, nor more
-# than it takes to see a loss rise.
+# Of an open `held_out_share`: a look at replies asks the fewest, and the most are enough to see a loss rise.
 ONE_IN, FEWEST_HELD_OUT, MOST_HELD_OUT = 20, 16, 64
 
 
@@ -166,8 +165,8 @@ class OfflinePolicyConfig(OfflineConfig, PolicyConfig):
     @property
     def limits(self) -> Limits:
         """What stops the run early."""
-        scored = "held_out_score_checks" if self.patience_reads == "checks" else "held_out_score"
-        return replace(super().limits, score=scored)
+        limits = super().limits
+        return replace(limits, score="held_out_score_checks") if self.patience_reads == "checks" else limits
 
     @property
     def looks_at_held_out(self) -> str:
@@ -241,8 +240,7 @@ class OnlineConfig(PolicyConfig):
     Of `rows` only the prompts count, each once: preference rows will do, and lines of `{"prompt": ...}`. A step is:
     sample replies, score them, learn from them.
 
-    - `held_out_share`: as for every trainer, but none where it is not given, since every step looks at its replies.
-      Those that are kept are answered and the answers scored. `patience` needs some.
+    - `held_out_share`: none where it is not given, since each step looks at replies. What is kept is answered, scored.
 
     - `prompts_per_step`: prompts answered in one step.
     - `replies_per_prompt`: replies to each. PPO takes 1; RLOO at least 2, since they are each other's baseline.
