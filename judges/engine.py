@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 import os
+import re
 import signal
 import socket
 import sys
@@ -29,6 +30,10 @@ _TAIL_LINES, _TAIL_BYTES = 40, 8000
 _STOP_S = 10.0
 _DYING_S = 2.0
 _FEW_CORES = 2
+# What torchrun and its kind tell each process that they start.
+_A_LAUNCHERS = re.compile(
+    r"(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|GROUP_WORLD_SIZE|ROLE_NAME|MASTER_(ADDR|PORT)|TORCHELASTIC_.*"
+)
 _GUARD = Path(__file__).with_name("guard.py")
 _SERVER = Path(__file__).with_name("vllm_server.py")
 _ONE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
@@ -40,6 +45,7 @@ class EngineSettings:
 
     Raise `max_num_seqs` and `kv_cache_gib` on a machine with more memory; `extra_args` go to vLLM as they are.
     `reloadable` opens vLLM's development routes, for an engine that one trainer leases (training/engine_sampler.py).
+    `gpu` is the one that it takes, as CUDA_VISIBLE_DEVICES names it; empty for those that this process sees.
     `wide_head` computes logits in float32, which verdicts need; without, a CPU samples 1.6 times as fast in bf16.
     """
 
@@ -53,6 +59,7 @@ class EngineSettings:
     kv_cache_gib: int = 2
     gpu_memory_share: float = 0.85
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpu: str = ""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     start_timeout_s: float = 300.0
     python: str = sys.executable
@@ -178,8 +185,9 @@ def server_command(settings: EngineSettings) -> list[str]:
 
 
 def server_environment(settings: EngineSettings) -> dict[str, str]:
-    """Ours, without telemetry and look-ups in the network."""
-    environment = dict(os.environ)
+    """Ours, without telemetry and look-ups in the network, and without a launcher's: the server is none of its ranks,
+    and would wait for them."""
+    environment = {name: value for name, value in os.environ.items() if not _A_LAUNCHERS.fullmatch(name)}
     # Without its compiled modules cached, vLLM's imports alone take half a minute.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment |= {
@@ -190,6 +198,8 @@ def server_environment(settings: EngineSettings) -> dict[str, str]:
         "TRANSFORMERS_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    if settings.gpu:
+        environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
     # Whoever reaches these routes can load any weights: the private socket is what keeps others out.
     environment["VLLM_SERVER_DEV_MODE"] = "1" if settings.reloadable else "0"
     if settings.program == "vllm" and on_cpu(settings):

@@ -64,7 +64,7 @@ class EngineSampler:
             self._request["logprobs"] = 0
         self._ends = ends
         self._weights = ""
-        self._folder = _empty_folder(log.parent)
+        self._folder = _empty_folder(log)
         socket = self._folder / "v.sock"
         settings = EngineSettings(
             model_path=str(model),
@@ -74,6 +74,7 @@ class EngineSampler:
             program=program,
             max_model_len=context,
             gpu_memory_share=0.4,
+            gpu=own_gpu(policy.numbers.device),
             # Weights in 16 bits cannot hold the first small updates.
             dtype="float32" if policy.numbers.precision == "fp32" else "auto",
             reloadable=True,
@@ -141,10 +142,19 @@ def told_logps(prompt: tuple[int, ...], told: Mapping[str, Sequence[float | None
     return found
 
 
-def _empty_folder(output: Path) -> Path:
-    """In shared memory where there is any, named after the run's folder: what a kill left there is cleared."""
+def own_gpu(device: torch.device) -> str:
+    """The trainer's, as CUDA_VISIBLE_DEVICES names it: of several ranks each has its own. Empty where it has none."""
+    if device.type != "cuda":
+        return ""
+    number = torch.cuda.current_device()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",")[number] if named else str(number)
+
+
+def _empty_folder(log: Path) -> Path:
+    """In shared memory where there is any, named after the engine's log: what a kill left there is cleared."""
     parent = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
-    name = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(str(log.resolve()).encode()).hexdigest()[:16]
     folder = parent / f"charter-policy-{os.getuid()}-{name}"
     if folder.exists():
         shutil.rmtree(folder)

@@ -27,6 +27,10 @@ class FirstBatch:
             del self._kept[key]
         self._kept[role, _ids(groups)] = found_N
 
+    def groups(self, role: Role) -> int:
+        """How many prompts the kept batch has; 0 where none is kept."""
+        return sum(len(ids) for kept, ids in self._kept if kept == role)
+
     def take(self, role: Role, groups: Sequence[TokenGroup]) -> Tensor | None:
         """Once, for the gradient; None where these are not the prompts that it was kept for."""
         return self._kept.pop((role, _ids(groups)), None)

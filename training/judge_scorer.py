@@ -20,6 +20,7 @@ from judges.records import Abstention
 from judges.replicas import Endpoint
 from training.configs import OnlineConfig
 from training.errors import ConfigError
+from training.ranks import this_rank
 from training.rollouts import Rollout
 from training.scorers import scoring_principles
 
@@ -49,12 +50,13 @@ class GradingJudge:
 
 
 def judge_of(config: OnlineConfig) -> GradingJudge:
-    """The config's."""
+    """The config's. Of several ranks each drives it with its part."""
+    world = this_rank().world
     settings = ClientSettings(
-        concurrency=config.judge_concurrency,
+        concurrency=-(-config.judge_concurrency // world),
         timeout_s=config.judge_timeout_s,
         deadline_s=max(ClientSettings().deadline_s, 3 * config.judge_timeout_s),
-        max_tokens_total=config.judge_tokens_total or None,
+        max_tokens_total=-(-config.judge_tokens_total // world) or None,
     )
     return GradingJudge(config.judge_url, config.judge_model, config.judge_protocol, config.judge_key_env, settings)
 

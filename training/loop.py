@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.checkpoints import Checkpoint, checkpoint_steps, load_newest_checkpoint, load_weights, save_checkpoint
-from training.configs import TrainConfig
+from training.configs import OnlineConfig, TrainConfig
 from training.errors import LostNumber, NoAdapter, TrainingError
 from training.limits import Stop, Watch, watch_again
 from training.metrics import append_metrics, keep_metrics_until, print_progress
@@ -19,7 +19,15 @@ from training.ranks import this_rank
 from training.run_folder import RunFolder
 from training.schedule import Plan, learning_rate_at
 from training.sharding import shares_base
-from training.shares import Share, StepReport, add_up_gradients, share_in_lockstep, share_of, shared_report
+from training.shares import (
+    Share,
+    StepReport,
+    add_up_gradients,
+    share_in_lockstep,
+    share_of,
+    share_of_minibatches,
+    shared_report,
+)
 
 # Clipping the gradient's norm at 1 is what every published recipe does.
 MAX_GRADIENT_NORM = 1.0
@@ -130,6 +138,8 @@ def share_of_step(config: TrainConfig, plan: Plan, number: int) -> Share:
     rows, ranks = plan.rows_of_step(number), this_rank()
     if shares_base(config):
         return share_in_lockstep(rows, plan.tokens, ranks, config.tokens_per_batch)
+    if isinstance(config, OnlineConfig):
+        return share_of_minibatches(rows, plan.tokens, ranks, config.minibatches)
     return share_of(rows, plan.tokens, ranks)
 
 

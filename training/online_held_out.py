@@ -6,6 +6,7 @@ Where there are none, what scores in training watches too.
 
 import random
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from itertools import groupby
 from math import sqrt
 from statistics import fmean, variance
@@ -13,10 +14,23 @@ from statistics import fmean, variance
 import torch
 
 from training.errors import TrainingError
-from training.online import Online, mean_parts, seen
+from training.online import answers, mean_parts
+from training.online_run import Online
 from training.probing import sycophancy_of
-from training.rollouts import sample_rollouts, weights_name
-from training.scorers import ScoredRollout, scored_rollouts
+from training.ranks import this_rank
+from training.rollouts import OnlinePrompt
+from training.scorers import Scored, ScoredRollout, joined_scores
+from training.seen import seen
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one rank found on its held-out prompts: the replies that were scored, those of each prompt by what watches,
+    and the KL of each reply."""
+
+    scored: Scored
+    scores: Sequence[Sequence[float]]
+    kls: Sequence[float]
 
 
 def held_out_metrics(online: Online) -> Mapping[str, float]:
@@ -35,31 +49,35 @@ def held_out_metrics(online: Online) -> Mapping[str, float]:
     The draw is the same each time, so that two checkpoints differ by their weights alone where the sampler takes a
     seed. Raises TrainingError where no reply could be scored.
     """
-    config = online.config
-    prompts = [prompt for prompt in online.held_out for _ in range(config.held_out_replies)]
+    config, ranks = online.config, this_rank()
+    own = online.held_out[ranks.rank :: ranks.world]
     seed = random.Random(f"{config.seed}/held_out").getrandbits(31)
-    rollouts = sample_rollouts(
-        online.sampler, online.tokenizer, prompts, weights_name(online.policy_weights), seed=seed
-    )
-    scored = scored_rollouts(online.scorers, rollouts)
+    found = ranks.from_all(lambda: measured(online, own, seed))
+    scored, scores = joined_scores([one.scored for one in found]), [own for one in found for own in one.scores]
     if not scored.kept:
         raise TrainingError(
-            f"held-out prompts: none of {len(rollouts)} replies could be scored: abstentions {dict(scored.abstained)}; "
-            "look at what scores"
+            f"held-out prompts: none of {len(online.held_out) * config.held_out_replies} replies could be scored: "
+            f"abstentions {dict(scored.abstained)}; look at what scores"
         )
-    groups = [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)]
-    with torch.no_grad():  # nothing is learnt from these
-        asked, _ = seen(online, groups)
-    watching = frozenset(one.scorer.name for one in online.scorers if one.weight == 0)
-    scores = watched_scores(groups, watching) if watching else [one.score_K.tolist() for one in asked]
     comparable = len(scores) == len(online.held_out) and all(scores) and any(len(own) > 1 for own in scores)
     mean = {"held_out_score": fmean(map(fmean, scores)), "held_out_error": error_of_means(scores)} if comparable else {}
     return {
         **mean,
         **{f"held_out_{name}": score for name, score in mean_parts(scored.kept).items()},
-        "held_out_kl": fmean(kl for one in asked for kl in one.kl_K.tolist()),
+        "held_out_kl": fmean(kl for one in found for kl in one.kls),
         "held_out_abstained": float(sum(scored.abstained.values())),
     }
+
+
+def measured(online: Online, prompts: Sequence[OnlinePrompt], seed: int) -> Measured:
+    """What the present policy's replies to these are like."""
+    scored = answers(online, prompts, online.config.held_out_replies, seed)
+    groups = [list(own) for _, own in groupby(scored.kept, key=lambda one: one.rollout.asked)]
+    with torch.no_grad():  # nothing is learnt from these
+        asked, _ = seen(online, groups, len(groups))
+    watching = frozenset(one.scorer.name for one in online.scorers if one.weight == 0)
+    scores = watched_scores(groups, watching) if watching else [one.score_K.tolist() for one in asked]
+    return Measured(scored, scores, [kl for one in asked for kl in one.kl_K.tolist()])
 
 
 def watched_scores(groups: Sequence[Sequence[ScoredRollout]], watching: Set[str]) -> list[list[float]]:
@@ -71,7 +89,7 @@ def watched_scores(groups: Sequence[Sequence[ScoredRollout]], watching: Set[str]
     return found
 
 
-def error_of_means(scores: list[list[float]]) -> float:
+def error_of_means(scores: Sequence[Sequence[float]]) -> float:
     """Of the mean of the prompts' means: replies vary within a prompt, as they do over all prompts with two or more,
     of which there must be one."""
     within = [(variance(own), len(own) - 1) for own in scores if len(own) > 1]

@@ -14,9 +14,10 @@ from training.errors import ConfigError, TrainingError
 from training.held_out import held_out_prompts
 from training.memory import refuse_no_room
 from training.model import Policy, check_layout, load_policy
-from training.online import Online
+from training.online_run import Online
 from training.packing import TokenGroup
 from training.precision import Numbers
+from training.ranks import this_rank
 from training.reward_scorer import RewardEnsemble, RewardModelScorer
 from training.rollouts import OnlinePrompt, Sampler
 from training.rows import read_prompts
@@ -52,7 +53,7 @@ def open_sampler(
     return EngineSampler(
         policy,
         config.model,
-        config.output / "engine.log",
+        config.output / (f"engine-{rank}.log" if (rank := this_rank().rank) else "engine.log"),
         context=context_of(config),
         reply_tokens=config.reply_tokens,
         ends=ends,

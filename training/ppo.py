@@ -20,14 +20,16 @@ from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss, value_loss
 from training.model import reply_token_logps
-from training.online import Asked, Online, batches_to_learn_from, joined_trunks, online_step, packed_batches
+from training.online import Minibatch, online_step
 from training.online_held_out import evidence, held_out_metrics
 from training.online_parts import SamplerOpener, open_online, open_sampler
+from training.online_run import Online, batches_after, joined_trunks, packed_batches
 from training.precision import resolve_numbers
-from training.run_folder import open_run_folder
-from training.schedule import Plan
+from training.ranks import this_rank
 from training.scorers import Scorer
+from training.seen import Asked
 from training.sft import reply_losses
+from training.shared_folder import open_shared_folder
 from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
 from training.value import ValueModel, add_value_model
 
@@ -50,7 +52,7 @@ def train_ppo(
     `own_scorers` score beside what the config names, each with weight 1; `sampler_of` opens what writes the replies.
     """
     numbers = resolve_numbers(config.precision)
-    with open_run_folder(config, "ppo", numbers.precision) as folder:
+    with open_shared_folder(config, "ppo", numbers.precision) as folder:
         finished = folder.read_result()
         if finished is not None:
             return finished
@@ -65,7 +67,7 @@ def train_ppo(
                     config,
                     {**weights, **critic.weights()},
                     folder,
-                    Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
+                    online.plan,
                     kept=online.kept,
                     take_step=partial(ppo_step, online, config, critic, demonstrations),
                     measure=partial(held_out_metrics, online),
@@ -110,9 +112,25 @@ def token_lessons(
     online: Online, config: PpoConfig, critic: ValueModel, asked: Sequence[Asked], kl_weight: float
 ) -> list[TokenLesson]:
     """Advantages (whitened over the step) and returns of every token."""
+    ranks = this_rank()
+    found, told = ranks.each(lambda: unwhitened(online, config, critic, asked, kl_weight), advantages)
+    whole_N = whitened(torch.cat(told)).split([len(advantage_N) for advantage_N in told])[ranks.rank]
+    parts = whole_N.split([len(lesson.advantage_N) for lesson in found])
+    return [replace(one, advantage_N=part) for one, part in zip(found, parts, strict=True)]
+
+
+def advantages(lessons: Sequence[TokenLesson]) -> Tensor:
+    """Those of all their tokens."""
+    return torch.cat([torch.empty(0), *(lesson.advantage_N for lesson in lessons)])
+
+
+def unwhitened(
+    online: Online, config: PpoConfig, critic: ValueModel, asked: Sequence[Asked], kl_weight: float
+) -> list[TokenLesson]:
+    """The same with the advantages as they are."""
     found: list[TokenLesson] = []
     groups = [one.group for one in asked]
-    for packed, place, is_first in batches_to_learn_from(online, groups):
+    for packed, place, is_first in batches_after(online, groups, online.first_batch.groups("policy")):
         batch = asked[place]
         with torch.set_grad_enabled(is_first), critic.switched_on():
             values_N = critic.values(packed, joined_trunks(packed, [one.trunk_1TH for one in batch]))
@@ -127,9 +145,7 @@ def token_lessons(
             refuse_broken_loss(value_N, ids, "value of a reply's token")
             refuse_broken_loss(advantage_N, ids, "advantage of a reply's token")
             found.append(TokenLesson(one, advantage_N, value_N, advantage_N + value_N))
-    whole_N = whitened(torch.cat([lesson.advantage_N for lesson in found]))
-    parts = whole_N.split([len(lesson.advantage_N) for lesson in found])
-    return [TokenLesson(one.asked, part, one.value_N, one.return_N) for one, part in zip(found, parts, strict=True)]
+    return found
 
 
 def add_gradients(
@@ -137,10 +153,11 @@ def add_gradients(
     config: PpoConfig,
     critic: ValueModel,
     demonstrations: Sequence[TokenizedRow],
-    lessons: Sequence[TokenLesson],
+    minibatch: Minibatch[TokenLesson],
 ) -> Mapping[str, float]:
-    """Add the gradients of the mean losses over a minibatch's tokens, to the policy's and to the value model's own."""
-    tokens = sum(len(lesson.advantage_N) for lesson in lessons)
+    """Add the gradients of the lessons' losses over the whole minibatch's tokens, to the policy's and to the value
+    model's own."""
+    lessons, tokens = minibatch.lessons, minibatch.size.tokens
     sums = {"policy_loss": 0.0, "value_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
     groups = [lesson.asked.group for lesson in lessons]
     for packed, place in packed_batches(online, groups):
@@ -187,8 +204,8 @@ def add_ptx_gradients(online: Online, config: PpoConfig, rows: Sequence[Tokenize
     """PPO-ptx: the likelihood of chosen replies beside the reward (arXiv:2203.02155, Eq. 2)."""
     if not rows:
         return {}
-    total = 0.0
-    for _, loss_R, _ in reply_losses(online.policy, config, rows):
+    total, ranks = 0.0, this_rank()
+    for _, loss_R, _ in reply_losses(online.policy, config, rows[ranks.rank :: ranks.world]):
         (config.ptx_weight * loss_R.sum() / len(rows)).backward()
         total += loss_R.sum().item()
     return {"ptx_loss": total / len(rows)}

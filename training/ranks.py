@@ -16,9 +16,11 @@ from torch import Tensor
 
 from constitutions.errors import CharterError
 from training.errors import OtherRankFailed, TrainingError
+from training.memory import memory_advice
 
 # What torchrun, and whoever else starts ranks, sets for each of them.
 _FROM_THE_LAUNCHER = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+Own = TypeVar("Own")
 Told = TypeVar("Told")
 
 
@@ -58,6 +60,31 @@ class Ranks:
         said: list[Told | None] = [None] * self.world
         dist.all_gather_object(said, own)
         return [one for one in said if one is not None]
+
+    def each(self, job: Callable[[], Own], tell: Callable[[Own], Told]) -> tuple[Own, list[Told]]:
+        """What the job comes to on this rank, and what each rank tells of its own, in their order. Where one cannot do
+        it none goes on: that one raises why, the others OtherRankFailed."""
+        if self.world == 1:
+            own = job()
+            return own, [tell(own)]
+        done: list[Own] = []
+        failure: CharterError | None = None
+        try:
+            with memory_advice():
+                done = [job()]
+        except CharterError as error:
+            failure = error
+        said = self.told(([tell(one) for one in done], str(failure or "")))
+        if failure is not None:
+            raise failure
+        for _, failed in said:
+            if failed:
+                raise OtherRankFailed(failed)
+        return done[0], [told for (told,), _ in said]
+
+    def from_all(self, job: Callable[[], Told]) -> list[Told]:
+        """The same, where each tells all that it has."""
+        return self.each(job, lambda own: own)[1]
 
     def from_first(self, job: Callable[[], Told]) -> Told:
         """Do the job on the first rank alone; every rank gets what came of it, or raises where it failed."""

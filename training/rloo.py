@@ -18,13 +18,14 @@ from training.logps import sum_by_reply
 from training.loop import Step, StepReport, refuse_broken_loss, run_steps
 from training.losses import policy_loss
 from training.model import reply_token_logps
-from training.online import Asked, Online, joined_trunks, online_step, packed_batches
+from training.online import Minibatch, online_step
 from training.online_held_out import evidence, held_out_metrics
 from training.online_parts import SamplerOpener, open_online, open_sampler
+from training.online_run import Online, joined_trunks, packed_batches
 from training.precision import resolve_numbers
-from training.run_folder import open_run_folder
-from training.schedule import Plan
 from training.scorers import Scorer
+from training.seen import Asked
+from training.shared_folder import open_shared_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def train_rloo(
     `own_scorers` score beside what the config names, each with weight 1; `sampler_of` opens what writes the replies.
     """
     numbers = resolve_numbers(config.precision)
-    with open_run_folder(config, "rloo", numbers.precision) as folder:
+    with open_shared_folder(config, "rloo", numbers.precision) as folder:
         finished = folder.read_result()
         if finished is not None:
             return finished
@@ -58,7 +59,7 @@ def train_rloo(
                     config,
                     weights,
                     folder,
-                    Plan(len(online.prompts), config.prompts_per_step, config.epochs, config.seed),
+                    online.plan,
                     kept=online.kept,
                     take_step=take_step,
                     measure=partial(held_out_metrics, online),
@@ -79,9 +80,9 @@ def reply_lessons(asked: Sequence[Asked], kl_weight: float) -> list[ReplyLesson]
     return [ReplyLesson(one, leave_one_out(one.score_K - kl_weight * one.kl_K, [len(one.score_K)])) for one in asked]
 
 
-def add_gradients(online: Online, lessons: Sequence[ReplyLesson]) -> Mapping[str, float]:
-    """Add the gradient of the mean loss over a minibatch's replies."""
-    replies = sum(len(lesson.advantage_K) for lesson in lessons)
+def add_gradients(online: Online, minibatch: Minibatch[ReplyLesson]) -> Mapping[str, float]:
+    """Add the gradient of the lessons' loss over the replies of the whole minibatch."""
+    lessons, replies = minibatch.lessons, minibatch.size.replies
     clip = online.config.clip
     sums = {"policy_loss": 0.0, "clipped": 0.0, "moved_kl": 0.0}
     groups = [lesson.asked.group for lesson in lessons]

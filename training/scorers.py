@@ -83,6 +83,13 @@ def scored_rollouts(scorers: Sequence[WeightedScorer], rollouts: Sequence[Rollou
     return Scored(tuple(kept), dict(causes), dict(unweighed))
 
 
+def joined_scores(parts: Sequence[Scored]) -> Scored:
+    """Those of several ranks as one, the rollouts behind one another."""
+    kept = tuple(one for part in parts for one in part.kept)
+    abstained = sum((Counter(part.abstained) for part in parts), Counter())
+    return Scored(kept, dict(abstained), dict(sum((Counter(part.unweighed) for part in parts), Counter())))
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionScorer:
     """A plain function of prompt and reply as a scorer: for own rewards, and for tests."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from training.configs import TrainConfig
 from training.errors import ConfigError
 from training.ranks import this_rank
-from training.run_folder import RunFolder, open_run_folder
+from training.run_folder import RunFolder, open_run_folder, scoring_files
 from training.weights import file_sha256, model_sha256
 
 
@@ -34,8 +34,9 @@ def refuse_other_files(folder: RunFolder, config: TrainConfig, precision: str) -
             f"output: {folder.config} is not there, but the first process wrote it; name a folder that all share"
         )
     first = folder.read_config()
-    if first["rows_sha256"] != file_sha256(config.rows):
-        raise ConfigError(f"rows: {config.rows} is not what the first process reads; give all the same rows")
+    for knob, path in {"rows": config.rows, **scoring_files(config)}.items():
+        if not path.is_file() or first[f"{knob}_sha256"] != file_sha256(path):
+            raise ConfigError(f"{knob}: {path} is not what the first process reads; give all the same")
     if first["precision"] != precision:
         raise ConfigError(
             f"precision: this machine computes in {precision}, the first one in {first['precision']}; name one for all"

@@ -1,19 +1,20 @@
 """A step on several ranks: which rows each takes, and how gradients and metrics become those of the whole step.
 
-With one rank everything is as it was. Left out: several ranks for PPO and RLOO, whose replies are whitened over a step.
+With one rank everything is as it was. Left out: what PPO and RLOO tell one another within a step (`online.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import nn
 
-from constitutions.errors import CharterError
-from training.errors import OtherRankFailed
-from training.memory import memory_advice
 from training.packing import batch_sizes
 from training.ranks import Ranks
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,16 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class RankReport:
-    """What one rank says of its share of a step: `failure` is empty, or why the run must end."""
+    """What one rank says of its share of a step; no report where it has no rows."""
 
     rows: int
     report: StepReport | None
-    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What this rank does of a step: its own rows, which are `part` of the step's. It may have none.
+    """What this rank does of a step: its own rows of the `whole` step's, in that order. It may have none. Its gradients
+    count for `part` of the step's.
 
     In `lockstep` all ranks pass through the model equally often. The rows `idle` are passed over, one by one, for that
     alone: what they give is forgotten.
@@ -48,6 +49,7 @@ class Share:
     ranks: Ranks
     rows: tuple[int, ...]
     part: float
+    whole: tuple[int, ...]
     lockstep: bool = False
     idle: tuple[int, ...] = ()
 
@@ -55,7 +57,21 @@ class Share:
 def share_of(rows: tuple[int, ...], tokens: Sequence[int], ranks: Ranks) -> Share:
     """This rank's share of a step's rows. `tokens` are those of all rows, by number; not read for one rank."""
     own = rows if ranks.world == 1 else rows_by_rank(rows, tokens, ranks.world)[ranks.rank]
-    return Share(ranks, own, len(own) / len(rows))
+    return Share(ranks, own, len(own) / len(rows), rows)
+
+
+def share_of_minibatches(rows: tuple[int, ...], tokens: Sequence[int], ranks: Ranks, minibatches: int) -> Share:
+    """The same where a step is several updates: this rank's share of each. Gradients are added up as they are, since
+    their loss is divided by the replies or tokens of all ranks."""
+    own = [share_of(tuple(part), tokens, ranks).rows for part in evenly(rows, minibatches)]
+    return Share(ranks, tuple(row for part in own for row in part), 1.0, rows)
+
+
+def evenly(items: Sequence[Item], parts: int) -> list[Sequence[Item]]:
+    """Cut into at most so many parts whose sizes differ by one at most."""
+    parts = min(parts, len(items))
+    bounds = [round(number * len(items) / parts) for number in range(parts + 1)]
+    return [items[low:high] for low, high in pairwise(bounds)]
 
 
 def share_in_lockstep(rows: tuple[int, ...], tokens: Sequence[int], ranks: Ranks, tokens_per_batch: int) -> Share:
@@ -91,23 +107,11 @@ def shared_report(share: Share, add_gradients: Callable[[tuple[int, ...]], StepR
     """
     if share.ranks.world == 1:
         return add_gradients(share.rows)
-    failed: CharterError | None = None
-    own = RankReport(len(share.rows), None)
-    try:
-        if share.rows:
-            with memory_advice():
-                own = RankReport(len(share.rows), add_gradients(share.rows))
-    except CharterError as error:
-        if share.lockstep:
-            raise
-        failed, own = error, RankReport(len(share.rows), None, str(error))
-    told = share.ranks.told(own)
-    if failed is not None:
-        raise failed
-    for one in told:
-        if one.failure:
-            raise OtherRankFailed(one.failure)
-    return whole_report(told)
+
+    def own() -> RankReport:
+        return RankReport(len(share.rows), add_gradients(share.rows) if share.rows else None)
+
+    return whole_report(share.ranks.told(own()) if share.lockstep else share.ranks.from_all(own))
 
 
 def whole_report(told: Sequence[RankReport]) -> StepReport:

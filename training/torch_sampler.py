@@ -4,6 +4,8 @@ Prompts go through the model in the packed layout, each different one once, and 
 of a batch. Left out: any change of the distribution (temperature, top-p, penalties), also those that the model ships.
 """
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -23,8 +25,8 @@ _CHECKED_PROMPT_TOKENS, _CHECKED_REPLY_TOKENS = 8, 4
 
 
 class TorchSampler:
-    """The policy itself writes, up to one of `ends`. The same seed gives the same replies on one machine,
-    whichever go together.
+    """The policy itself writes, up to one of `ends`. The same seed gives the same prompt the same replies on one
+    machine, whichever others go with it.
 
     `tokens_per_batch` are those that may be learnt from at once: replies are written together as long as they and their
     prompts, each with as much room as the longest, take no more memory.
@@ -46,9 +48,7 @@ class TorchSampler:
 
         Raises LostReply where the policy's probabilities are no numbers.
         """
-        draws_PR = torch.rand(
-            len(prompts), self._reply_tokens, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
-        ).to(self._policy.numbers.device)
+        draws_PR = draws(prompts, self._reply_tokens, seed).to(self._policy.numbers.device)
         found: dict[int, SampledReply] = {}
         for picked in self._batches(prompts):
             with torch.no_grad():
@@ -146,3 +146,15 @@ class TorchSampler:
         last = next((place for place, token in enumerate(tokens) if token in self._ends), None)
         own = tokens if last is None else tokens[: last + 1]
         return SampledReply(tuple(own), last is not None, self._weights)
+
+
+def draws(prompts: Sequence[tuple[int, ...]], tokens: int, seed: int) -> Tensor:
+    """A number from 0 to 1 for each token of each reply: a prompt's first reply has its own, its second others."""
+    before: Counter[tuple[int, ...]] = Counter()
+    found: list[Tensor] = []
+    for prompt in prompts:
+        digest = hashlib.sha256(f"{seed}/{prompt}/{before[prompt]}".encode()).digest()
+        before[prompt] += 1
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        found.append(torch.rand(tokens, dtype=torch.float64, generator=generator))
+    return torch.stack(found)

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 
-from training.configs import Method, OnlineConfig, TrainConfig
-from training.errors import ConfigError
+from training.configs import Method, TrainConfig
 from training.largest_group import smaller_groups
 from training.memory import memory_advice
 from training.precision import resolve_numbers
 from training.quantising import refuse_quantising
-from training.ranks import this_rank
 
 
 def trainer_of(method: Method) -> Callable[[TrainConfig], dict[str, object]]:
@@ -27,8 +25,6 @@ def trainer_of(method: Method) -> Callable[[TrainConfig], dict[str, object]]:
             from training.dpo import train_dpo as trainer
 
     def train(config: TrainConfig) -> dict[str, object]:
-        if this_rank().world > 1 and isinstance(config, OnlineConfig):
-            raise ConfigError(f"{method} trains in one process: start it without a launcher (sampler: vllm is faster)")
         refuse_quantising(config, on_gpu=resolve_numbers(config.precision).device.type == "cuda")
         return train_in_memory(trainer, config)
 

@@ -120,6 +120,20 @@ def test_vllm_listens_on_no_port_and_sends_nothing_home(sockets):
     assert "TORCHDYNAMO_DISABLE" not in server_environment(replace(vllm, device="cuda")).keys() - os.environ.keys()
 
 
+def test_a_server_is_no_rank_of_the_launchers_that_started_its_trainer(sockets, monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    before = dict(os.environ)
+    vllm = EngineSettings("/models/m", "m", sockets / "m.sock", sockets / "m.log", gpu="5")
+    environment = server_environment(vllm)
+    assert environment["CUDA_VISIBLE_DEVICES"] == "5"
+    assert not [
+        name for name in environment if "RANK" in name or "WORLD" in name or "MASTER" in name or "ELASTIC" in name
+    ]
+    assert before.keys() - environment.keys() >= {"RANK", "MASTER_PORT"} and os.environ["RANK"] == "1"
+
+
 def test_logits_are_wide_unless_no_verdict_is_read_from_them(sockets):
     judge = EngineSettings("/models/m", "m", sockets / "m.sock", sockets / "m.log", device="cpu")
     assert '{"head_dtype": "float32"}' in server_command(judge)

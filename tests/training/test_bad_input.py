@@ -20,7 +20,7 @@ from training.largest_group import smaller_groups
 from training.loop import Step, StepReport, one_update, run_steps
 from training.memory import memory_advice, refuse_no_room
 from training.model import Policy, load_policy
-from training.online import Asked, ask
+from training.online import Minibatch, Size, ask
 from training.online_parts import open_online
 from training.packing import TokenGroup
 from training.ppo import token_lessons, train_ppo
@@ -36,6 +36,7 @@ from training.rows import PreferenceRow, read_rows, row_to_json
 from training.run_folder import open_run_folder
 from training.schedule import Plan
 from training.scorers import FunctionScorer
+from training.seen import Asked
 from training.sft import add_reply_gradients, train_sft
 from training.shares import Share
 from training.tokenising import load_tokenized_rows
@@ -323,7 +324,7 @@ def lost_in_the_third(online_asked: Sequence[Asked], lost: Callable[[Asked], Ask
 def test_one_lost_number_of_ppo_is_named_by_its_own_prompt(tmp_path: Path, without_q: Path):
     """Advantages are whitened over the step: one that is no number would take the others with it."""
     rows = [make_row(f"r{n}", prompt_id=f"p{n}", prompt=(Message("user", f"Letter {n}?"),)) for n in range(4)]
-    config = config_of("ppo", tmp_path, without_q, list(map(row_to_json, rows)))
+    config = config_of("ppo", tmp_path, without_q, list(map(row_to_json, rows)), seed=1)  # whose replies have no Q
     q = AutoTokenizer.from_pretrained(without_q).convert_tokens_to_ids("Q")
 
     def without_kl(one: Asked) -> Asked:
@@ -335,15 +336,16 @@ def test_one_lost_number_of_ppo_is_named_by_its_own_prompt(tmp_path: Path, witho
 
     with open_online(config, resolve_numbers("fp32"), [LENGTH]) as (online, _):
         critic = add_value_model(online.policy, 0)
-        whole = Share(this_rank(), tuple(range(4)), 1.0)
-        asked, _ = ask(online, Step(0, whole, update=lambda: 0.0, forget=lambda: None))
+        whole = Share(this_rank(), tuple(range(4)), 1.0, tuple(range(4)))
+        answered = ask(online, Step(0, whole, update=lambda: 0.0, forget=lambda: None))
+        asked = list(answered.own.values())
         assert asked[2].group.row_id == "p2"
         for lost, name in ((without_kl, "advantage"), (of_q, "value")):
             with pytest.raises(LostNumber, match=f"^row 'p2': the {name} of a reply's token is not a number; lower"):
                 token_lessons(online, config, critic, lost_in_the_third(asked, lost), 0.1)
         lessons = reply_lessons(lost_in_the_third(asked, without_kl), 0.1)
         with pytest.raises(LostNumber, match=r"^row 'p2': the loss is not a number; lower"):
-            add_own_gradients(online, lessons)
+            add_own_gradients(online, Minibatch(lessons, Size(len(lessons), len(lessons))))
 
 
 def test_a_number_lost_before_any_checkpoint_says_so(tmp_path: Path, without_q: Path):

@@ -35,7 +35,7 @@ def policy(tmp_path: Path, tiny: Path) -> Policy:
 
 
 def shared_folder(log: Path) -> Path:
-    name = hashlib.sha256(str(log.parent.resolve()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(str(log.resolve()).encode()).hexdigest()[:16]
     return Path(f"/dev/shm/charter-policy-{os.getuid()}-{name}")
 
 

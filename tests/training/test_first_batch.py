@@ -10,7 +10,7 @@ import torch
 from training.configs import OnlineConfig, PpoConfig, RlooConfig
 from training.first_batch import FirstBatch
 from training.loop import Step
-from training.online import ask
+from training.online import Minibatch, ask, whole_size
 from training.online_parts import open_online
 from training.packing import TokenGroup
 from training.ppo import add_gradients, token_lessons
@@ -66,11 +66,12 @@ def test_gradients_are_those_of_a_pass_of_their_own(tmp_path: Path, tiny: Path, 
         else:
             prepare, add = reply_lessons, partial(add_reply_gradients, online)
             weights = list(online.policy_weights.values())
-        share = Share(this_rank(), tuple(range(8)), 1.0)
-        asked, _ = ask(online, Step(0, share, update=lambda: 0.0, forget=lambda: None))
-        lessons = prepare(asked, 0.1)[:4]
+        share = Share(this_rank(), tuple(range(8)), 1.0, tuple(range(8)))
+        answered = ask(online, Step(0, share, update=lambda: 0.0, forget=lambda: None))
+        lessons = prepare(list(answered.own.values()), 0.1)[:4]
+        minibatch = Minibatch(lessons, whole_size(answered.sizes[:4]))
         assert online.first_batch._kept
-        found = [gradients(weights, lambda: add(lessons)) for _ in range(2)]
+        found = [gradients(weights, lambda: add(minibatch)) for _ in range(2)]
         assert not online.first_batch._kept  # the second time there was nothing to take
     assert found[0] and len(found[0]) == len(found[1])
     for one, other in zip(*found, strict=True):

@@ -10,13 +10,14 @@ from judges.records import Prompt
 from training.configs import DpoConfig, RewardConfig, config_from
 from training.known_trunks import KnownTrunks, known_trunks
 from training.model import Policy, load_policy
-from training.online import base_batch, joined_trunks
+from training.online_run import joined_trunks
 from training.packing import TokenGroup, pack_groups
 from training.precision import resolve_numbers
 from training.reward import train_reward
 from training.reward_scorer import RewardModelScorer
 from training.rollouts import OnlinePrompt, Rollout, SampledReply
 from training.rows import write_rows
+from training.seen import base_batch
 from training.tokenising import load_tokenizer
 from training.turns import prompt_tokens, reply_tokens
 from training.weights import model_sha256

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,12 +20,26 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
-from training.configs import DpoConfig, PpoConfig, RewardConfig, SftConfig, TrainConfig, config_from
+from judges.records import Abstention
+from training.configs import (
+    DpoConfig,
+    OnlineConfig,
+    PpoConfig,
+    RewardConfig,
+    RlooConfig,
+    SftConfig,
+    TrainConfig,
+    config_from,
+)
 from training.dpo import train_dpo
 from training.loop import refuse_broken_loss
 from training.model import Policy, load_policy
+from training.ppo import train_ppo
 from training.precision import resolve_numbers
 from training.ranks import this_rank
+from training.rloo import train_rloo
+from training.rollouts import Rollout
+from training.rows import row_to_json
 from training.run_folder import open_run_folder
 from training.shares import RankReport, StepReport, rows_by_rank, share_of, shared_report, whole_report
 from training.trainers import trainer_of
@@ -141,10 +156,80 @@ def test_what_the_first_rank_cannot_open_no_rank_opens(tmp_path: Path, tiny: Pat
     assert all("another process trains here" in one for one in said)
 
 
-def test_ppo_refuses_several_ranks(tmp_path: Path, tiny: Path):
-    config = PpoConfig(model=tiny, rows=tmp_path / "rows", output=tmp_path / "out")
-    said = [str(one) for one in Started(2, lambda: trainer_of("ppo")(config)).found()]
-    assert all("ppo trains in one process" in one for one in said)
+@dataclass(frozen=True)
+class Letters:
+    """The share of small letters; of the replies with none of them some cannot be read."""
+
+    name: str = "letters"
+
+    def scores(self, rollouts: Sequence[Rollout]) -> list[float | Abstention]:
+        return [self._score(one.text) for one in rollouts]
+
+    def _score(self, text: str) -> float | Abstention:
+        share = sum(letter.islower() for letter in text) / 4
+        return share if share or len(text) % 3 else Abstention("unreadable", "")
+
+
+ONLINE = {"ppo": (PpoConfig, train_ppo), "rloo": (RlooConfig, train_rloo)}
+
+
+def online_config(method: str, folder: Path, tiny: Path, **changes: object) -> OnlineConfig:
+    """Thirteen prompts of several lengths, some held out; five a step, which three ranks cannot share evenly."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"id": f"p{n}", "prompt": "Say " + "so " * (n % 4) + str(n)} for n in range(13)]
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {
+        "model": str(tiny), "rows": str(folder / "prompts.jsonl"), "output": str(folder / "out"), "precision": "fp32",
+        "learning_rate": 0.002, "prompts_per_step": 5, "replies_per_prompt": 3, "reply_tokens": 4, "epochs": 2,
+        "passes": 2, "minibatches": 2, "held_out_share": 0.2, "patience": 100, "checkpoint_every_steps": 2,
+        "kl_target": 0.1, "tokens_per_batch": 100,
+    }  # fmt: skip
+    if method == "ppo":
+        shown = different(5)
+        (folder / "shown.jsonl").write_text("".join(row_to_json(row) + "\n" for row in shown))
+        values |= {"ptx_rows": str(folder / "shown.jsonl"), "ptx_weight": 0.5}
+    return config_from(values | changes, ONLINE[method][0], "test")
+
+
+@pytest.mark.parametrize(("method", "share"), [("ppo", 1.0), ("ppo", 0.5), ("rloo", 0.5)])
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_take_the_steps_of_one_where_the_policy_writes(
+    tmp_path: Path, tiny: Path, method: str, share: float, world: int
+):
+    """Each writes, scores and learns from its own prompts; abstentions make some drop out."""
+    train = ONLINE[method][1]
+    one, several = (
+        online_config(method, tmp_path / name, tiny, lora_layers_share=share) for name in ("one", "several")
+    )
+    alone = train(one, [Letters()])
+    first, *others = in_ranks(world, lambda: train(several, [Letters()]))
+    assert all(other == first for other in others)
+    assert any(line["abstained"] for line in steps(one)) and any("held_out_score" in line for line in steps(one))
+    assert_same_training(one, several)
+    assert first["held_out"] == pytest.approx(alone["held_out"], abs=1e-4)
+
+
+@dataclass(frozen=True)
+class LostByTheLast:
+    """Scores as Letters does; on the last rank a number is lost in the third step."""
+
+    asked: list[int]
+    name: str = "letters"
+
+    def scores(self, rollouts: Sequence[Rollout]) -> list[float | Abstention]:
+        self.asked.append(len(rollouts))
+        is_lost = len(self.asked) == 4 and not this_rank().first  # the third step's comes after a held-out measure
+        return [float("nan") for _ in rollouts] if is_lost else Letters().scores(rollouts)
+
+
+def test_a_number_lost_by_one_rank_where_the_policy_writes_ends_all_and_they_go_on(tmp_path: Path, tiny: Path):
+    whole, cut = (online_config("ppo", tmp_path / name, tiny) for name in ("whole", "cut"))
+    in_ranks(2, lambda: train_ppo(whole, [Letters()]))
+    said = [str(one) for one in Started(2, lambda: train_ppo(cut, [LostByTheLast([])])).found()]
+    assert [one.split(":")[0] for one in said] == ["OtherRankFailed", "LostNumber"]
+    assert all("letters scores a reply nan" in one for one in said) and "step 2 is kept" in said[1]
+    in_ranks(2, lambda: train_ppo(cut, [Letters()]))
+    assert_same_training(cut, whole, tolerance=0.0)
 
 
 def held_bytes(policy: Policy) -> tuple[int, int]:
