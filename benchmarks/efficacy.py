@@ -56,7 +56,7 @@ LEAST_WINS = {"dpo": 0.85, "ppo": 0.90}
 MOST_S = 900
 TASTE = JudgedPrinciple(id="short", text="The shorter reply is better.")
 LAW = "name: taste\nprinciples:\n  - {id: short, kind: judged, text: The shorter reply is better.}\n"
-HALF = {"learning_rate": 5e-4, "lora_layers_share": 0.5}
+HALF = {"learning_rate": 5e-4, "lora_layers_share": 0.5, "held_out_share": 0.0}
 KNOBS: Mapping[str, Mapping[str, object]] = {
     "sft": {**HALF, "epochs": 2},
     "dpo": {**HALF, "beta": 0.05, "sft_weight": 0.2},

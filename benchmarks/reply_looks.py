@@ -6,8 +6,9 @@ By the trainer's defaults: 16 pairs a step, a checkpoint every 10 steps, a look 
 reads what is seen, at each (`limited_share`). The pairs are real where CHARTER_DATA is set
 (trainer_rows.py), of a usual length, and each is met for the first time. Steps and looks take turns, and the best of
 each counts. Prints JSON as its last line: `share` is the looks' of the run's time, `first_look_s` has the base's own
-replies in it, once a run. Exit status 1 where `share` is over 5 %. Left out: AdamW's update, and SFT, whose step is
-shorter and whose look is the same.
+replies in it, once a run, and `measure_s` are the held-out rows' loss and KL at its end. `smallest_share` is what all
+of that takes of one pass over the fewest prompts of which some are held out by default, a pair each. Exit status 1
+where `share` is over 5 %. Left out: AdamW's update, and SFT, whose step is shorter and whose look is the same.
 """
 
 import argparse
@@ -26,8 +27,8 @@ from benchmarks.trainer_sides import machine
 from service.demo.base_model import base_model_folder
 from service.demo.recipe import CACHE
 from training.allocator import keep_freed_memory
-from training.configs import DpoConfig
-from training.dpo import add_pair_gradients
+from training.configs import FEWEST_HELD_OUT, ONE_IN, DpoConfig
+from training.dpo import add_pair_gradients, held_out_metrics
 from training.loop import RARE_LOOKS
 from training.model import load_policy
 from training.precision import resolve_numbers
@@ -35,7 +36,7 @@ from training.reply_looks import REPLIES, REPLY_TOKENS, reply_look
 from training.rows import write_rows
 from training.tokenising import load_tokenized_rows
 
-_STEPS, _HELD_OUT = 2, 16
+_STEPS, _HELD_OUT = 2, FEWEST_HELD_OUT
 _MOST_CHARS = 1200  # of a prompt and its longer reply
 _MOST_SHARE = 0.05
 
@@ -60,7 +61,10 @@ def measure(config: DpoConfig) -> Mapping[str, float | str]:
     for number in range(_STEPS):
         steps_s.append(seconds_of(lambda number=number: step(number)))
         looks_s.append(seconds_of(look))
+    held_out_N2 = torch.full((len(rows.held_out), 2), float("nan"))
+    measure_s = seconds_of(lambda: held_out_metrics(policy, config, rows.held_out, held_out_N2))
     step_s, look_s, between = min(steps_s), min(looks_s), config.checkpoint_every_steps
+    once_s, fewest_steps = first_look_s + measure_s, FEWEST_HELD_OUT * (ONE_IN - 1) / config.pairs_per_step
     return {
         "precision": numbers.precision,
         "replies": REPLIES,
@@ -72,7 +76,9 @@ def measure(config: DpoConfig) -> Mapping[str, float | str]:
         "step_s": step_s,
         "look_s": look_s,
         "first_look_s": first_look_s,
+        "measure_s": measure_s,
         "share": look_s / (look_s + RARE_LOOKS * between * step_s),
+        "smallest_share": once_s / (once_s + fewest_steps * step_s),
         "limited_share": look_s / (look_s + between * step_s),
     }
 

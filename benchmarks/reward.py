@@ -6,8 +6,10 @@
 Both sides as in dpo.py, with a scalar head: the same first weights, tokens and order, each in a process of its own, and
 ours before and after TRL. Accuracy is on the held-out prompts' pairs, with its 95 % interval, and beside it that of
 taking the longer reply. `--efficacy` takes more and shorter pairs, so that something is learnt in minutes; how many
-says its JSON, the last line. Exit status 1 where a target is missed, named in `missed`: TRL's accuracy up to two pairs;
-twice its speed, on pairs of a usual length; and of `--efficacy`, above the longer reply's accuracy.
+says its JSON, the last line. It then has the paired differences too: `less_trl`, our accuracy less TRL's on the same
+pairs, and `less_longest`, each with `_low` and `_high` (95 %, clustered by prompt). Exit status 1 where a target is
+missed, named in `missed`: TRL's accuracy up to two pairs; twice its speed, on pairs of a usual length; and of
+`--efficacy`, above the longer reply's accuracy.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.documents import rewrite_block, table
+from benchmarks.reward_differences import differences, own_margins, told, trl_margins
 from benchmarks.trainer_rows import data_name, first_rows
 from benchmarks.trainer_sides import (
     PAGE,
@@ -74,13 +77,17 @@ def accuracy_of_scores(start: Start, rows: Sequence[PreferenceRow], scores: Sequ
 
 
 def run_sides(task: Task, rows: Sequence[PreferenceRow], *, twice: bool) -> dict[str, float]:
-    """Ours, TRL, and ours again where the speed matters."""
+    """Ours, TRL, and ours again where the speed matters; else how far apart both are on the same pairs."""
     start = prepare(task, rows)
     run, result = run_ours(task, start, "before")
     peer, scores = run_trl(task, start)
     runs = [run, run_ours(task, start, "after")[0]] if twice else [run]
     own, other = accuracy_of(result["held_out"]), accuracy_of_scores(start, rows, scores)
-    return figures(joined(runs), peer, own, other) | {"pairs": len(start.train), "held_out": len(start.held_out)}
+    found = figures(joined(runs), peer, own, other) | {"pairs": len(start.train), "held_out": len(start.held_out)}
+    if twice:
+        return found
+    of_ours = own_margins(task.folder / "before.yaml", task.folder / "before")
+    return found | asdict(differences(rows, of_ours, trl_margins(start, scores)))
 
 
 def figures(ours: SideRun, peer: SideRun, own: Accuracy, other: Accuracy) -> dict[str, float]:
@@ -111,6 +118,7 @@ def block(measured: Mapping[str, float], caption: str) -> str:
         (name, *(f"{measured[f'{key}{field}']:.1%}" for field in ("accuracy", "low", "high")))
         for name, key in (("ours", ""), ("TRL 1.16", "trl_"))
     ]
+    apart = [told(measured)] if "less_trl" in measured else []
     seen = "is above" if measured["low"] > measured["longest_wins"] else "does not exclude"
     return "\n\n".join(
         (
@@ -120,6 +128,7 @@ def block(measured: Mapping[str, float], caption: str) -> str:
             f"{measured['max_loss_difference']:.1e} at most.",
             table(("held-out accuracy", "share", "from", "to (95 %)"), rows),
             f"Taking the longer reply is right in {measured['longest_wins']:.1%}; our interval {seen} it.",
+            *apart,
         )
     )
 

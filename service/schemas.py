@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from training.configs import DpoLoss, Method, Precision, Quantise, Sampling
+from training.configs import DpoLoss, Method, PatienceReads, Precision, Quantise, Sampling
 from training.conflicts import Conflict
 from training.mix_sources import Weights
 from training.ownership import Owner
@@ -153,6 +153,7 @@ class TrainingSettings(Settings):
     margin: Annotated[float, Field(ge=0, le=100)] = 0.0
     held_out_share: Annotated[float, Field(ge=0, le=0.9)] | None = None
     patience: Annotated[int, Field(ge=0, le=1000)] = 0
+    patience_reads: PatienceReads = "loss"
     member: Annotated[int, Field(ge=0, le=1000)] = 0
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-5
     warmup_share: Annotated[float, Field(ge=0, le=1)] = 0.1

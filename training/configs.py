@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, TypeVar, get_type_hints
 
-from training.errors import ConfigError
+from training.errors import ConfigError, UnreadKnob
 from training.knob_files import read_knobs
-from training.knobs import count, knob, typed
+from training.knobs import count, knob, open_knob, typed
 from training.limits import Limits
 from training.unread_knobs import refuse_unread
 
@@ -21,7 +21,11 @@ Precision = Literal["auto", "bf16", "fp32"]
 DpoLoss = Literal["dpo", "length_normalised", "ipo"]
 Sampling = Literal["torch", "vllm"]
 Quantise = Literal["none", "nf4"]
+PatienceReads = Literal["loss", "checks"]
 Method = Literal["sft", "reward", "dpo", "ppo", "rloo"]
+
+# Of an open `held_out_share`: a look at replies asks the fewest, and the most are enough to see a loss rise.
+ONE_IN, FEWEST_HELD_OUT, MOST_HELD_OUT = 20, 16, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,8 @@ class TrainConfig:
       weights instead of fresh ones. The base stays the reference. For rounds, and for DPO or PPO after SFT.
     - `seed`: decides the adapter's start and the rows' order.
     - `held_out_share`: share of the prompts that are kept from training and measured: at the end, and with `patience`
-      at every checkpoint. PPO and RLOO answer them and have the answers scored.
+      at every checkpoint. Left open, SFT and DPO keep a twentieth: 64 prompts at most, and none where that is fewer
+      than 16. Set it to 0 where every row must be learnt from, and above where a small set is to be measured.
     - `patience`: how many checkpoints in a row may score below the best on held-out prompts before the run stops; the
       best one is then what is saved, also where the run comes to its end. 0 saves the last. Take 2 or 3 where
       over-fitting is feared.
@@ -71,7 +76,7 @@ class TrainConfig:
     checkpoint_every_steps: int = count(10, 1, 1000000)
     start_adapter: Path | None = None
     seed: int = count(0, 0, 2**31 - 1)
-    held_out_share: float = knob(0.0, 0.0, 0.9)
+    held_out_share: float | None = open_knob(0.0, 0.9)
     patience: int = count(0, 0, 1000)
 
     @property
@@ -83,6 +88,13 @@ class TrainConfig:
     def limits(self) -> Limits:
         """What stops the run early."""
         return Limits(patience=self.patience)
+
+    def held_out_of(self, prompts: int) -> int:
+        """How many of so many different prompts are kept from training."""
+        if self.held_out_share is not None:
+            return round(self.held_out_share * prompts)
+        kept = min(prompts // ONE_IN, MOST_HELD_OUT)
+        return kept if kept >= FEWEST_HELD_OUT else 0
 
     @property
     def looks_at_held_out(self) -> str:
@@ -104,7 +116,7 @@ class PolicyConfig(TrainConfig):
     - `max_refusal_rate`: the largest share that may refuse, by the check `no_refusal`.
     - `constitution`: YAML file. What counts is the weighted share of its checked principles that a reply keeps: in PPO
       and RLOO it scores the replies that are learnt from, in SFT and DPO it is shown of those that are looked at
-      (`held_out_score_checks`), and changes nothing.
+      (`held_out_score_checks`), and changes nothing but with `patience_reads`.
     - `principles`: ids of the constitution's principles that count; empty means all of them. Leave out judged ones
       that the judge is not fit for, and checks that fail their own examples.
     """
@@ -142,7 +154,19 @@ class OfflineConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class OfflinePolicyConfig(OfflineConfig, PolicyConfig):
-    """What SFT and DPO need besides."""
+    """What SFT and DPO need besides.
+
+    - `patience_reads`: `checks` has `patience` read the constitution's checks of the replies that are looked at, at
+      each checkpoint, instead of the held-out rows' loss. Take it where the checks say what is wanted.
+    """
+
+    patience_reads: PatienceReads = "loss"
+
+    @property
+    def limits(self) -> Limits:
+        """What stops the run early."""
+        limits = super().limits
+        return replace(limits, score="held_out_score_checks") if self.patience_reads == "checks" else limits
 
     @property
     def looks_at_held_out(self) -> str:
@@ -216,6 +240,8 @@ class OnlineConfig(PolicyConfig):
     Of `rows` only the prompts count, each once: preference rows will do, and lines of `{"prompt": ...}`. A step is:
     sample replies, score them, learn from them.
 
+    - `held_out_share`: none where it is not given, since each step looks at replies. What is kept is answered, scored.
+
     - `prompts_per_step`: prompts answered in one step.
     - `replies_per_prompt`: replies to each. PPO takes 1; RLOO at least 2, since they are each other's baseline.
     - `reply_tokens`: the longest reply. Longer ones are cut there.
@@ -247,6 +273,7 @@ class OnlineConfig(PolicyConfig):
       trainer itself: no second process, slower, and a run resumed equals one that did not stop.
     """
 
+    held_out_share: float = knob(0.0, 0.0, 0.9)
     prompts_per_step: int = count(16, 1, 4096)
     replies_per_prompt: int = count(1, 1, 256)
     reply_tokens: int = count(128, 1, 32768)
@@ -351,8 +378,12 @@ def config_from(keys: Mapping[str, object], schema: type[Config], where: str) ->
             raise ConfigError(f"{where}: {key!r} is {value}; take a number from {low} to {high}")
     refuse_unread(values, {name: declared.default for name, declared in known.items()}, where)
     config = schema(**values)  # type: ignore[arg-type]
+    if isinstance(config, OfflinePolicyConfig) and config.patience_reads == "checks" and config.constitution is None:
+        raise UnreadKnob(where, "patience_reads", "constitution")
+    # A limit wants prompts however few there are; who only watches takes those that an open share leaves.
     watching = "constitution" if isinstance(config, OfflinePolicyConfig) and config.constitution else ""
-    if (looking := config.looks_at_held_out or watching) and not config.held_out_share:
+    looking = config.looks_at_held_out or (watching if config.held_out_share is not None else "")
+    if looking and not config.held_out_share:
         raise ConfigError(f"{where}: {looking!r} looks at held-out prompts; set 'held_out_share' too")
     if isinstance(config, OnlineConfig) and config.kl_target and not config.kl_weight:
         raise ConfigError(f"{where}: 'kl_target' steers 'kl_weight' by factors, and it is 0; set it above 0")

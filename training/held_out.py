@@ -10,7 +10,7 @@ TokenIds = tuple[int, ...]
 
 
 def held_out_prompts(prompts: Iterable[TokenIds], config: TrainConfig) -> frozenset[TokenIds]:
-    """`held_out_share` of the different prompts, drawn by a hash of seed and prompt.
+    """As many of the different prompts as the config says, drawn by a hash of seed and prompt.
 
     Raises TrainingError where there must be some, since a limit looks at them, and the share of so few is none.
     """
@@ -19,7 +19,7 @@ def held_out_prompts(prompts: Iterable[TokenIds], config: TrainConfig) -> frozen
         return hashlib.sha256(f"{config.seed} {prompt}".encode()).digest()
 
     different = sorted(set(prompts), key=place)
-    drawn = frozenset(different[: round(config.held_out_share * len(different))])
+    drawn = frozenset(different[: config.held_out_of(len(different))])
     if config.looks_at_held_out and not drawn:
         raise TrainingError(
             f"{config.rows}: held_out_share {config.held_out_share} of {len(different)} prompts is none, and "

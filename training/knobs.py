@@ -14,6 +14,12 @@ def knob(default: float | int, low: float, high: float) -> float:
     return value
 
 
+def open_knob(low: float, high: float) -> float | None:
+    """A number with its bounds that may be left open: None, and its schema says what comes of that."""
+    value: float | None = field(default=None, metadata={"low": low, "high": high})
+    return value
+
+
 def count(default: int, low: int, high: int) -> int:
     """A whole number with its bounds, both allowed."""
     value: int = field(default=default, metadata={"low": low, "high": high})
@@ -28,7 +34,9 @@ def typed(where: str, hint: object, value: object) -> object:
         return None
     if hint is str and isinstance(value, str):
         return value
-    if hint is float:
+    if hint == float | None and value is None:
+        return None
+    if hint in (float, float | None):
         return _number(where, value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value

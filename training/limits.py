@@ -7,6 +7,7 @@ Left out: measuring (monitors.py, kl.py, the trainers), and keeping the best che
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from training.errors import LostNumber
 
@@ -24,9 +25,11 @@ class Limits:
     - `min_distinct_2`: of `distinct_2`, the share of different token pairs. It falls when replies collapse.
     - `max_length_ratio`: of `length_ratio`, the replies' mean length over that of the reference's.
     - `max_refusal_rate`: of `refusal_rate`, a share of the replies.
-    - `patience`: how many scores in a row may lie clearly below the best before the run stops. `held_out_score` is that
-      of a checkpoint by a judge that does not train (or on rows that are not trained on), higher is better;
-      `held_out_error` is the standard error that measuring the same checkpoint again would show, 0 if left out.
+    - `patience`: how many scores in a row may lie clearly below the best before the run stops. `score` is the metric
+      that it reads: `held_out_score` is that of a checkpoint by a judge that does not train (or on rows that are not
+      trained on), `held_out_score_checks` a constitution's checks of what the policy writes; higher is better.
+      `held_out_error` (`held_out_error_checks`) is the standard error that measuring the same checkpoint again would
+      show, 0 if left out.
     """
 
     max_kl: float = 0.0
@@ -34,6 +37,12 @@ class Limits:
     max_length_ratio: float = 0.0
     max_refusal_rate: float = 0.0
     patience: int = 0
+    score: Literal["held_out_score", "held_out_score_checks"] = "held_out_score"
+
+    @property
+    def error(self) -> str:
+        """The metric that is the standard error of `score`."""
+        return self.score.replace("score", "error")
 
     @property
     def read_replies(self) -> tuple[str, ...]:
@@ -42,6 +51,7 @@ class Limits:
             "min_distinct_2": self.min_distinct_2,
             "max_length_ratio": self.max_length_ratio,
             "max_refusal_rate": self.max_refusal_rate,
+            "patience": self.patience if self.score == "held_out_score_checks" else 0,
         }
         return tuple(name for name, limit in of_replies.items() if limit)
 
@@ -62,7 +72,7 @@ class Limits:
 class Stop:
     """The run ends at `step`, since `metric` was `value`, beyond `limit`.
 
-    Of `held_out_score` the limit is what it had to reach: the best score less 2.5 standard errors.
+    Of a held-out score the limit is what it had to reach: the best score less 2.5 standard errors.
     """
 
     metric: str
@@ -101,17 +111,18 @@ class Watch:
                 value = _finite(step, metric, metrics)
                 if value > highest or value < lowest:
                     return replace(self, stop=Stop(metric, value, highest if value > highest else lowest, step))
-        if "held_out_score" not in metrics:
+        score, error = self.limits.score, self.limits.error
+        if score not in metrics:
             return self
-        error = _finite(step, "held_out_error", metrics) if "held_out_error" in metrics else 0.0
-        return self._scored(Score(step, _finite(step, "held_out_score", metrics), error))
+        spread = _finite(step, error, metrics) if error in metrics else 0.0
+        return self._scored(Score(step, _finite(step, score, metrics), spread))
 
     def _scored(self, score: Score) -> "Watch":
         if self.best is None or score.value > self.best.value:
             return replace(self, best=score, worse=0)
         least = self.best.value - STANDARD_ERRORS * math.hypot(self.best.error, score.error)
         worse = self.worse + 1 if score.value < least else 0
-        stop = Stop("held_out_score", score.value, least, score.step) if 0 < self.limits.patience <= worse else None
+        stop = Stop(self.limits.score, score.value, least, score.step) if 0 < self.limits.patience <= worse else None
         return replace(self, worse=worse, stop=stop)
 
 

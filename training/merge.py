@@ -16,8 +16,9 @@ from transformers import (
 )
 
 from training.adapters import adapter_sha256, read_adapter, with_saved_adapter
-from training.damaged_files import load_advice, read_object
+from training.damaged_files import read_object
 from training.errors import TrainingError
+from training.loaded_base import loaded_base
 from training.precision import resolve_numbers
 from training.publish import published_folder
 from training.tokenising import load_tokenizer
@@ -63,8 +64,7 @@ def base_for(model: Path, adapter: Path, tokenizer: PreTrainedTokenizerBase) -> 
     """The base with the head that the adapter was trained with. Raises TrainingError."""
     scores = read_adapter(adapter)[0].task_type == "SEQ_CLS"
     kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
-    with load_advice(model, "model"):
-        base: PreTrainedModel = kind.from_pretrained(model, dtype="auto", local_files_only=True, **more)
+    base = loaded_base(kind, model, dtype="auto", **more)
     if scores and base.config.pad_token_id is None:  # a classifier finds a padded row's last token by it
         base.config.pad_token_id = tokenizer.pad_token_id or tokenizer.eos_token_id
     return base

@@ -12,20 +12,15 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    BitsAndBytesConfig,
-    PreTrainedModel,
-)
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from training import attention
 from training.adapters import read_adapter
 from training.configs import TrainConfig
-from training.damaged_files import load_advice
 from training.errors import TrainingError
 from training.kept_keys import KeptKeys
 from training.last_layer import LastLayer
+from training.loaded_base import Kind, loaded_base
 from training.logps import sum_by_reply, token_logps
 from training.lora import LoraLinear
 from training.memory import memory_advice, smaller_model
@@ -90,17 +85,15 @@ def load_policy(config: TrainConfig, numbers: Numbers) -> Policy:
 
 
 def load_base(
-    kind: type[AutoModelForCausalLM | AutoModelForSequenceClassification],
+    kind: Kind,
     config: TrainConfig,
     numbers: Numbers,
     **more: object,
 ) -> PreTrainedModel:
     """The frozen base from its folder, with the packed attention. Raises TrainingError."""
     more |= quantisation(config, numbers)
-    with load_advice(config.model, "model"), memory_advice(smaller_model):
-        base: PreTrainedModel = kind.from_pretrained(
-            config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, local_files_only=True, **more
-        )
+    with memory_advice(smaller_model):
+        base = loaded_base(kind, config.model, dtype=numbers.dtype, attn_implementation=attention.NAME, **more)
     if config.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     if len(lists := layer_lists(base)) == 1:

@@ -79,6 +79,7 @@ def open_online(
     prompts, held_out = (
         tuple(one for one in everything if (one.tokens in drawn) is kept_apart) for kept_apart in (False, True)
     )
+    refuse_no_scorer(config, own_scorers)
     policy = load_policy(config, numbers)
     weights = policy.adapter_weights()
     shortest = min(prompts, key=lambda one: len(one.tokens))
@@ -86,8 +87,6 @@ def open_online(
     with contextlib.ExitStack() as opened:
         scorers = [WeightedScorer(scorer, 1.0) for scorer in own_scorers]
         scorers += load_scorers(config, policy, tokenizer, opened)
-        if not scorers:
-            raise TrainingError(f"nothing scores the replies: {_no_scorer(config)}")
         if not any(one.weight for one in scorers):
             raise ConfigError("all that scores the replies has weight 0; give one of them a weight above 0")
         ends = turn_ends(tokenizer, config.model)
@@ -125,6 +124,13 @@ def whole_group(config: OnlineConfig, asked: OnlinePrompt) -> TokenGroup:
     return TokenGroup(
         asked.prompt.id, asked.tokens, (asked.tokens[:1] * config.reply_tokens,) * config.replies_per_prompt
     )
+
+
+def refuse_no_scorer(config: OnlineConfig, own_scorers: Sequence[Scorer]) -> None:
+    """Raise TrainingError where nothing will score the replies, before the base is loaded."""
+    named = config.judge_url or config.reward_model
+    if not (own_scorers or named or check_scorer(config.constitution, config.principles)):
+        raise TrainingError(f"nothing scores the replies: {_no_scorer(config)}")
 
 
 def _no_scorer(config: OnlineConfig) -> str:

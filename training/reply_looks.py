@@ -7,7 +7,8 @@ judge says of the replies, which would take minutes each time.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
+from math import sqrt
+from statistics import fmean, stdev
 
 import torch
 
@@ -101,7 +102,10 @@ def looks_of(
     if config.max_refusal_rate or refusals_can_be_found():
         found["refusal_rate"] = refusal_rate([one.text for one in rollouts])
     if checks is not None:
-        found[f"held_out_score_{checks.name}"] = fmean(checks.scores(rollouts))
+        scores = checks.scores(rollouts)
+        found[f"held_out_score_{checks.name}"] = fmean(scores)
+        # With one reply a prompt, prompts that differ count as chance too: an upper bound of what a new draw changes.
+        found[f"held_out_error_{checks.name}"] = stdev(scores) / sqrt(len(scores))
     return found
 
 

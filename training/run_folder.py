@@ -8,12 +8,21 @@ import contextlib
 import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.configs import OnlineConfig, PpoConfig, TrainConfig, config_to_json, defaults_of
+from training.configs import (
+    Config,
+    OfflinePolicyConfig,
+    OnlineConfig,
+    PpoConfig,
+    TrainConfig,
+    config_to_json,
+    defaults_of,
+)
 from training.damaged_files import read_object
 from training.errors import ConfigError, RunFolderBusy
+from training.knobs import typed
 from training.limits import Limits
 from training.publish import clear_unfinished, published_file
 from training.weights import file_sha256, model_sha256
@@ -94,6 +103,19 @@ class RunFolder:
             temporary.write_text(json.dumps(result, indent=2) + "\n")
 
 
+def as_begun(config: Config) -> Config:
+    """The config; where it leaves the `held_out_share` open, with that of the run that it goes on with.
+
+    Raises TrainingError, ConfigError.
+    """
+    folder = RunFolder(config.output)
+    if config.held_out_share is not None or not folder.config.exists():
+        return config
+    # A run that began when the knob was not yet there held nothing out.
+    share = typed(f"{folder.config}: 'held_out_share'", float | None, folder.read_config().get("held_out_share", 0.0))
+    return replace(config, held_out_share=share)
+
+
 @contextlib.contextmanager
 def open_run_folder(config: TrainConfig, method: str, precision: str) -> Iterator[RunFolder]:
     """Lock the folder for this process (the lock dies with it) and hold the config to the one that began the run."""
@@ -136,10 +158,13 @@ def _identity(config: TrainConfig, method: str, precision: str) -> dict[str, obj
 
 
 def scoring_files(config: TrainConfig) -> dict[str, Path]:
-    """What decides the scores of PPO and RLOO, by its knob: where it lies may change, what it says may not."""
-    if not isinstance(config, OnlineConfig):
-        return {}
+    """What decides the scores of PPO and RLOO, and those that patience reads of SFT and DPO, by its knob: where it lies
+    may change, what it says may not."""
     found: dict[str, Path] = {}
+    if isinstance(config, OfflinePolicyConfig) and config.patience_reads == "checks" and config.constitution:
+        found["constitution"] = config.constitution
+    if not isinstance(config, OnlineConfig):
+        return found
     if config.constitution is not None:
         found["constitution"] = config.constitution
     members = (config.reward_model, *map(Path, config.reward_ensemble)) if config.reward_model else ()
@@ -158,7 +183,7 @@ def _hold_config(folder: RunFolder, identity: dict[str, object], config: TrainCo
         # Which checkpoints there are decides what a run with limits may go back to.
         held = {"checkpoint_every_steps"} if config.limits != Limits() else set()
         free = set(_MAY_CHANGE) - held
-        if not isinstance(config, OnlineConfig):  # the constitution's checks watch alone
+        if not scoring_files(config):  # the constitution's checks watch alone
             free.add("principles")
         # What scored before and is gone now differs too.
         keys = [*identity, *(key for key in before if key.endswith("_sha256") and key not in identity)]

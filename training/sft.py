@@ -20,6 +20,7 @@ from training.packing import PackedGroups, pack_groups, split_by_tokens
 from training.precision import resolve_numbers
 from training.probing import kl_to_base, sycophancy_of
 from training.reply_looks import reply_look
+from training.run_folder import as_begun
 from training.schedule import Plan
 from training.shared_folder import open_shared_folder
 from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothing_to_learn
@@ -27,6 +28,7 @@ from training.tokenising import TokenizedRow, load_tokenized_rows, refuse_nothin
 
 def train_sft(config: SftConfig) -> dict[str, object]:
     """Train, or go on training, in `config.output`; returns what stands in its result.json."""
+    config = as_begun(config)
     numbers = resolve_numbers(config.precision)
     with open_shared_folder(config, "sft", numbers.precision) as folder:
         finished = folder.read_result()

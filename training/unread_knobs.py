@@ -18,6 +18,7 @@ SAYS_OF: Mapping[str, str] = {
     "spread_weight": "reward_ensemble",
     "check_weight": "constitution",
     "principles": "constitution",
+    "patience_reads": "patience",
     "ptx_rows": "ptx_weight",
 }
 

@@ -23,7 +23,7 @@ def _graded_replies(wanted: TrainingSettings, prompts: int) -> int:
     config = trainer_config(wanted)
     if not isinstance(config, OnlineConfig):
         return 0
-    held_out = round(config.held_out_share * prompts)
+    held_out = config.held_out_of(prompts)
     steps = -(-(prompts - held_out) // config.prompts_per_step) * config.epochs
     looks = -(-steps // config.checkpoint_every_steps) * bool(config.patience) + 1
     return config.replies_per_prompt * (prompts - held_out) * config.epochs + looks * held_out * config.held_out_replies

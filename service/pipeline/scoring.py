@@ -86,13 +86,19 @@ async def open_scoring(context: RunContext, law: Path, folder: Path) -> AsyncIte
 def watching_knobs(context: RunContext, law: Path) -> Mapping[str, JsonValue]:
     """What tells sft and dpo to score the replies that they look at by the constitution's checks, where any is fit.
 
-    `law` is the constitution's file. Nothing where no prompt is held out, for then no reply is looked at.
+    `law` is the constitution's file. Nothing where no prompt shall be held out, for then no reply is looked at. Raises
+    RunFailed where no check is fit and patience reads them.
     """
     wanted = context.request.training
-    if wanted.online or not wanted.writes_replies or not wanted.held_out_share:
+    if wanted.online or not wanted.writes_replies or wanted.held_out_share == 0:
         return {}
     unasked = qualification_of(context.judge.name, context.constitution, ())
     checked = _fit(context, unasked, [one.id for one in context.constitution.checked])
+    if wanted.patience_reads == "checks" and not checked:
+        raise RunFailed(
+            "training.patience_reads: no check passes its own examples "
+            f"({_standing(unasked, context.constitution.checked)}); mend them, or leave it out, in a new run"
+        )
     return _law_knobs(context, law, checked, ())
 
 
@@ -119,6 +125,12 @@ def refuse_impossible_scores(request: RunRequest, constitution: Constitution, pr
     `protocols` is the folder of the owner's own.
     """
     wanted = request.training
+    if wanted.patience_reads == "checks" and not constitution.checked:
+        raise InvalidInput(
+            f"training.patience_reads: {constitution.name!r} has no checked principle; add one, or leave it out"
+        )
+    if not wanted.online:
+        return
     if wanted.judge_weight is not None:
         if not constitution.judged:
             raise InvalidInput(

@@ -59,7 +59,8 @@ def trainer_config(wanted: TrainingSettings) -> TrainConfig:
 def _places(wanted: TrainingSettings) -> dict[str, JsonValue]:
     """A name in each place that the run will fill in."""
     if not wanted.online:
-        return dict(_PLACES)
+        watches = wanted.writes_replies and wanted.patience_reads == "checks"
+        return dict(_SCORED_PLACES if watches else _PLACES)
     asked = {knob: knob for knob, setting in _ASKED_BY.items() if getattr(wanted, setting) is not None}
     return {**_SCORED_PLACES, **asked, "reward_ensemble": list(wanted.reward_ensemble)}
 

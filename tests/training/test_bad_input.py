@@ -492,3 +492,15 @@ def test_four_bits_need_a_gpu_and_the_error_says_what_to_do(tmp_path: Path, tiny
     both = config_of("dpo", tmp_path, tiny, [], quantise="nf4", shard_base=True)
     with pytest.raises(ConfigError, match="nf4 and shard_base exclude each other"):
         refuse_quantising(both, on_gpu=True)
+
+
+@pytest.mark.parametrize(("method", "train"), [("ppo", train_ppo), ("rloo", train_rloo)])
+def test_that_nothing_scores_is_told_before_the_base_is_loaded(
+    method: Method, train: Callable[[TrainConfig], object], tmp_path: Path, tiny: Path
+):
+    base = tmp_path / "unloadable"
+    shutil.copytree(tiny, base)
+    (base / "model.safetensors").write_bytes(b"cut short")
+    config = config_of(method, tmp_path, base, [row_to_json(make_row("r"))])
+    with pytest.raises(TrainingError, match="nothing scores the replies: name a constitution"):
+        train(config)

@@ -76,6 +76,16 @@ def test_a_knob_that_says_nothing_alone_is_refused(keys: dict[str, object], othe
     assert value != default
 
 
+@pytest.mark.parametrize(
+    ("keys", "other"), [({}, "patience"), ({"patience": 2, "held_out_share": 0.1}, "constitution")]
+)
+def test_patience_that_reads_checks_needs_both(keys: dict[str, object], other: str):
+    whole = {"patience": 2, "held_out_share": 0.1, "constitution": "law.yaml", "patience_reads": "checks"}
+    assert config_from(NEEDED | whole, SftConfig, "run.yaml").limits.score == "held_out_score_checks"
+    with pytest.raises(ConfigError, match=f"'patience_reads' says nothing without '{other}'; set that too"):
+        config_from(NEEDED | {"patience_reads": "checks"} | keys, SftConfig, "run.yaml")
+
+
 def test_a_missing_key_is_named():
     with pytest.raises(ConfigError, match="no 'rows'; add it"):
         config_from({"model": "m", "output": "o"}, SftConfig, "run.yaml")

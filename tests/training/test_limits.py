@@ -36,6 +36,8 @@ def test_the_limits_that_read_replies_are_named():
     assert LIMITS.read_replies == ("min_distinct_2", "max_length_ratio", "max_refusal_rate")
     assert Limits(max_kl=0.5, max_refusal_rate=0.1, patience=2).read_replies == ("max_refusal_rate",)
     assert not Limits(max_kl=0.5, patience=2).read_replies
+    assert Limits(patience=2, score="held_out_score_checks").read_replies == ("patience",)
+    assert not Limits(score="held_out_score_checks").read_replies
 
 
 def test_patience_by_hand():
@@ -46,6 +48,19 @@ def test_patience_by_hand():
     # Without errors any fall counts, and an equal score is no fall.
     assert watch_again(Limits(patience=2), scored(1.0, 2.0, 2.0, 1.9, 2.0, 1.9)).stop is None
     assert watch_again(Limits(patience=2), scored(1.0, 2.0, 1.9, 1.8)).stop == Stop("held_out_score", 1.8, 2.0, 4)
+
+
+def test_patience_reads_the_score_that_it_is_told_to_by_hand():
+    # The loss gets worse, the checks rise to 0.9 and fall: clearly below 0.9 - 2.5 sqrt(0.03^2 + 0.04^2) = 0.775.
+    checks = [(0.5, 0.1), (0.9, 0.03), (0.8, 0.04), (0.7, 0.04)]
+    lines = [
+        {"step": n, "held_out_score": -float(n), "held_out_score_checks": score, "held_out_error_checks": error}
+        for n, (score, error) in enumerate(checks, start=1)
+    ]
+    watch = watch_again(Limits(patience=1, score="held_out_score_checks"), lines)
+    assert watch.best == Score(2, 0.9, 0.03)
+    assert watch.stop == Stop("held_out_score_checks", 0.7, pytest.approx(0.775), 4)
+    assert watch_again(Limits(patience=1), lines).stop == Stop("held_out_score", -2.0, -1.0, 2)
 
 
 def test_a_score_that_broke_a_limit_is_not_the_best():

@@ -134,8 +134,26 @@ def test_checks_score_the_replies_that_are_looked_at_and_change_nothing(tmp_path
         assert train(replace(wanted, principles=("no-b",))) == result
         blind = replace(wanted, output=tmp_path / "blind" / wanted.output.parent.name, constitution=None)
         train(blind)
-        seen = [{name: line[name] for name in line if name != "held_out_score_checks"} for line in steps(wanted)]
+        seen = [{name: line[name] for name in line if not name.endswith("_checks")} for line in steps(wanted)]
         assert steps(blind) == seen
+
+
+def test_checks_that_fall_stop_the_run_and_the_best_checkpoint_is_saved(tmp_path: Path, sharp: Path):
+    law = LAW.replace("^[^b]*$", "^[^a]*$")  # no a: the more is learnt, the fewer replies keep it
+    reads = {"patience": 1, "patience_reads": "checks", "principles": ["no-b"], "learning_rate": 0.003}
+    for wanted, train in zip(both(tmp_path, sharp, **reads), (train_sft, train_dpo), strict=True):
+        wanted.constitution.write_text(law)
+        result = train(wanted)
+        scores = {line["step"]: line["held_out_score_checks"] for line in steps(wanted) if "distinct_2" in line}
+        best, last = max(scores, key=scores.__getitem__), max(scores)
+        assert result["stopped"]["metric"] == "held_out_score_checks" and result["stopped"]["step"] == last < 12
+        assert result["adapter_step"] == best < last
+        # Now the checks decide what is saved: what they say may not change on the way.
+        with pytest.raises(ConfigError, match="began with principles = "):
+            train(replace(wanted, principles=()))
+        wanted.constitution.write_text(LAW)
+        with pytest.raises(ConfigError, match="began with constitution_sha256 = "):
+            train(wanted)
 
 
 def test_the_checks_score_is_their_weighted_share_over_the_replies(tmp_path: Path, tiny: Path):
@@ -145,6 +163,8 @@ def test_the_checks_score_is_their_weighted_share_over_the_replies(tmp_path: Pat
     rollouts = [Rollout(asked, SampledReply((70, 71), done, "policy"), text) for text, done in texts.items()]
     found = looks_of(rollouts, [2, 2, 2, 2], wanted, checks_of(wanted))
     assert (found["held_out_score_checks"], found["finished"]) == (0.5, 0.5)
+    # 1, 3/4, 1/4, 0: their variance is (1/4 + 1/16 + 1/16 + 1/4) / 3 = 5/24, of the mean of four a quarter of that.
+    assert found["held_out_error_checks"] == pytest.approx((5 / 96) ** 0.5)
     one = looks_of(rollouts, [2, 2, 2, 2], wanted, checks_of(replace(wanted, principles=("no-b",))))
     assert one["held_out_score_checks"] == 0.5
     assert "held_out_score_checks" not in looks_of(rollouts, [2, 2, 2, 2], wanted, None)

@@ -277,7 +277,7 @@ async def _refuse_impossible(request: RunRequest, backend: Backend, project_id: 
             f"{prompts.train} training prompts; {FEWEST} or more are compared on, and others trained on: change it, or "
             "give more prompts"
         )
-    if request.training.online:
+    if request.training.online or request.training.patience_reads == "checks":
         law = await backend.store.constitutions.get(project_id, request.constitution)
         refuse_impossible_scores(request, load_constitution(law.source, name=law.name), backend.settings.protocols)
         if request.training.reward_adapter is not None:

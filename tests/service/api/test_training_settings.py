@@ -76,6 +76,14 @@ def test_a_knob_of_another_method_is_refused_and_its_own_methods_are_named():
     assert unread_settings(request(method="dpo", patience=2)) == [
         "training: 'patience' looks at held-out prompts; set 'held_out_share' too"
     ]
+    reads = {"patience": 2, "patience_reads": "checks", "held_out_share": 0.2}
+    assert unread_settings(request(method="dpo", **reads)) == []
+    assert unread_settings(request(method="dpo", patience_reads="checks")) == [
+        "training.patience_reads: it says nothing without training.patience; set that too, or leave it out"
+    ]
+    assert unread_settings(request(method="reward", patience=2, patience_reads="checks")) == [
+        "training.patience_reads: reward does not read it; leave it out, or take sft or dpo"
+    ]
 
 
 def test_the_evaluation_of_replies_is_refused_where_none_are_written():
@@ -166,6 +174,18 @@ async def test_ppo_that_keeps_the_chosen_replies_likely_reads_the_mixed_pairs(se
         "/v1/runs?dry_run=true", json=body | {"training": {"method": "rloo", "ptx_weight": 0.1}}
     )
     assert other.json()["errors"] == ["training.ptx_weight: rloo does not read it; leave it out, or take ppo"]
+
+
+async def test_patience_reads_checks_where_the_constitution_has_some(service: Service, tmp_path: Path) -> None:
+    judged = "name: judged\nprinciples:\n  - {id: kind, kind: judged, text: Be kind.}\n"
+    await service.http.post("/v1/constitutions", content=judged)
+    reads = {"patience": 2, "patience_reads": "checks", "held_out_share": 0.2}
+    body = await service.run_body(tmp_path / "m") | {"training": reads}
+    assert (await service.http.post("/v1/runs?dry_run=true", json=body)).status_code == 201
+    refused = await service.http.post("/v1/runs?dry_run=true", json=body | {"constitution": "judged"})
+    assert refused.status_code == 422 and refused.json()["detail"] == (
+        "training.patience_reads: 'judged' has no checked principle; add one, or leave it out"
+    )
 
 
 async def test_what_scores_must_be_there_and_fit(service: Service, tmp_path: Path) -> None:

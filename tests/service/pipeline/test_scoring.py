@@ -185,12 +185,20 @@ async def test_a_run_names_a_constitution_to_the_trainers_that_look_at_replies_a
         law, path = await add_law(bench, WATCHED), tmp_path / "law.yaml"
         for training, knobs in (
             ({"method": "sft", "held_out_share": 0.5}, {"constitution": str(path), "principles": ["plain"]}),
-            ({"method": "sft"}, {}),  # nothing is held out: the trainer would refuse it
+            ({"method": "dpo"}, {"constitution": str(path), "principles": ["plain"]}),
+            ({"method": "sft", "held_out_share": 0.0}, {}),  # nothing is held out: the trainer would refuse it
             ({"method": "reward", "held_out_share": 0.5}, {}),
             ({"method": "ppo", "held_out_share": 0.5}, {}),  # it scores what is learnt from
         ):
             run = await add_run(bench, tiny, constitution=law, training=training, evaluate={})
             assert watching_knobs(await open_context(run.id, bench.tools), path) == knobs
+        reads = {"patience": 2, "patience_reads": "checks", "held_out_share": 0.5}
+        unfit = "\n".join(line for line in WATCHED.splitlines() if "plain" not in line).replace("watched", "unfit")
+        run = await add_run(bench, tiny, constitution=await add_law(bench, unfit), training=reads, evaluate={})
+        with pytest.raises(
+            RunFailed, match=r"patience_reads: no check passes its own examples \(brevity \(harmful\)\)"
+        ):
+            watching_knobs(await open_context(run.id, bench.tools), path)
         judged = await add_run(bench, tiny, constitution=await add_law(bench, JUDGED), training={"held_out_share": 0.5})
         assert watching_knobs(await open_context(judged.id, bench.tools), path) == {}
     finally:
