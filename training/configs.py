@@ -5,7 +5,6 @@ Left out on purpose: the device (CUDA where there is a GPU, else the CPU; CUDA_V
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from training.errors import ConfigError, UnreadKnob
 from training.knob_files import read_knobs
 from training.knobs import count, knob, open_knob, typed
 from training.limits import Limits
+from training.unknown_knobs import refuse_unknown
 from training.unread_knobs import refuse_unread
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -342,14 +342,6 @@ METHODS: Mapping[Method, type[TrainConfig]] = {
     "rloo": RlooConfig,
 }
 Config = TypeVar("Config", bound=TrainConfig)
-# Settings of a run's `training` (POST /v1/runs) that are no trainer's knob, with what to do here.
-_OF_A_RUN: Mapping[str, str] = {
-    "sweep": "it compares adapters on development prompts; here train each value by itself, with --set beta=0.1",
-    "development_share": "its prompts choose between the adapters of a sweep; here leave it out",
-    "method": "here the command names it: python -m training dpo FILE",
-    "sft_on": "here 'rows' are what sft imitates, whatever made them",
-    "reward_adapter": "it is an adapter of the service; here ppo and rloo take its folder as 'reward_model'",
-}
 
 
 def load_config(path: Path, schema: type[Config], changes: tuple[str, ...] = ()) -> Config:
@@ -360,13 +352,7 @@ def load_config(path: Path, schema: type[Config], changes: tuple[str, ...] = ())
 def config_from(keys: Mapping[str, object], schema: type[Config], where: str) -> Config:
     """Check names, types and bounds; every complaint names the key."""
     known = {declared.name: declared for declared in fields(schema)}
-    for key in keys:
-        if key not in known:
-            if key in _OF_A_RUN:
-                raise ConfigError(f"{where}: {key!r} is a setting of a run (training.{key}): {_OF_A_RUN[key]}")
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            meant = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key {key!r}{meant}")
+    refuse_unknown(keys, tuple(known), where)
     for name, declared in known.items():
         if declared.default is dataclasses.MISSING and name not in keys:
             raise ConfigError(f"{where}: no {name!r}; add it")
