@@ -2,7 +2,7 @@
 
 peft's own forward makes three tensors of the output's size and casts the input; on a CPU these cost a third of the
 base layer. Here W + scaling B A is one matrix for the length of a product, where rounding allows it and the tokens
-repay it; elsewhere the two small products are added in place. The adapter's format, init and saving stay peft's.
+repay it; elsewhere `summed_product` adds the adapter's part. The adapter's format, init and saving stay peft's.
 No dropout.
 """
 
@@ -35,7 +35,7 @@ class LoraProduct(torch.autograd.Function):
             return F.linear(x_TI, torch.addmm(weight_OI, scaled_OR, a_as_w_RI), bias_O)
         low_TR = F.linear(x_TI, a_as_w_RI)
         ctx.save_for_backward(x_TI, weight_OI, a_RI, b_OR, low_TR)
-        return F.linear(x_TI, weight_OI, bias_O).addmm_(low_TR, scaled_OR.T)
+        return summed_product(x_TI, low_TR, weight_OI, scaled_OR, bias_O)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad_TO: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
@@ -54,6 +54,17 @@ class LoraProduct(torch.autograd.Function):
         else:
             grad_x_TI = (grad_TO @ weight_OI).addmm_(grad_low_TR, a_as_w_RI)
         return grad_x_TI, None, None, grad_a_RI, grad_b_OR, None
+
+
+def summed_product(x_TI: Tensor, low_TR: Tensor, weight_OI: Tensor, scaled_OR: Tensor, bias_O: Tensor | None) -> Tensor:
+    """x W' + low (scaling B)' + b.
+
+    In 16 bits it is one product, rounded once: a young adapter's part is mostly less than half a bit of x W', so that
+    a sum with the rounded x W' would be x W' again.
+    """
+    if weight_OI.dtype.itemsize >= 4:
+        return F.linear(x_TI, weight_OI, bias_O).addmm_(low_TR, scaled_OR.T)
+    return F.linear(torch.cat((x_TI, low_TR), 1), torch.cat((weight_OI, scaled_OR), 1), bias_O)
 
 
 def merging_pays(weight_OI: Tensor, tokens: int) -> bool:
