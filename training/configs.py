@@ -264,6 +264,7 @@ class OnlineConfig(PolicyConfig):
     - `judge_concurrency`: requests at once. Raise it for a server with many GPUs.
     - `judge_timeout_s`: of one request. Raise it for a slow server.
     - `judge_tokens_total`: the run ends with an error once a start of it spent so many tokens; 0 is no limit.
+      Of several processes each has its part.
     - `reward_model`: the output folder of `python -m training reward` on the same base.
     - `reward_weight`: weight of its score, in standard deviations over the replies that it was trained on.
     - `reward_ensemble`: the output folders of further members of it: the score is then the mean over all.

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import math
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ _MODEL = "policy"
 class EngineSampler:
     """Starts the server (30 to 60 s); `close` ends it. Raises EngineFailed, TrainingError.
 
-    A reply ends with one of the tokens `ends`.
+    A reply ends with one of the tokens `ends`. `seed` is where the engine's draws begin.
     `program` scripted is the fake that ships, which answers the same routes without a model.
     """
 
@@ -49,6 +50,7 @@ class EngineSampler:
         context: int,
         reply_tokens: int,
         ends: tuple[int, ...],
+        seed: int = 0,
         program: Literal["vllm", "scripted"] = "vllm",
     ) -> None:
         self._policy = policy
@@ -78,6 +80,7 @@ class EngineSampler:
             # Weights in 16 bits cannot hold the first small updates.
             dtype="float32" if policy.numbers.precision == "fp32" else "auto",
             reloadable=True,
+            extra_args=("--seed", str(seed)),
             wide_head=False,  # the trainer computes the same tokens' logits in the weights' format too
         )
         with contextlib.ExitStack() as opened:
@@ -140,6 +143,11 @@ def told_logps(prompt: tuple[int, ...], told: Mapping[str, Sequence[float | None
     if len(found) < len(logps):
         raise LostReply(prompt)
     return found
+
+
+def engine_seed(seed: int, rank: int) -> int:
+    """Of several ranks each draws otherwise: the same noise on other prompts would be counted as several draws."""
+    return random.Random(f"{seed}/engine/{rank}").getrandbits(31)
 
 
 def own_gpu(device: torch.device) -> str:

@@ -126,16 +126,29 @@ def ask(online: Online, step: Step) -> Answered:
             "look at what scores"
         )
     sizes = [Size(len(own), sum(len(one.rollout.reply.tokens) for one in own)) for own in groups]
+    refuse_different_weights(step, scored)
     places = [place for place, own in enumerate(groups) if own[0].rollout.asked in asked_here]
-    first = sum(place in places for place in evenly(range(len(groups)), config.minibatches)[0])
+    first = len(frozenset(places).intersection(evenly(range(len(groups)), config.minibatches)[0]))
     own = [groups[place] for place in places]
     (asked, _), looked = ranks.each(lambda: seen(online, own, first), told_of)
     metrics = {**kl_metrics(looked), **score_metrics(scored, groups), **looks(online, groups)}
     return Answered(sizes, dict(zip(places, asked, strict=True)), metrics, sum(one.tokens for one in looked))
 
 
+def refuse_different_weights(step: Step, scored: Scored) -> None:
+    """Ranks that have drifted apart learn from replies that are not of one policy. Raises TrainingError."""
+    names = {one.rollout.reply.weights for one in scored.kept}
+    if len(names) > 1:
+        raise TrainingError(
+            f"step {step.number + 1}: the processes hold {len(names)} different adapters; give all of them the same "
+            "files and start again: the run goes on from its last checkpoint"
+        )
+
+
 def answers(online: Online, prompts: Sequence[OnlinePrompt], replies: int, seed: int) -> Scored:
     """So many replies to each of these, written by the present policy and scored."""
+    if not prompts:  # of a rank that has none of these
+        return Scored((), {}, {})
     asked = [prompt for prompt in prompts for _ in range(replies)]
     weights = weights_name(online.policy_weights)
     return scored_rollouts(online.scorers, sample_rollouts(online.sampler, online.tokenizer, asked, weights, seed=seed))

@@ -48,15 +48,17 @@ def open_sampler(
         )
         own.check(prompt)
         return own
-    from training.engine_sampler import EngineSampler
+    from training.engine_sampler import EngineSampler, engine_seed
 
+    rank = this_rank().rank
     return EngineSampler(
         policy,
         config.model,
-        config.output / (f"engine-{rank}.log" if (rank := this_rank().rank) else "engine.log"),
+        config.output / (f"engine-{rank}.log" if rank else "engine.log"),
         context=context_of(config),
         reply_tokens=config.reply_tokens,
         ends=ends,
+        seed=engine_seed(config.seed, rank),
         program=program,
     )
 
@@ -69,6 +71,19 @@ def open_online(
     sampler_of: SamplerOpener = open_sampler,
 ) -> Iterator[tuple[Online, tuple[DroppedRow, ...]]]:
     """The parts of a run, and the prompts that were left out. Raises TrainingError, ConfigError, RowError."""
+    with contextlib.ExitStack() as opened:
+        found, _ = this_rank().each(lambda: _opened(config, numbers, own_scorers, sampler_of, opened), lambda _: None)
+        yield found
+
+
+def _opened(
+    config: OnlineConfig,
+    numbers: Numbers,
+    own_scorers: Sequence[Scorer],
+    sampler_of: SamplerOpener,
+    opened: contextlib.ExitStack,
+) -> tuple[Online, tuple[DroppedRow, ...]]:
+    """The same; what must be closed is put on `opened`."""
     tokenizer = load_tokenizer(config.model)
     everything, dropped = load_prompts(config, tokenizer)
     if not everything:
@@ -84,27 +99,26 @@ def open_online(
     weights = policy.adapter_weights()
     shortest = min(prompts, key=lambda one: len(one.tokens))
     check_layout(policy, TokenGroup(shortest.prompt.id, shortest.tokens, (shortest.tokens[-2:],)))
-    with contextlib.ExitStack() as opened:
-        scorers = [WeightedScorer(scorer, 1.0) for scorer in own_scorers]
-        scorers += load_scorers(config, policy, tokenizer, opened)
-        if not any(one.weight for one in scorers):
-            raise ConfigError("all that scores the replies has weight 0; give one of them a weight above 0")
-        ends = turn_ends(tokenizer, config.model)
-        sampler = opened.enter_context(contextlib.closing(sampler_of(config, policy, ends, shortest.tokens)))
-        yield (
-            Online(
-                config=config,
-                policy=policy,
-                tokenizer=tokenizer,
-                prompts=prompts,
-                held_out=held_out,
-                sampler=sampler,
-                scorers=tuple(scorers),
-                kl_weight_1=torch.tensor([config.kl_weight], dtype=torch.float64),
-                policy_weights=weights,
-            ),
-            dropped,
-        )
+    scorers = [WeightedScorer(scorer, 1.0) for scorer in own_scorers]
+    scorers += load_scorers(config, policy, tokenizer, opened)
+    if not any(one.weight for one in scorers):
+        raise ConfigError("all that scores the replies has weight 0; give one of them a weight above 0")
+    ends = turn_ends(tokenizer, config.model)
+    sampler = opened.enter_context(contextlib.closing(sampler_of(config, policy, ends, shortest.tokens)))
+    return (
+        Online(
+            config=config,
+            policy=policy,
+            tokenizer=tokenizer,
+            prompts=prompts,
+            held_out=held_out,
+            sampler=sampler,
+            scorers=tuple(scorers),
+            kl_weight_1=torch.tensor([config.kl_weight], dtype=torch.float64),
+            policy_weights=weights,
+        ),
+        dropped,
+    )
 
 
 def _no_prompt(config: OnlineConfig, dropped: Sequence[DroppedRow]) -> str:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from constitutions.errors import CharterError
 from training.errors import OtherRankFailed, TrainingError
-from training.memory import memory_advice
 
 # What torchrun, and whoever else starts ranks, sets for each of them.
 _FROM_THE_LAUNCHER = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -68,13 +67,12 @@ class Ranks:
             own = job()
             return own, [tell(own)]
         done: list[Own] = []
-        failure: CharterError | None = None
+        failure: Exception | None = None
         try:
-            with memory_advice():
-                done = [job()]
-        except CharterError as error:
+            done = [job()]
+        except (CharterError, MemoryError, OSError, RuntimeError) as error:  # raised once the others are told
             failure = error
-        said = self.told(([tell(one) for one in done], str(failure or "")))
+        said = self.told(([tell(one) for one in done], "" if failure is None else str(failure) or repr(failure)))
         if failure is not None:
             raise failure
         for _, failed in said:

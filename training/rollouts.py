@@ -74,8 +74,6 @@ def sample_rollouts(
 
     Raises TrainingError where a reply is of other weights: learning from it would be off the policy; LostNumber.
     """
-    if not asked:
-        return []
     sampler.update(weights)
     try:
         replies = sampler.sample([one.tokens for one in asked], seed=seed)

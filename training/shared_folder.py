@@ -3,8 +3,9 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
-from training.configs import TrainConfig
+from training.configs import PpoConfig, TrainConfig
 from training.errors import ConfigError
 from training.ranks import this_rank
 from training.run_folder import RunFolder, open_run_folder, scoring_files
@@ -27,6 +28,16 @@ def open_shared_folder(config: TrainConfig, method: str, precision: str) -> Iter
         yield folder
 
 
+def files_read(config: TrainConfig) -> dict[str, Path]:
+    """What decides what is learnt, beside the base, by its knob."""
+    found = {"rows": config.rows, **scoring_files(config)}
+    if config.start_adapter is not None:
+        found["start_adapter"] = config.start_adapter / "adapter_model.safetensors"
+    if isinstance(config, PpoConfig) and config.ptx_rows is not None:
+        found["ptx_rows"] = config.ptx_rows
+    return found
+
+
 def refuse_other_files(folder: RunFolder, config: TrainConfig, precision: str) -> None:
     """On another machine than the first rank's, `output` is the same folder, and rows, base and format are the same."""
     if not folder.config.is_file():
@@ -34,7 +45,7 @@ def refuse_other_files(folder: RunFolder, config: TrainConfig, precision: str) -
             f"output: {folder.config} is not there, but the first process wrote it; name a folder that all share"
         )
     first = folder.read_config()
-    for knob, path in {"rows": config.rows, **scoring_files(config)}.items():
+    for knob, path in files_read(config).items():
         if not path.is_file() or first[f"{knob}_sha256"] != file_sha256(path):
             raise ConfigError(f"{knob}: {path} is not what the first process reads; give all the same")
     if first["precision"] != precision:

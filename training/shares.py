@@ -1,6 +1,6 @@
 """A step on several ranks: which rows each takes, and how gradients and metrics become those of the whole step.
 
-With one rank everything is as it was. Left out: what PPO and RLOO tell one another within a step (`online.py`).
+Alone, a rank has all of a step. Left out: what PPO and RLOO tell one another within a step (`online.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 
+from judges.errors import EngineFailed
 from judges.records import Abstention
 from training.configs import (
     DpoConfig,
@@ -32,15 +33,19 @@ from training.configs import (
     config_from,
 )
 from training.dpo import train_dpo
+from training.engine_sampler import engine_seed
+from training.errors import ConfigError
 from training.loop import refuse_broken_loss
 from training.model import Policy, load_policy
+from training.online_parts import open_sampler
 from training.ppo import train_ppo
 from training.precision import resolve_numbers
 from training.ranks import this_rank
 from training.rloo import train_rloo
-from training.rollouts import Rollout
+from training.rollouts import Rollout, Sampler
 from training.rows import row_to_json
 from training.run_folder import open_run_folder
+from training.shared_folder import files_read, refuse_other_files
 from training.shares import RankReport, StepReport, rows_by_rank, share_of, shared_report, whole_report
 from training.trainers import trainer_of
 
@@ -230,6 +235,49 @@ def test_a_number_lost_by_one_rank_where_the_policy_writes_ends_all_and_they_go_
     assert all("letters scores a reply nan" in one for one in said) and "step 2 is kept" in said[1]
     in_ranks(2, lambda: train_ppo(cut, [Letters()]))
     assert_same_training(cut, whole, tolerance=0.0)
+
+
+def test_a_sampler_that_one_rank_cannot_open_ends_all(tmp_path: Path, tiny: Path):
+    config = online_config("rloo", tmp_path, tiny)
+
+    def opener(config: OnlineConfig, policy: Policy, ends: tuple[int, ...], prompt: tuple[int, ...]) -> Sampler:
+        if this_rank().first:
+            return open_sampler(config, policy, ends, prompt)
+        raise EngineFailed("no room for the engine", "")
+
+    said = [str(one) for one in Started(2, lambda: train_rloo(config, [Letters()], opener)).found()]
+    assert [one.split(":")[0] for one in said] == ["OtherRankFailed", "EngineFailed"]
+    assert all("no room for the engine" in one for one in said)
+
+
+def test_ranks_that_hold_different_weights_are_refused(tmp_path: Path, tiny: Path):
+    config = online_config("rloo", tmp_path, tiny)
+
+    def opener(config: OnlineConfig, policy: Policy, ends: tuple[int, ...], prompt: tuple[int, ...]) -> Sampler:
+        with torch.no_grad():
+            next(iter(policy.adapter_weights().values())).add_(this_rank().rank)
+        return open_sampler(config, policy, ends, prompt)
+
+    said = [str(one) for one in Started(2, lambda: train_rloo(config, [Letters()], opener)).found()]
+    assert all(one.startswith("TrainingError: step 1: the processes hold 2 different adapters") for one in said)
+
+
+def test_the_engines_of_several_ranks_draw_differently():
+    assert len({engine_seed(seed, rank) for seed in (0, 1) for rank in (0, 1, 2)}) == 6
+
+
+@pytest.mark.parametrize("knob", ["ptx_rows", "start_adapter"])
+def test_a_rank_that_reads_another_file_is_refused(tmp_path: Path, tiny: Path, knob: str):
+    started = tmp_path / "adapter"
+    started.mkdir()
+    (started / "adapter_model.safetensors").write_text("weights")
+    config = online_config("ppo", tmp_path, tiny, start_adapter=str(started))
+    with open_run_folder(config, "ppo", "fp32") as folder:
+        refuse_other_files(folder, config, "fp32")
+        other = files_read(config)[knob]
+        other.write_text(other.read_text() + " ")
+        with pytest.raises(ConfigError, match=f"^{knob}: .* is not what the first process reads; give all the same"):
+            refuse_other_files(folder, config, "fp32")
 
 
 def held_bytes(policy: Policy) -> tuple[int, int]:
