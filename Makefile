@@ -44,6 +44,7 @@ bench: setup
 	-$(BIN)/python -m benchmarks.dpo --precision fp32 --docs
 	-$(BIN)/python -m benchmarks.dpo --precision bf16 --docs
 	-$(BIN)/python -m benchmarks.dpo --linear --docs
+	-$(BIN)/python -m benchmarks.young_adapter --docs
 	-$(BIN)/python -m benchmarks.reward --docs
 	-$(BIN)/python -m benchmarks.reward --precision bf16 --docs
 	-$(BIN)/python -m benchmarks.reward --efficacy --docs
